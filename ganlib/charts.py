@@ -1,0 +1,148 @@
+"""Charts of toy distributions and of training runs, as matplotlib figures, SVG or PNG. Knows nothing of models.
+
+A chart is drawn once for light and dark pages alike: as SVG its ink is the CSS variable `--chart-ink`, its ground is
+transparent, and real is blue and generated orange on either.
+"""
+
+import io
+import math
+import re
+from collections.abc import Callable
+
+import torch
+from matplotlib import rc_context
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+from torch import Tensor
+
+REAL, FAKE, SECOND = "#3b82f6", "#f97316", "#a855f7"
+INK = "#5b6478"  # readable on white and on near-black; as SVG a page may give it another colour
+LN2 = math.log(2)
+
+OPINION = LinearSegmentedColormap.from_list("opinion", [FAKE, "#fdfdfd", REAL])
+STYLE = {
+    "axes.edgecolor": INK, "axes.labelcolor": INK, "text.color": INK, "xtick.color": INK, "ytick.color": INK,
+    "axes.facecolor": "none", "figure.facecolor": "none", "savefig.facecolor": "none",
+    "axes.spines.top": False, "axes.spines.right": False, "axes.titlesize": 10, "axes.titleweight": "bold",
+    "axes.titlelocation": "left", "font.size": 9, "legend.frameon": False, "svg.fonttype": "path",
+}
+
+
+def _figure(title: str, columns: int = 1, width: float = 4.8, height: float = 3.2):
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(1, columns, squeeze=False)[0]
+    axes[0].set_title(title)
+    return figure, axes
+
+
+def chart(draw: Callable[..., Figure]) -> Callable[..., Figure]:
+    """Draw under this module's style and give matplotlib's settings back."""
+    def styled(*args, **kwargs) -> Figure:
+        with rc_context(STYLE):
+            return draw(*args, **kwargs)
+    styled.__doc__, styled.__name__ = draw.__doc__, draw.__name__
+    return styled
+
+
+def to_svg(figure: Figure, label: str) -> str:
+    """The figure as an <svg> element that fills its container's width and takes its ink from `--chart-ink`."""
+    buffer = io.StringIO()
+    with rc_context(STYLE):
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
+    svg = buffer.getvalue()
+    svg = svg[svg.index("<svg"):]
+    svg = re.sub(r'^<svg [^>]*?viewBox="([^"]*)"[^>]*>',
+                 rf'<svg viewBox="\1" role="img" aria-label="{label}" width="100%" '
+                 r'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink">', svg, count=1)
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    return svg.replace(INK, f"var(--chart-ink, {INK})")
+
+
+def to_png(figure: Figure, dpi: int = 200) -> bytes:
+    """The figure as a PNG on white."""
+    buffer = io.BytesIO()
+    with rc_context(STYLE):
+        figure.savefig(buffer, format="png", dpi=dpi, facecolor="white")
+    return buffer.getvalue()
+
+
+@chart
+def histogram(real: Tensor, fake: Tensor, density: Callable[[Tensor], Tensor]) -> Figure:
+    """Real and generated numbers (N, 1) as histograms, with the true density drawn over them."""
+    figure, (axes,) = _figure("Real and generated numbers")
+    x = _line(real)
+    bins = torch.linspace(x[0].item(), x[-1].item(), 61).numpy()
+    for values, color, label in ((real, REAL, "real"), (fake, FAKE, "generated")):
+        axes.hist(values.flatten().numpy(), bins, density=True, color=color, alpha=0.45, label=label)
+    axes.plot(x, density(x[:, None]), color=INK, linewidth=1.6, label="true density")
+    axes.set_xlim(x[0], x[-1])
+    axes.set(xlabel="x", ylabel="density")
+    axes.legend(fontsize=8)
+    return figure
+
+
+@chart
+def scatter(real: Tensor, fake: Tensor, curve: Tensor) -> Figure:
+    """Real and generated points (N, 2), with the curve (M, 2) that real points lie on."""
+    figure, (axes,) = _figure("Real and generated points")
+    for values, color, label, size in ((real, REAL, "real", 9), (fake, FAKE, "generated", 5)):
+        axes.scatter(*values.T.numpy(), s=size, color=color, alpha=0.5, linewidths=0, label=label, rasterized=True)
+    axes.plot(*curve.T.numpy(), color=INK, linewidth=0.8, label="x₂ = sin x₁")
+    axes.set(xlabel="x₁", ylabel="x₂", xlim=(-0.8, 2 * math.pi + 0.8), ylim=(-1.8, 1.8))
+    axes.legend(fontsize=8, markerscale=2)
+    return figure
+
+
+@chart
+def opinion_line(x: Tensor, discriminator: Tensor, best: Tensor) -> Figure:
+    """What the discriminator says along x (N,), D(x) (N,), beside the best possible p/(p + q) (N,)."""
+    figure, (axes,) = _figure("The discriminator’s opinion")
+    axes.axhline(0.5, color=INK, linewidth=0.8, linestyle=":")
+    axes.plot(x, best, color=INK, linewidth=1.4, linestyle="--", label="best possible, p/(p+q)")
+    axes.plot(x, discriminator, color=SECOND, linewidth=1.8, label="D(x)")
+    axes.set_xlim(x[0], x[-1])
+    axes.set(xlabel="x", ylabel="probability real", ylim=(0, 1))
+    axes.legend(fontsize=8)
+    return figure
+
+
+@chart
+def opinion_map(discriminator: Tensor, best: Tensor, extent: tuple[float, ...], curve: Tensor) -> Figure:
+    """The same over the plane: two maps (H, W), rows from the lowest x2 up, on `extent` (x1, x1, x2, x2)."""
+    figure, axes = _figure("The discriminator, D(x)", columns=2, width=4.8)
+    axes[1].set_title("Best, p/(p+q)")
+    for ax, values in zip(axes, (discriminator, best)):
+        image = ax.imshow(values.numpy(), OPINION, vmin=0, vmax=1, origin="lower", extent=extent, aspect="auto")
+        ax.plot(*curve.T.numpy(), color="#1f2937", linewidth=0.8)
+        ax.set(xlabel="x₁", xlim=extent[:2], ylim=extent[2:])
+    axes[0].set_ylabel("x₂")
+    axes[1].set_yticklabels([])
+    figure.colorbar(image, ax=list(axes), location="bottom", shrink=0.6, aspect=40, label="probability real")
+    return figure
+
+
+@chart
+def losses(history: list[dict]) -> Figure:
+    """Both losses of a run by step, with the line of ln 2, where neither network can do better."""
+    figure, (axes,) = _figure("Losses of the training run")
+    steps = [row["step"] for row in history]
+    axes.axhline(LN2, color=INK, linewidth=0.8, linestyle=":", label="ln 2 ≈ 0.693")
+    for key, color, label in (("discriminator_loss", SECOND, "discriminator"), ("generator_loss", FAKE, "generator")):
+        values = torch.tensor([row[key] for row in history])
+        axes.plot(steps, values, color=color, linewidth=1.2, label=label)
+    everything = sorted(row[key] for row in history for key in ("discriminator_loss", "generator_loss"))
+    if everything:
+        low, high = everything[len(everything) // 100], everything[-1 - len(everything) // 100]
+        margin = 0.1 + 0.1 * (high - low)
+        axes.set_ylim(min(low, LN2) - margin, max(high, LN2) + margin)
+    axes.set(xlabel="step", ylabel="loss")
+    axes.legend(fontsize=8, ncols=3, loc="upper right")
+    return figure
+
+
+def _line(real: Tensor) -> Tensor:
+    """Where to draw a distribution on the line: its sample's span and a little more, as 241 points."""
+    low, high = real.quantile(0.001).item(), real.quantile(0.999).item()
+    return torch.linspace(low - 0.1 * (high - low), high + 0.1 * (high - low), 241)

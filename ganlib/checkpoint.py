@@ -1,0 +1,166 @@
+"""A weights folder, config.json and safetensors, to a Model and back. Nothing is unpickled.
+
+| file                        | holds                                                                       |
+|-----------------------------|-----------------------------------------------------------------------------|
+| config.json                 | architecture, shape, classes, latent_dim, recipe, library version           |
+| model.safetensors           | the generator (its average over training), float32                          |
+| discriminator.safetensors   | the discriminator, float16 to halve the folder                              |
+| metrics.json, history.json  | how good it is; losses by step                                              |
+| README.md, samples.png      | the model card and its picture                                              |
+"""
+
+import json
+import os
+import tempfile
+from pathlib import Path
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+import ganlib
+from ganlib.model import Model
+from ganlib.networks import describe, rebuild
+
+CONFIG, GENERATOR, DISCRIMINATOR = "config.json", "model.safetensors", "discriminator.safetensors"
+METRICS, HISTORY, CARD, SAMPLES = "metrics.json", "history.json", "README.md", "samples.png"
+
+
+class WeightsError(Exception):
+    """A weights folder that is missing, broken or not ours; the message names the file and what is wrong with it."""
+
+
+def shipped() -> dict[str, Path]:
+    """The models that come with ganlib: name to weights folder."""
+    package = Path(__file__).resolve().parent
+    # inside an installed package, or beside the package in a checkout and on a Space
+    root = next((root for root in (package / "weights", package.parent / "weights") if root.is_dir()), None)
+    return {} if root is None else {path.parent.name: path.parent for path in sorted(root.glob(f"*/{CONFIG}"))}
+
+
+def load(source: str | Path, device: torch.device | str | None = None) -> Model:
+    """The trained model `source`: the name of a shipped one, wherever the process runs, or a weights folder.
+
+    device: None for the best there is. Loading is strict: every tensor must have the name and shape the architecture
+    says. Raises WeightsError naming the file and what is wrong with it.
+    """
+    ours = shipped()
+    folder = ours.get(str(source), Path(source))
+    if not folder.is_dir():
+        raise WeightsError(f"there is no weights folder {str(source)!r}, and no shipped model of that name (shipped: "
+                           f"{', '.join(ours) or 'none'})")
+    config = read_json(folder / CONFIG, dict)
+    try:
+        architecture = rebuild(config.get("architecture"))
+        for key in ("shape", "num_classes", "latent_dim"):
+            theirs, built = config.get(key), getattr(architecture, key)
+            built = list(built) if isinstance(built, tuple) else built
+            if theirs != built:
+                raise ValueError(f"{key} is {theirs!r}, but the architecture's is {built!r}")
+    except ValueError as error:
+        raise WeightsError(f"{folder / CONFIG}: {error}") from None
+    with torch.device("meta"):  # shapes only: nothing is allocated or drawn until the file's tensors are known to fit
+        generator, discriminator = architecture.generator(), architecture.discriminator()
+    _read_network(generator, folder / GENERATOR)
+    _read_network(discriminator, folder / DISCRIMINATOR)
+    model = Model(str(config.get("name") or folder.resolve().name), architecture, generator, discriminator,
+                  config=config, history=read_json(folder / HISTORY, list, missing=[]),
+                  metrics=read_json(folder / METRICS, dict, missing={}), folder=folder)
+    return model.to(device or best_device())
+
+
+def best_device() -> str:
+    """"cuda", "mps" or "cpu", whichever of them is there first."""
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def read_json(path: Path, kind: type, missing=None):
+    """The JSON value of a file, of the kind (dict or list) it must be; `missing`, where given, stands for no file."""
+    if missing is not None and not path.exists():
+        return missing
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise WeightsError(f"{path} cannot be read ({error.strerror})") from None
+    except ValueError as error:
+        raise WeightsError(f"{path} is not JSON ({error})") from None
+    if not isinstance(value, kind):
+        raise WeightsError(f"{path} holds a JSON {type(value).__name__}, where a {kind.__name__} belongs")
+    return value
+
+
+def _read_network(network: nn.Module, path: Path) -> None:
+    expected = network.state_dict()
+    try:
+        found = safetensors.torch.load_file(path)
+    except FileNotFoundError:
+        raise WeightsError(f"{path} is missing") from None
+    except (OSError, safetensors.SafetensorError, ValueError, KeyError) as error:
+        raise WeightsError(f"{path} is not a whole safetensors file ({error})") from None
+    for problem, keys in (("lacks", expected.keys() - found.keys()), ("has the foreign", found.keys() - expected.keys())):
+        if keys:
+            raise WeightsError(f"{path} {problem} tensor {', '.join(sorted(keys))}")
+    for key, tensor in found.items():
+        if tensor.shape != expected[key].shape:
+            raise WeightsError(f"{path}: {key} is {tuple(tensor.shape)}, but the architecture's is "
+                               f"{tuple(expected[key].shape)}")
+        if tensor.is_floating_point() != expected[key].is_floating_point():
+            raise WeightsError(f"{path}: {key} holds {tensor.dtype}, which is not {expected[key].dtype}")
+        if not tensor.isfinite().all():
+            raise WeightsError(f"{path}: {key} holds numbers that are not finite")
+    network.load_state_dict({key: found[key].to(expected[key].dtype) for key in expected}, assign=True)
+
+
+def save(model: Model, folder: str | Path, card: str = "", samples: bytes = b"") -> Path:
+    """Write a model's weights folder: each file whole or not at all, and what else is in the folder is left alone.
+
+    card: the text of README.md; samples: a PNG. Either is left out where empty.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".partial-") as temporary:
+        partial = Path(temporary)
+        _write_network(model.generator, partial / GENERATOR, torch.float32)
+        _write_network(model.discriminator, partial / DISCRIMINATOR, torch.float16)
+        write_json(partial / METRICS, model.metrics)
+        write_json(partial / HISTORY, model.history)
+        if card:
+            (partial / CARD).write_text(card, encoding="utf-8")
+        if samples:
+            (partial / SAMPLES).write_bytes(samples)
+        write_json(partial / CONFIG, config_of(model))
+        for path in sorted(partial.iterdir(), key=lambda path: path.name == CONFIG):  # the config last: it says "whole"
+            os.replace(path, folder / path.name)
+    return folder
+
+
+def config_of(model: Model) -> dict:
+    """What config.json says of a model: all that is needed to build it again, and the recipe that trained it."""
+    return {
+        "name": model.name,
+        "library_version": ganlib.__version__,
+        "architecture": describe(model.config["architecture"]["name"], model.architecture),
+        "shape": list(model.shape),
+        "num_classes": model.num_classes,
+        "latent_dim": model.latent_dim,
+        "recipe": model.config.get("recipe", {}),
+    }
+
+
+def write_json(path: Path, value) -> None:
+    """JSON a person can read: lists of records get a line a record."""
+    if isinstance(value, list):
+        text = "[\n" + ",\n".join(json.dumps(record) for record in value) + "\n]\n"
+    else:
+        text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+    path.write_text(text, encoding="utf-8")
+
+
+def _write_network(network: nn.Module, path: Path, dtype: torch.dtype) -> None:
+    def stored(tensor: Tensor) -> Tensor:
+        return (tensor.to(dtype) if tensor.is_floating_point() else tensor).detach().cpu().contiguous()
+
+    safetensors.torch.save_file({key: stored(value) for key, value in network.state_dict().items()}, path)

@@ -1,0 +1,251 @@
+"""Data to learn from: image sets held in memory, and toy distributions that know their density.
+
+All data keep one contract: `shape` of a sample, `num_classes` (or None), and `batch(n, rng) -> (x, y)` with
+x: (n, *shape) float32 and y: (n,) int64 (or None where there are no classes), drawn by the `torch.Generator` given, on
+its device. Images are in [-1, 1], toys in their own units. Data know nothing of models.
+
+This module and the Hub's alone reach the network, and this one alone imports torchvision, when an image set is opened.
+"""
+
+import math
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff"}
+
+
+class Data(Protocol):
+    """What a training run needs to know of its data."""
+
+    name: str
+    shape: tuple[int, ...]
+    num_classes: int | None
+
+    def batch(self, n: int, rng: torch.Generator) -> tuple[Tensor, Tensor | None]: ...
+
+
+class ImageData:
+    """Images in memory: `images` (N, C, H, W) uint8 and `labels` (N,) int64 or None, on one device.
+
+    Batches are drawn with replacement, so a run needs no epoch bookkeeping to be resumed.
+    """
+
+    def __init__(self, name: str, images: Tensor, labels: Tensor | None, num_classes: int | None):
+        if images.dtype != torch.uint8 or images.ndim != 4 or not len(images):
+            raise ValueError(f"images must be (N, C, H, W) uint8 with N > 0, not {tuple(images.shape)} {images.dtype}")
+        if labels is not None and len(labels) != len(images):
+            raise ValueError(f"there are {len(labels)} labels for {len(images)} images")
+        self.name = name
+        self.images = images
+        self.labels = labels
+        self.num_classes = num_classes
+        self.shape = tuple(images.shape[1:])
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def to(self, device: torch.device | str) -> "ImageData":
+        """The same data, held on `device`."""
+        labels = None if self.labels is None else self.labels.to(device)
+        return ImageData(self.name, self.images.to(device), labels, self.num_classes)
+
+    def batch(self, n: int, rng: torch.Generator) -> tuple[Tensor, Tensor | None]:
+        index = torch.randint(len(self.images), (n,), generator=rng, device=self.images.device)
+        return scale(self.images[index]), None if self.labels is None else self.labels[index]
+
+
+def scale(images: Tensor) -> Tensor:
+    """uint8 pixels to float32 in [-1, 1]."""
+    return images.float().div_(127.5).sub_(1)
+
+
+@dataclass(frozen=True)
+class Gaussian:
+    """x ~ N(mean, std²) in one dimension."""
+
+    mean: float = 3.0
+    std: float = 2.0
+
+    name = "gaussian"
+    shape = (1,)
+    num_classes = None
+
+    def batch(self, n: int, rng: torch.Generator) -> tuple[Tensor, None]:
+        return torch.randn(n, 1, generator=rng, device=rng.device).mul_(self.std).add_(self.mean), None
+
+    def density(self, x: Tensor, bandwidth: float = 0.0) -> Tensor:
+        """Density at points x: (N, 1), as (N,); where bandwidth > 0, after smoothing by N(0, bandwidth²)."""
+        std = math.hypot(self.std, bandwidth)
+        return ((x[:, 0] - self.mean) / std).square().mul(-0.5).exp() / (std * math.sqrt(2 * math.pi))
+
+    def quantiles(self, n: int) -> Tensor:
+        """The n values (n, 1) that cut the distribution into equal shares, at their middles; ascending."""
+        shares = (torch.arange(n, dtype=torch.float64) + 0.5) / n
+        return (torch.special.ndtri(shares) * self.std + self.mean).float()[:, None]
+
+
+@dataclass(frozen=True)
+class Sine:
+    """Points (x1, sin x1) with x1 ~ U[0, 2π]: a curve in the plane, with no density of its own."""
+
+    name = "sine"
+    shape = (2,)
+    num_classes = None
+
+    def batch(self, n: int, rng: torch.Generator) -> tuple[Tensor, None]:
+        x = torch.rand(n, generator=rng, device=rng.device).mul_(2 * math.pi)
+        return torch.stack([x, x.sin()], dim=1), None
+
+    def curve(self, n: int) -> Tensor:
+        """n points (n, 2) along the curve, evenly spaced in x1."""
+        x = torch.linspace(0, 2 * math.pi, n)
+        return torch.stack([x, x.sin()], dim=1)
+
+    def density(self, x: Tensor, bandwidth: float = 0.0) -> Tensor:
+        """Density at points x: (N, 2), as (N,), after smoothing by N(0, bandwidth² I).
+
+        The smoothed density is the mean of that Gaussian over the curve, here by the midpoint rule.
+        Raises ValueError for a bandwidth of 0: points on a curve have no density.
+        """
+        if bandwidth <= 0:
+            raise ValueError("the sine's points lie on a curve and have no density; give a bandwidth above 0")
+        middles = (torch.arange(1024, device=x.device) + 0.5) * (2 * math.pi / 1024)
+        curve = torch.stack([middles, middles.sin()], dim=1)
+        distance = torch.cdist(x, curve).square()
+        return (distance / (-2 * bandwidth**2)).exp().mean(1) / (2 * math.pi * bandwidth**2)
+
+
+def _torchvision_images(set_name: str, train: bool, root: Path) -> tuple[Tensor, Tensor]:
+    """Images (N, 28, 28) uint8, upright, and labels (N,) of one of torchvision's MNIST-shaped sets."""
+    from torchvision import datasets
+
+    if set_name == "EMNIST":
+        found = datasets.EMNIST(root, split="digits", train=train)
+        return found.data.transpose(1, 2), found.targets  # EMNIST's files hold each image on its side
+    found = getattr(datasets, set_name)(root, train=train)
+    labels = found.targets
+    return found.data, labels[:, 0] if labels.ndim == 2 else labels  # QMNIST: the first column is the digit
+
+
+def _download(set_name: str, root: Path) -> None:
+    """Fetch one set into `root` whole or not at all: into a folder beside it, then renamed."""
+    from torchvision import datasets
+
+    options = {"split": "digits"} if set_name == "EMNIST" else {}
+    root.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=root, prefix=".download-") as folder:
+        for train in (True, False):
+            getattr(datasets, set_name)(folder, train=train, download=True, **options)
+        shutil.rmtree(root / set_name, ignore_errors=True)
+        os.replace(Path(folder) / set_name, root / set_name)
+
+
+def _image_set(name: str, set_name: str) -> Callable[[Path, bool], ImageData]:
+    def open_set(root: Path, train: bool) -> ImageData:
+        folder = root / set_name
+        if not (folder / "raw").is_dir():
+            try:
+                _download(set_name, root)
+            except (OSError, RuntimeError) as error:
+                raise ValueError(f"{name} is not in {folder} and could not be downloaded there ({error}); name another "
+                                 f"folder by --data or GANLIB_DATA") from None
+        try:
+            images, labels = _torchvision_images(set_name, train, root)
+            if not len(images) == len(labels) > 0:
+                raise ValueError(f"{len(images)} images, {len(labels)} labels")
+        except (OSError, RuntimeError, ValueError, AssertionError, EOFError, IndexError) as error:
+            raise ValueError(f"{folder} does not hold a readable {name} ({error or type(error).__name__}); remove it "
+                             f"to download it again") from None
+        return ImageData(name, images[:, None].contiguous(), labels.long(), 10)
+
+    return open_set
+
+
+DATASETS: dict[str, Callable[[Path, bool], Data]] = {
+    "mnist": _image_set("mnist", "MNIST"),
+    "fashion-mnist": _image_set("fashion-mnist", "FashionMNIST"),
+    "kmnist": _image_set("kmnist", "KMNIST"),
+    "emnist-digits": _image_set("emnist-digits", "EMNIST"),
+    "qmnist": _image_set("qmnist", "QMNIST"),
+    "gaussian": lambda root, train: Gaussian(),
+    "sine": lambda root, train: Sine(),
+}
+
+
+def default_root() -> Path:
+    """Where image sets are kept: GANLIB_DATA if it is set, else `~/.cache/ganlib`."""
+    return Path(os.environ.get("GANLIB_DATA") or Path.home() / ".cache" / "ganlib")
+
+
+def open_data(name: str, where: str | Path | None = None, *, train: bool = True,
+              shape: tuple[int, ...] = (1, 28, 28)) -> Data:
+    """The data set `name` of DATASETS, or the images that `where` holds.
+
+    where: None for the usual root; the name of another set; a root folder that holds the set or is to receive its
+    download (it must exist); or a folder of images, which are made `shape`, with a class per subfolder where there are
+    subfolders. train: the training part of a set that has two.
+    Raises ValueError with what was expected.
+    """
+    if where is None or str(where) in DATASETS:
+        name, where = str(where or name), default_root()
+    if name not in DATASETS:
+        raise ValueError(f"unknown data set {name!r}; known: {', '.join(DATASETS)}, or a folder of images")
+    where = Path(where)
+    if where != default_root() and not where.is_dir():
+        raise ValueError(f"no folder {str(where)!r}, and no data set of that name; known: {', '.join(DATASETS)}")
+    if where.is_dir() and _holds_images(where):
+        return image_folder(where, shape)
+    return DATASETS[name](where, train)
+
+
+def _image_files(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file())
+
+
+def _holds_images(folder: Path) -> bool:
+    return bool(_image_files(folder)) or any(_image_files(sub) for sub in folder.iterdir() if sub.is_dir())
+
+
+def image_folder(folder: Path, shape: tuple[int, ...] = (1, 28, 28)) -> ImageData:
+    """The images of a folder, cropped to the middle and resized to `shape` (1 channel: grey, 3: colour).
+
+    Images in subfolders get a class each, by the subfolders' sorted names; images directly in the folder have none.
+    Raises ValueError for a folder without images, with both kinds, or with an unreadable image.
+    """
+    from PIL import Image, ImageOps
+
+    channels, height, width = shape
+    mode = {1: "L", 3: "RGB"}.get(channels)
+    if mode is None:
+        raise ValueError(f"images have 1 or 3 channels, not {channels}")
+    folder = Path(folder)
+    flat = _image_files(folder)
+    classes = [sub for sub in sorted(folder.iterdir()) if sub.is_dir() and _image_files(sub)]
+    if flat and classes:
+        raise ValueError(f"{folder} holds images both directly and in subfolders; use one or the other")
+    files = flat or [path for sub in classes for path in _image_files(sub)]
+    if not files:
+        raise ValueError(f"{folder} holds no images ({', '.join(sorted(IMAGE_SUFFIXES))})")
+
+    def read(path: Path) -> Tensor:
+        try:
+            with Image.open(path) as image:
+                image = ImageOps.fit(ImageOps.exif_transpose(image).convert(mode), (width, height),
+                                     Image.Resampling.LANCZOS)
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+            raise ValueError(f"{path} is not a readable image ({error})") from None
+        return torch.frombuffer(bytearray(image.tobytes()), dtype=torch.uint8).view(height, width, channels)
+
+    with ThreadPoolExecutor() as pool:
+        images = torch.stack(list(pool.map(read, files))).permute(0, 3, 1, 2).contiguous()
+    labels = torch.tensor([classes.index(path.parent) for path in files]) if classes else None
+    return ImageData(folder.resolve().name, images, labels, len(classes) or None)

@@ -1,0 +1,59 @@
+"""The models of the page: found in the weights folder, loaded on first use, and kept."""
+
+import functools
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import gradio as gr
+
+from ganlib import checkpoint
+from ganlib.model import Model
+
+_loading = threading.Lock()
+
+
+def image_models() -> list[str]:
+    """Names of the shipped models that make pictures; the convolutional ones, which make the best, first."""
+    return sorted((name for name, shape in _shapes().items() if len(shape) == 3), key=lambda name: ("dcgan" not in name,
+                                                                                                    name))
+
+
+def toy_models() -> list[str]:
+    """Names of the shipped models that make numbers or points."""
+    return sorted(name for name, shape in _shapes().items() if len(shape) == 1)
+
+
+def _shapes() -> dict[str, list[int]]:
+    return {name: checkpoint.read_json(folder / checkpoint.CONFIG, dict).get("shape", [])
+            for name, folder in checkpoint.shipped().items()}
+
+
+def get(name: str) -> Model:
+    """The model of that name, loaded once."""
+    with _loading:
+        return _load(name)
+
+
+@functools.cache
+def _load(name: str) -> Model:
+    return checkpoint.load(name)
+
+
+@contextmanager
+def clock() -> Iterator[Callable[[], float]]:
+    """Milliseconds since it was entered."""
+    start = time.perf_counter()
+    yield lambda: (time.perf_counter() - start) * 1000
+
+
+def plainly(handler: Callable) -> Callable:
+    """A handler whose refusals reach the visitor, and the API's caller, as the one sentence that they are."""
+    @functools.wraps(handler)
+    def wrapped(*args):
+        try:
+            return handler(*args)
+        except (ValueError, checkpoint.WeightsError) as error:
+            raise gr.Error(str(error), print_exception=False) from None
+    return wrapped

@@ -1,0 +1,31 @@
+"""The page's frame: title, tabs, theme; and how it is launched."""
+
+import os
+from pathlib import Path
+
+import gradio as gr
+
+from ganlib.demo import generate, interpolate, toy
+from ganlib.demo.theme import THEME
+
+CSS = Path(__file__).with_name("page.css")
+INTRODUCTION = """# ganlib
+
+Small networks that learned to invent. A **generator** turns random numbers into pictures, a **discriminator** tries to
+tell them from real ones, and each has taught the other. Move a slider and watch."""
+
+
+def build() -> gr.Blocks:
+    """The page, not yet launched: three tabs, whose handlers are the API `/generate`, `/interpolate`, `/toy`."""
+    with gr.Blocks(title="ganlib", analytics_enabled=False, delete_cache=(3600, 7200)) as demo:
+        gr.Markdown(INTRODUCTION, elem_id="introduction")
+        for tab in (generate, interpolate, toy):
+            with gr.Tab(tab.TITLE, render_children=True):
+                tab.build(demo)
+    return demo.queue(max_size=64)
+
+
+def launch(demo: gr.Blocks, **options) -> tuple:
+    """Launch with the page's look and nothing from elsewhere; `options` are gradio's own, such as `server_port`."""
+    os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+    return demo.launch(theme=THEME, css_paths=CSS, footer_links=["api"], **options)

@@ -1,0 +1,121 @@
+"""The tab where a GAN learned a distribution that is known, so that one can see how well."""
+
+import html
+import math
+
+import gradio as gr
+import torch
+from torch import Tensor
+
+from ganlib import charts, metrics, sampling
+from ganlib.data import DATASETS, Gaussian, Sine, default_root
+from ganlib.demo import models
+from ganlib.model import Model
+
+TITLE = "Toy distributions"
+EXPLANATION = ("Here the truth is known, so a GAN can be held against it: blue is real, orange is generated. Where the two "
+               "agree, the best a discriminator can say is ½, and both losses rest at ln 2.")
+MAX_COUNT, MAX_SEED = 10_000, 9_999
+REAL_SEED = 1  # of the real sample the generated one is held against
+BANDWIDTH = {Gaussian: 0.25, Sine: 0.12}
+
+
+@models.plainly
+def toy(model: str, count: int, seed: int) -> tuple[str, dict]:
+    """`count` generated samples beside as many real ones: charts and numbers as HTML, and the numbers with the samples.
+
+    The dictionary: model, count, seed, milliseconds, distance (Wasserstein-1; sliced in the plane), distance_of_real
+    (between two real samples of that size), losses (discriminator and generator, at the end of training), samples.
+    """
+    gan = models.get(model)
+    data = DATASETS[gan.config["recipe"]["data"]](default_root(), True)
+    if not 1 <= count <= MAX_COUNT:
+        raise ValueError(f"how many must be from 1 to {MAX_COUNT}, not {count}")
+    with models.clock() as milliseconds:
+        fake = gan.decode(sampling.noise(seed, count, gan.latent_dim))
+        made = milliseconds()
+    real, other = (data.batch(count, torch.Generator().manual_seed(s))[0] for s in (REAL_SEED, REAL_SEED + 1))
+    draw, distance = DRAWINGS[type(data)]
+    numbers = {
+        "model": gan.name,
+        "count": count,
+        "seed": seed,
+        "milliseconds": round(made, 2),
+        "distance": distance(fake, real),
+        "distance_of_real": distance(other, real),
+        "losses": {key: gan.metrics.get(f"final_{key}") for key in ("discriminator_loss", "generator_loss")},
+        "samples": fake.tolist(),
+    }
+    figures = [*draw(gan, data, real, fake), (charts.losses(gan.history),
+               "Both losses of the training run. At ln 2 neither network can gain anything more.")]
+    return _tiles(numbers, gan) + _figures(figures), numbers
+
+
+def _draw_line(gan: Model, data: Gaussian, real: Tensor, fake: Tensor):
+    width = BANDWIDTH[Gaussian]
+    x = torch.linspace(data.mean - 4.5 * data.std, data.mean + 4.5 * data.std, 301)
+    best = _best(data.density(x[:, None], width), metrics.kernel_density(fake, x[:, None], width))
+    yield (charts.histogram(real, fake, data.density),
+           f"{len(fake):,} numbers of each kind; the line is the true density of N({data.mean:g}, {data.std:g}²).")
+    yield (charts.opinion_line(x, gan.discriminate(x[:, None]), best),
+           f"p is the real density, q the generated one as seen in this sample, both smoothed by {width:g}; dashes end "
+           f"where there is neither.")
+
+
+def _draw_plane(gan: Model, data: Sine, real: Tensor, fake: Tensor):
+    width, extent, curve = BANDWIDTH[Sine], (-0.8, 2 * math.pi + 0.8, -1.8, 1.8), data.curve(200)
+    x1, x2 = torch.linspace(*extent[:2], 96), torch.linspace(*extent[2:], 64)
+    points = torch.cartesian_prod(x2, x1).flip(1)
+    best = _best(data.density(points, width), metrics.kernel_density(fake, points, width))
+    yield (charts.scatter(real, fake, curve), f"{len(fake):,} points of each kind; the line is sin x₁, where all real ones "
+           f"lie.")
+    yield (charts.opinion_map(gan.discriminate(points).view(64, 96), best.view(64, 96), extent, curve),
+           f"Orange: surely generated; blue: surely real; white: can’t say. p and q are smoothed by {width:g}; far from "
+           f"both there is no best answer, and it is left blank.")
+
+
+def _best(p: Tensor, q: Tensor) -> Tensor:
+    """The best possible discriminator p/(p + q) (Goodfellow et al. 2014, prop. 1); NaN where there is next to nothing."""
+    total = p + q
+    return torch.where(total > 1e-3 * total.max(), p / total, torch.nan)
+
+
+DRAWINGS = {
+    Gaussian: (_draw_line, metrics.wasserstein_1),
+    Sine: (_draw_plane, metrics.sliced_wasserstein),
+}
+
+
+def _tiles(numbers: dict, gan: Model) -> str:
+    name = "Wasserstein-1 distance" if len(gan.shape) == 1 and gan.shape[0] == 1 else "sliced Wasserstein distance"
+    losses = numbers["losses"]
+    tiles = [
+        (f"{numbers['distance']:.3f}", f"{name}, generated to real"),
+        (f"{numbers['distance_of_real']:.3f}", "the same between two real samples of this size"),
+        *((f"{losses[key]:.3f}", f"{who} loss at the end (ln 2 is 0.693)")
+          for key, who in (("discriminator_loss", "discriminator"), ("generator_loss", "generator")) if losses[key]),
+        (f"{numbers['milliseconds']:.1f} ms", f"for {numbers['count']:,} samples on {gan.device.type.upper()}"),
+    ]
+    return '<div class="numbers">' + "".join(
+        f"<div><b>{value}</b><span>{html.escape(text)}</span></div>" for value, text in tiles) + "</div>"
+
+
+def _figures(figures) -> str:
+    return '<div class="charts">' + "".join(
+        f"<figure>{charts.to_svg(figure, html.escape(figure.axes[0].get_title()))}"
+        f"<figcaption>{html.escape(caption)}</figcaption></figure>" for figure, caption in figures) + "</div>"
+
+
+def build(demo: gr.Blocks) -> None:
+    names = models.toy_models()
+    gr.Markdown(EXPLANATION, elem_classes="explain")
+    with gr.Row():
+        model = gr.Radio(names, value=names[0], label="Distribution",
+                         info="numbers from N(3, 2²), or points on a sine curve")
+        count = gr.Slider(100, MAX_COUNT, value=2_000, step=100, label="Samples")
+        seed = gr.Slider(0, MAX_SEED, value=7, step=1, label="Seed", elem_id="toy-seed")
+    drawing = gr.HTML(elem_id="toy")
+    numbers = gr.JSON(visible=False)
+    inputs = [model, count, seed]
+    gr.on([demo.load, *(component.change for component in inputs)], toy, inputs, [drawing, numbers], api_name="toy",
+          show_progress="minimal", trigger_mode="always_last")

@@ -1,0 +1,123 @@
+"""A trained GAN in use: sample, interpolate, discriminate."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from ganlib import sampling
+from ganlib.networks import Architecture
+
+BATCH = 256  # samples computed at once, whatever is asked for
+
+
+class Model:
+    """A generator and its discriminator, in eval mode on one device, with what is known of their training.
+
+    architecture: the dataclass that built them. config, history, metrics: the weights folder's JSON files.
+    folder: where the weights come from, or None.
+    """
+
+    def __init__(self, name: str, architecture: Architecture, generator: nn.Module, discriminator: nn.Module, *,
+                 config: dict | None = None, history: list[dict] | None = None, metrics: dict | None = None,
+                 folder: Path | None = None):
+        self.name = name
+        self.architecture = architecture
+        self.generator = generator.eval().requires_grad_(False)
+        self.discriminator = discriminator.eval().requires_grad_(False)
+        self.config = config or {}
+        self.history = history or []
+        self.metrics = metrics or {}
+        self.folder = folder
+
+    def __repr__(self) -> str:
+        return f"<ganlib.Model {self.name}: {self.latent_dim} -> {self.shape} on {self.device}>"
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one sample."""
+        return self.architecture.shape
+
+    @property
+    def latent_dim(self) -> int:
+        return self.architecture.latent_dim
+
+    @property
+    def num_classes(self) -> int | None:
+        return self.architecture.num_classes
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.generator.parameters()).device
+
+    def to(self, device: torch.device | str) -> "Model":
+        """Move both networks to a device; returns the model itself."""
+        self.generator.to(device)
+        self.discriminator.to(device)
+        return self
+
+    def sample(self, seeds: Iterable[int], labels: int | Sequence[int] | None = None,
+               truncation: float = 1.0) -> Tensor:
+        """One sample per seed: (N, *shape) float32 on the CPU, images in [-1, 1].
+
+        A seed names a sample: it is the same alone or among others, on CPU or GPU (to 1e-3 of the range).
+        seeds: whole numbers in [0, 2**32 - 1]. labels: a class for all, one for each, or None; None where the model has
+        no classes, and where it has, None lets each seed pick. truncation: ψ in [0, 2], see `ganlib.sampling.truncate`.
+        Raises ValueError saying what is allowed.
+        """
+        seeds = sampling.check_seeds(seeds)
+        return self.decode(sampling.truncate(sampling.latents(seeds, self.latent_dim), truncation),
+                           self._labels(labels, seeds))
+
+    def interpolate(self, first: int, second: int, steps: int = 32, method: str = "slerp",
+                    labels: int | None = None, truncation: float = 1.0) -> Tensor:
+        """The way from one seed's sample to another's: (steps, *shape) float32, both ends included.
+
+        method: "slerp" along the arc or "lerp" along the straight line between their latents. labels: one class for
+        the whole way; None lets `first` pick it where the model has classes. Raises ValueError saying what is allowed.
+        """
+        ends = sampling.latents([first, second], self.latent_dim)
+        path = sampling.walk(ends, steps, sampling.interpolation(method))
+        y = self._labels(labels, [first])
+        return self.decode(sampling.truncate(path, truncation), None if y is None else y.expand(len(path)))
+
+    @torch.inference_mode()
+    def decode(self, z: Tensor, y: Tensor | None = None) -> Tensor:
+        """The generator on latents z: (N, latent_dim) and labels y: (N,) or None, batch by batch; on the CPU."""
+        if z.ndim != 2 or z.shape[1] != self.latent_dim:
+            raise ValueError(f"latents must be (N, {self.latent_dim}), not {tuple(z.shape)}")
+        return self._in_batches(self.generator, z, y)
+
+    @torch.inference_mode()
+    def discriminate(self, x: Tensor, labels: int | Sequence[int] | None = None) -> Tensor:
+        """The discriminator's probability that each sample is real: (N,) float32 in [0, 1], on the CPU.
+
+        x: (N, *shape). labels: as in `sample`, but a model with classes needs them. Raises ValueError for another shape.
+        """
+        if not isinstance(x, Tensor) or not x.ndim or not len(x) or tuple(x.shape[1:]) != tuple(self.shape):
+            shape = tuple(x.shape) if isinstance(x, Tensor) else x
+            raise ValueError(f"samples must be a tensor of shape (N, {', '.join(map(str, self.shape))}), not {shape!r}")
+        if self.num_classes and labels is None:
+            raise ValueError(f"this model's discriminator needs labels, from 0 to {self.num_classes - 1}")
+        return self._in_batches(self.discriminator, x.float(), self._labels(labels, range(len(x)))).sigmoid()
+
+    def _in_batches(self, network: nn.Module, inputs: Tensor, y: Tensor | None) -> Tensor:
+        parts = [network(inputs[i:i + BATCH].to(self.device), None if y is None else y[i:i + BATCH].to(self.device))
+                 for i in range(0, len(inputs), BATCH)]
+        return torch.cat([part.float().cpu() for part in parts])
+
+    def _labels(self, labels: int | Sequence[int] | None, seeds: Sequence[int]) -> Tensor | None:
+        if self.num_classes is None:
+            if labels is not None:
+                raise ValueError(f"{self.name} has no classes: leave labels out")
+            return None
+        if labels is None:
+            return sampling.labels(seeds, self.num_classes)
+        chosen = [labels] * len(seeds) if isinstance(labels, int) else list(labels)
+        if len(chosen) != len(seeds):
+            raise ValueError(f"there are {len(chosen)} labels for {len(seeds)} samples; give one, or one for each")
+        for label in chosen:
+            if isinstance(label, bool) or not hasattr(label, "__index__") or not 0 <= int(label) < self.num_classes:
+                raise ValueError(f"a label must be a whole number from 0 to {self.num_classes - 1}, not {label!r}")
+        return torch.tensor([int(label) for label in chosen])

@@ -1,0 +1,326 @@
+"""Generators and discriminators, and the frozen dataclasses that describe and build them.
+
+Networks know nothing of data, losses or files. A generator maps latents `z: (N, latent_dim)` to samples
+`x: (N, *shape)`; a discriminator maps samples to logits `(N,)`, with no sigmoid inside. Both take the labels
+`y: (N,)` int64 as a second argument, which networks without classes ignore.
+
+Parameters of the networks in `ARCHITECTURES`:
+
+| name         | generator | discriminator |
+|--------------|-----------|---------------|
+| mlp-gan      | 1,486,352 | 4,362,241     |
+| dcgan        |   791,777 |   632,033     |
+| toy-gaussian |     1,761 |     4,289     |
+| toy-sine     |       658 |    41,985     |
+"""
+
+import math
+from dataclasses import asdict, dataclass, fields, replace
+
+import torch
+from torch import Tensor, nn
+
+
+def _require(condition: bool, sentence: str) -> None:
+    if not condition:
+        raise ValueError(sentence)
+
+
+def _positive_ints(values, what: str) -> None:
+    ok = isinstance(values, tuple) and values and all(type(v) is int and v > 0 for v in values)
+    _require(ok, f"{what} must be a list of positive whole numbers, not {values!r}")
+
+
+class Dropout(nn.Module):
+    """Dropout (Srivastava et al. 2014) that may draw from a generator of its own, `rng`.
+
+    Training hands it the run's generator, so that a run is repeatable and the process's own random state is left alone.
+    """
+
+    def __init__(self, p: float):
+        super().__init__()
+        self.p = p
+        self.rng: torch.Generator | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or self.p == 0:
+            return x
+        mask = torch.empty_like(x).bernoulli_(1 - self.p, generator=self.rng)
+        return x * mask.div_(1 - self.p)
+
+    def extra_repr(self) -> str:
+        return f"p={self.p}"
+
+
+class MLPGenerator(nn.Module):
+    """Fully connected layers with ReLU between them; tanh at the end where samples are bounded by [-1, 1]."""
+
+    def __init__(self, architecture: "MLP"):
+        super().__init__()
+        widths = (architecture.latent_dim, *architecture.generator_widths, math.prod(architecture.shape))
+        self.shape = architecture.shape
+        self.layers = nn.Sequential(*_perceptron(widths, lambda: [nn.ReLU()]))
+        if architecture.bounded:
+            self.layers.append(nn.Tanh())
+
+    def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
+        return self.layers(z).unflatten(1, self.shape)
+
+
+class MLPDiscriminator(nn.Module):
+    """Fully connected layers with ReLU (leaky where `leak` > 0) and dropout between them; one logit at the end."""
+
+    def __init__(self, architecture: "MLP"):
+        super().__init__()
+        widths = (math.prod(architecture.shape), *architecture.discriminator_widths, 1)
+
+        def between():
+            activation = nn.LeakyReLU(architecture.leak) if architecture.leak else nn.ReLU()
+            return [activation, Dropout(architecture.dropout)] if architecture.dropout else [activation]
+
+        self.layers = nn.Sequential(*_perceptron(widths, between))
+
+    def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        return self.layers(x.flatten(1)).squeeze(1).float()
+
+
+def _perceptron(widths, between) -> list[nn.Module]:
+    """Linear layers of the given widths, He initialised (He et al. 2015), the last one at a quarter of that.
+
+    The source's N(0, 0.02) leaves such a stack with signals that shrink twentyfold a layer, and the framework's
+    default makes the MLP generator collapse to a few digits.
+    """
+    layers: list[nn.Module] = []
+    for i, (inputs, outputs) in enumerate(zip(widths, widths[1:])):
+        last = i == len(widths) - 2
+        linear = nn.Linear(inputs, outputs)
+        nn.init.kaiming_normal_(linear.weight, nonlinearity="relu")
+        nn.init.zeros_(linear.bias)
+        if last:
+            linear.weight.data.mul_(0.25)
+        layers += [linear] if last else [linear, *between()]
+    return layers
+
+
+class DCGANGenerator(nn.Module):
+    """A linear layer to a small map, then transposed convolutions that double it, batch norm and ReLU; tanh at the end.
+
+    With classes, an embedding of the label is appended to the latent.
+    """
+
+    def __init__(self, architecture: "DCGAN"):
+        super().__init__()
+        channels, image_channels = architecture.generator_channels, architecture.shape[0]
+        self.base = (channels[0], architecture.base_size, architecture.base_size)
+        self.embedding = None
+        inputs = architecture.latent_dim
+        if architecture.num_classes:
+            self.embedding = nn.Embedding(architecture.num_classes, architecture.embedding_dim)
+            inputs += architecture.embedding_dim
+        self.project = nn.Linear(inputs, math.prod(self.base), bias=False)
+        layers = [nn.BatchNorm2d(channels[0]), nn.ReLU()]
+        for narrow, wide in zip(channels[1:], channels):
+            layers += [nn.ConvTranspose2d(wide, narrow, 4, 2, 1, bias=False), nn.BatchNorm2d(narrow), nn.ReLU()]
+        layers += [nn.ConvTranspose2d(channels[-1], image_channels, 3, 1, 1), nn.Tanh()]
+        self.layers = nn.Sequential(*layers)
+        self.apply(_init_dcgan)
+
+    def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
+        if self.embedding is not None:
+            z = torch.cat([z, self.embedding(y)], dim=1)
+        return self.layers(self.project(z).unflatten(1, self.base))
+
+
+class DCGANDiscriminator(nn.Module):
+    """Strided convolutions with LeakyReLU, a hidden linear layer, and one logit.
+
+    No batch norm: it would couple the samples of a batch, which a gradient penalty per sample forbids. With classes,
+    the features' product with the label's embedding is added to the logit (Miyato & Koyama 2018).
+    """
+
+    def __init__(self, architecture: "DCGAN"):
+        super().__init__()
+        channels = (architecture.shape[0], *architecture.discriminator_channels)
+        size = architecture.shape[1]
+        layers: list[nn.Module] = []
+        for inputs, outputs in zip(channels, channels[1:]):
+            kernel = 3 if size % 2 else 4
+            layers += [nn.Conv2d(inputs, outputs, kernel, 2, 1), nn.LeakyReLU(architecture.leak)]
+            size = (size + 1) // 2
+        layers += [nn.Flatten(), nn.Linear(channels[-1] * size * size, architecture.features)]
+        self.layers = nn.Sequential(*layers, nn.LeakyReLU(architecture.leak))
+        self.head = nn.Linear(architecture.features, 1)
+        self.embedding = None
+        if architecture.num_classes:
+            self.embedding = nn.Embedding(architecture.num_classes, architecture.features)
+        self.apply(_init_he)
+        self.head.weight.data.mul_(0.25)
+
+    def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        features = self.layers(x)
+        logits = self.head(features).squeeze(1)
+        if self.embedding is not None:
+            logits = logits + (features * self.embedding(y)).sum(1)
+        return logits.float()
+
+
+def _init_dcgan(module: nn.Module) -> None:
+    """N(0, 0.02) weights and zero biases (Radford et al. 2016, section 3); batch norm's scale is N(1, 0.02)."""
+    if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear | nn.Embedding):
+        nn.init.normal_(module.weight, 0.0, 0.02)
+    elif isinstance(module, nn.BatchNorm2d):
+        nn.init.normal_(module.weight, 1.0, 0.02)
+    if getattr(module, "bias", None) is not None:
+        nn.init.zeros_(module.bias)
+
+
+def _init_he(module: nn.Module) -> None:
+    """He et al. 2015, zero biases; measured to learn faster than N(0, 0.02) where no batch norm makes up for the scale.
+
+    An embedding starts at zero, so that no class is favoured.
+    """
+    if isinstance(module, nn.Conv2d | nn.Linear):
+        nn.init.kaiming_normal_(module.weight, a=0.2)
+        nn.init.zeros_(module.bias)
+    elif isinstance(module, nn.Embedding):
+        nn.init.zeros_(module.weight)
+
+
+@dataclass(frozen=True)
+class MLP:
+    """A GAN of fully connected layers (Goodfellow et al. 2014, "Generative adversarial networks").
+
+    shape: of one sample. latent_dim: numbers in a latent. Widths: of the hidden layers. dropout: share of hidden units
+    dropped in the discriminator while training, in [0, 1). leak: the discriminator's LeakyReLU slope, 0 for ReLU.
+    bounded: samples end in tanh, in [-1, 1].
+    """
+
+    shape: tuple[int, ...]
+    latent_dim: int
+    generator_widths: tuple[int, ...]
+    discriminator_widths: tuple[int, ...]
+    dropout: float = 0.0
+    leak: float = 0.0
+    bounded: bool = True
+
+    num_classes = None
+
+    def __post_init__(self):
+        _positive_ints(self.shape, "shape")
+        _positive_ints((self.latent_dim,), "latent_dim")
+        _positive_ints(self.generator_widths, "generator_widths")
+        _positive_ints(self.discriminator_widths, "discriminator_widths")
+        _require(0 <= self.dropout < 1, f"dropout must be in [0, 1), not {self.dropout!r}")
+        _require(0 <= self.leak < 1, f"leak must be in [0, 1), not {self.leak!r}")
+
+    def generator(self) -> nn.Module:
+        return MLPGenerator(self)
+
+    def discriminator(self) -> nn.Module:
+        return MLPDiscriminator(self)
+
+
+@dataclass(frozen=True)
+class DCGAN:
+    """A GAN of convolutions (Radford et al. 2016, "Unsupervised representation learning with DCGANs").
+
+    shape: (channels, size, size); size must be divisible by 2 for each doubling, of which there is one less than there
+    are generator_channels. features: width of the discriminator's hidden linear layer. num_classes: None, or the number
+    of classes both networks take; embedding_dim: what the generator appends to its latent for them.
+    """
+
+    shape: tuple[int, int, int]
+    latent_dim: int
+    generator_channels: tuple[int, ...]
+    discriminator_channels: tuple[int, ...]
+    features: int = 256
+    leak: float = 0.2
+    num_classes: int | None = None
+    embedding_dim: int = 32
+
+    def __post_init__(self):
+        _positive_ints(self.shape, "shape")
+        _require(len(self.shape) == 3 and self.shape[1] == self.shape[2],
+                 f"shape must be (channels, size, size), not {self.shape!r}")
+        _positive_ints(self.generator_channels, "generator_channels")
+        _positive_ints(self.discriminator_channels, "discriminator_channels")
+        _positive_ints((self.latent_dim, self.features, self.embedding_dim), "latent_dim, features, embedding_dim")
+        _require(self.num_classes is None or (type(self.num_classes) is int and self.num_classes > 0),
+                 f"num_classes must be null or a positive whole number, not {self.num_classes!r}")
+        _require(0 <= self.leak < 1, f"leak must be in [0, 1), not {self.leak!r}")
+        factor = 2 ** (len(self.generator_channels) - 1)
+        _require(self.shape[1] % factor == 0,
+                 f"an image size of {self.shape[1]} is not divisible by {factor}, as {len(self.generator_channels)} "
+                 f"generator channels need")
+
+    @property
+    def base_size(self) -> int:
+        return self.shape[1] // 2 ** (len(self.generator_channels) - 1)
+
+    def generator(self) -> nn.Module:
+        return DCGANGenerator(self)
+
+    def discriminator(self) -> nn.Module:
+        return DCGANDiscriminator(self)
+
+
+Architecture = MLP | DCGAN
+
+ARCHITECTURES: dict[str, Architecture] = {
+    "mlp-gan": MLP(
+        shape=(1, 28, 28),
+        latent_dim=100,
+        generator_widths=(256, 512, 1024),
+        discriminator_widths=(2048, 1024, 512, 256),
+        dropout=0.3,
+    ),
+    "dcgan": DCGAN(
+        shape=(1, 28, 28),
+        latent_dim=100,
+        generator_channels=(128, 64, 32),
+        discriminator_channels=(32, 64, 128),
+    ),
+    "toy-gaussian": MLP(
+        shape=(1,),
+        latent_dim=20,
+        generator_widths=(32, 32),
+        discriminator_widths=(32, 64, 32),
+        bounded=False,
+    ),
+    "toy-sine": MLP(
+        shape=(2,),
+        latent_dim=2,
+        generator_widths=(16, 32),
+        discriminator_widths=(256, 128, 64),
+        dropout=0.3,
+        bounded=False,
+    ),
+}
+
+
+def describe(name: str, architecture: Architecture) -> dict:
+    """A JSON-ready dict from which `rebuild` makes the same architecture again."""
+    return {"name": name, **asdict(architecture)}
+
+
+def rebuild(description: dict) -> Architecture:
+    """The architecture that `describe` wrote down. Raises ValueError saying which name or field is not one of ours."""
+    _require(isinstance(description, dict), f"an architecture must be a table of fields, not {description!r}")
+    values = dict(description)
+    name = values.pop("name", None)
+    _require(isinstance(name, str) and name in ARCHITECTURES,
+             f"unknown architecture {name!r}; known: {', '.join(ARCHITECTURES)}")
+    base = ARCHITECTURES[name]
+    known = {field.name for field in fields(base)}
+    foreign = sorted(set(values) - known)
+    _require(not foreign, f"architecture {name} has no field {', '.join(map(repr, foreign))}")
+    missing = sorted(known - set(values))
+    _require(not missing, f"architecture {name} lacks the field {', '.join(map(repr, missing))}")
+    try:
+        return replace(base, **{key: tuple(v) if isinstance(v, list) else v for key, v in values.items()})
+    except TypeError as error:
+        raise ValueError(f"architecture {name} has a field of the wrong type: {error}") from None
+
+
+def count_parameters(module: nn.Module) -> int:
+    return sum(p.numel() for p in module.parameters())

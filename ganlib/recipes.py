@@ -1,0 +1,88 @@
+"""Every published run as one literal: which architecture, on which data, with which numbers."""
+
+from dataclasses import dataclass, field, replace
+
+from ganlib.networks import ARCHITECTURES, Architecture
+from ganlib.training import TrainConfig
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A run to repeat.
+
+    architecture: a name in ARCHITECTURES; fields: those of its fields that this run changes. data: a name in DATASETS.
+    threads: what the run is given on a CPU, or None for all; tiny networks run fastest on one.
+    """
+
+    architecture: str
+    data: str
+    train: TrainConfig
+    fields: dict = field(default_factory=dict)
+    threads: int | None = None
+
+    def build(self) -> Architecture:
+        return replace(ARCHITECTURES[self.architecture], **self.fields)
+
+
+RECIPES: dict[str, Recipe] = {
+    "mlp-gan": Recipe(
+        architecture="mlp-gan",
+        fields={"dropout": 0.0, "leak": 0.2},
+        data="mnist",
+        train=TrainConfig(
+            steps=30_000,
+            batch_size=128,
+            loss="relativistic",
+            generator_rate=3e-4,
+            discriminator_rate=3e-4,
+            betas=(0.0, 0.99),
+            final_rate=0.05,
+            r1=3.0,
+            r2=3.0,
+            ema=0.999,
+            bfloat16=True,
+        ),
+    ),
+    "dcgan": Recipe(
+        architecture="dcgan",
+        data="mnist",
+        train=TrainConfig(
+            steps=20_000,
+            batch_size=64,
+            loss="relativistic",
+            betas=(0.0, 0.99),
+            final_rate=0.05,
+            r1=1.0,
+            r2=1.0,
+            ema=0.999,
+            bfloat16=True,
+        ),
+    ),
+    "toy-gaussian": Recipe(
+        architecture="toy-gaussian",
+        data="gaussian",
+        threads=1,
+        train=TrainConfig(
+            steps=3_000,
+            batch_size=512,
+            generator_rate=5e-4,
+            discriminator_rate=1e-3,
+            betas=(0.9, 0.999),
+            final_rate=0.001,
+            ema=0.99,
+        ),
+    ),
+    "toy-sine": Recipe(
+        architecture="toy-sine",
+        data="sine",
+        threads=1,
+        train=TrainConfig(
+            steps=9_600,
+            batch_size=32,
+            generator_rate=1e-3,
+            discriminator_rate=1e-3,
+            betas=(0.9, 0.999),
+            ema=0.99,
+        ),
+    ),
+}

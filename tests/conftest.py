@@ -1,0 +1,54 @@
+"""What tests share: real digits, and a small image model that needs no training."""
+
+import os
+
+os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from ganlib.data import ImageData, open_data
+from ganlib.model import Model
+from ganlib.networks import ARCHITECTURES
+
+MNIST_ROOT = os.environ.get("GANLIB_DATA")
+HAS_MNIST = bool(MNIST_ROOT) and (Path(MNIST_ROOT) / "MNIST" / "raw").is_dir()
+
+needs_mnist = pytest.mark.skipif(not HAS_MNIST, reason="MNIST is not at hand: GANLIB_DATA names no folder that holds it")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _two_threads():
+    """Small machines and large ones run the suite alike."""
+    torch.set_num_threads(min(2, torch.get_num_threads()))
+
+
+@pytest.fixture(scope="session")
+def digits() -> ImageData:
+    """Real digits, 28×28: MNIST where it is at hand, else scikit-learn's 1,797 of 8×8, enlarged."""
+    if HAS_MNIST:
+        return open_data("mnist", MNIST_ROOT)
+    from sklearn.datasets import load_digits
+
+    found = load_digits()
+    small = torch.from_numpy(found.images).float()[:, None] * (255 / 16)
+    images = torch.nn.functional.interpolate(small, (28, 28), mode="bilinear").round().to(torch.uint8)
+    return ImageData("digits", images, torch.from_numpy(found.target).long(), 10)
+
+
+def untrained(name: str = "dcgan", **fields) -> Model:
+    """A model with the weights it is born with; always the same."""
+    from dataclasses import replace
+
+    torch.manual_seed(0)
+    architecture = replace(ARCHITECTURES[name], **fields)
+    return Model(name, architecture, architecture.generator(), architecture.discriminator(),
+                 config={"architecture": {"name": name}})
+
+
+@pytest.fixture
+def model() -> Model:
+    return untrained()

@@ -1,0 +1,69 @@
+import pytest
+import torch
+from PIL import Image
+
+from ganlib import images
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_to_pil_and_back(channels):
+    x = torch.randint(0, 256, (channels, 5, 7)) / 127.5 - 1
+    picture = images.to_pil(x)
+    assert picture.size == (7, 5)
+    torch.testing.assert_close(images.from_pil(picture, channels), x)
+
+
+def test_values_out_of_range_are_clipped():
+    assert images.to_uint8(torch.tensor([-3.0, -1, 0, 1, 3])).tolist() == [0, 0, 128, 255, 255]
+
+
+def test_enlarged_pixels_are_not_blurred():
+    x = torch.tensor([[[-1.0, 1.0], [1.0, -1.0]]])
+    large = images.enlarge(images.to_pil(x), 9)
+    assert large.size == (18, 18)
+    assert set(large.get_flattened_data()) == {0, 255}
+
+
+def test_a_sheet_holds_every_image_in_order():
+    x = torch.linspace(-1, 1, 6)[:, None, None, None].expand(6, 1, 4, 4)
+    sheet = images.contact_sheet(x, columns=3, scale=5)
+    cell = 4 * 5 + 5
+    centres = [sheet.getpixel((5 + 10 + i % 3 * cell, 5 + 10 + i // 3 * cell))[0] for i in range(6)]
+    assert centres == images.to_uint8(x[:, 0, 0, 0]).tolist()
+    assert sheet.size == (3 * cell + 5, 2 * cell + 5)
+
+
+@pytest.mark.parametrize("n", [1, 2, 10, 64, 100])
+def test_sheets_are_large_enough_to_be_shown_without_blur(n):
+    sheet = images.contact_sheet(torch.zeros(n, 1, 28, 28))
+    assert 400 <= sheet.width <= 1300
+    assert images.columns_for(n) ** 2 >= n
+
+
+def test_captions_make_room_and_leave_ink():
+    x = -torch.ones(4, 1, 28, 28)
+    bare, captioned = images.contact_sheet(x, scale=4), images.contact_sheet(x, scale=4, captions=["7"] * 4)
+    assert captioned.height > bare.height
+    assert captioned.width == bare.width
+    assert max(colour[0] for _, colour in captioned.getcolors(100_000)) > 150
+    assert max(colour[0] for _, colour in bare.getcolors(100_000)) < 20
+    two_lines = images.contact_sheet(x, scale=4, captions=["7\n99% real"] * 4)
+    assert two_lines.height > captioned.height
+
+
+def test_png_and_gif_are_written_whole(tmp_path):
+    x = torch.linspace(-1, 1, 5)[:, None, None, None].expand(5, 1, 6, 6)
+    png = images.write_png(images.contact_sheet(x), tmp_path / "sheet.png")
+    gif = images.write_gif(x, tmp_path / "walk.gif", scale=2)
+    with Image.open(png) as sheet:
+        assert sheet.format == "PNG"
+    with Image.open(gif) as movie:
+        assert movie.n_frames == 8  # there and back, the ends once
+        assert movie.info["loop"] == 0
+        assert movie.size == (12, 12)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["sheet.png", "walk.gif"]
+
+
+def test_other_channels_are_refused():
+    with pytest.raises(ValueError, match="1 or 3"):
+        images.to_pil(torch.zeros(2, 4, 4))

@@ -1,0 +1,93 @@
+"""python -m train NAME: run a recipe, and end with a weights folder that ganlib.load opens."""
+
+import argparse
+import shlex
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from ganlib.data import DATASETS, open_data
+from ganlib.recipes import RECIPES
+from ganlib.training import NonFiniteLoss
+from train.run import Run, bfloat16_helps, pick_device
+
+
+def parser() -> argparse.ArgumentParser:
+    def recipes(value) -> str:
+        return ", ".join(f"{name} {value(recipe)}" for name, recipe in RECIPES.items())
+
+    p = argparse.ArgumentParser(
+        prog="python -m train", description="Train a small GAN by one of ganlib's recipes.",
+        epilog="Ctrl-C saves a checkpoint; the same command with --resume goes on from it.")
+    p.add_argument("name", choices=RECIPES, metavar="NAME", help=f"the recipe: {', '.join(RECIPES)}")
+    p.add_argument("--steps", type=int, help=f"steps of each network (default: {recipes(lambda r: r.train.steps)})")
+    p.add_argument("--batch-size", type=int,
+                   help=f"real samples a step (default: {recipes(lambda r: r.train.batch_size)})")
+    p.add_argument("--seed", type=int, help=f"of weights and noise (default: {recipes(lambda r: r.train.seed)})")
+    p.add_argument("--device", default="auto", help="cpu, cuda, mps or auto for the best there is (default: auto)")
+    p.add_argument("--precision", choices=("auto", "float32", "bfloat16"), default="auto",
+                   help="auto takes bfloat16 where the recipe does and it is faster here (default: auto)")
+    p.add_argument("--data", metavar="WHERE",
+                   help=f"a data set ({', '.join(DATASETS)}), a folder of images, or the folder data sets are kept in "
+                        f"(default: {recipes(lambda r: r.data)}, from GANLIB_DATA or ~/.cache/ganlib)")
+    p.add_argument("--out", type=Path, metavar="FOLDER", help="the weights folder to write (default: runs/NAME)")
+    p.add_argument("--checkpoint-every", type=int, metavar="STEPS",
+                   help="steps between checkpoints (default: a twentieth of --steps)")
+    p.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out (default: start anew)")
+    p.add_argument("--dry-run", action="store_true",
+                   help="print the whole configuration and the sizes, train nothing (default: train)")
+    return p
+
+
+def configure(arguments: argparse.Namespace) -> Run:
+    """The run that the arguments ask for. Raises ValueError saying what is wrong with them."""
+    device, out = pick_device(arguments.device), arguments.out or Path("runs") / arguments.name
+    given = {option: getattr(arguments, option) for option in ("steps", "batch_size", "seed")}
+    given = {option: value for option, value in given.items() if value is not None}
+    if arguments.resume:
+        run = Run.resumed(arguments.name, device, out, arguments.checkpoint_every)
+        for option, value in given.items():
+            if value != getattr(run.config, option):
+                raise ValueError(f"the run in {out} was begun with --{option.replace('_', '-')} "
+                                 f"{getattr(run.config, option)}: leave the option out to resume it")
+        return replace(run, where=arguments.data) if arguments.data else run
+    config = replace(RECIPES[arguments.name].train, **given)
+    bfloat16 = {"float32": False, "bfloat16": True}.get(arguments.precision,
+                                                        config.bfloat16 and bfloat16_helps(device))
+    return Run(arguments.name, replace(config, bfloat16=bfloat16), device, out, arguments.data,
+               arguments.checkpoint_every)
+
+
+def main(argv: list[str] | None = None) -> int:
+    argv = sys.argv[1:] if argv is None else argv
+    arguments = parser().parse_args(argv)
+    threads = torch.get_num_threads()
+    try:
+        run = configure(arguments)
+        if run.recipe.threads and run.device == "cpu":
+            torch.set_num_threads(run.recipe.threads)
+        data = run.open_data()
+        if arguments.dry_run:
+            print(run.description(data))
+            return 0
+        if run.go(data):
+            print(f"The weights are in {run.out}: ganlib.load({str(run.out)!r}) opens them.")
+            return 0
+        print(f"Stopped and saved. To go on: python -m train {shlex.join([a for a in argv if a != '--resume'])} --resume")
+        return 130
+    except (ValueError, NonFiniteLoss) as error:
+        print(f"train: {error}", file=sys.stderr)
+    except KeyboardInterrupt:
+        print("train: stopped at once; the last checkpoint is kept", file=sys.stderr)
+        return 130
+    except OSError as error:
+        print(f"train: {error.strerror}: {error.filename or arguments.out}", file=sys.stderr)
+    finally:
+        torch.set_num_threads(threads)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,38 @@
+"""python -m train.evaluate FOLDER ...: measure weights folders anew, and rewrite their metrics, card and picture."""
+
+import argparse
+import json
+import sys
+
+from ganlib import checkpoint
+from ganlib.data import open_data
+from train.run import pick_device, write_folder
+
+
+def parser() -> argparse.ArgumentParser:
+    p = argparse.ArgumentParser(
+        prog="python -m train.evaluate",
+        description="Measure trained models: writes metrics.json, the model card and samples.png of each folder.")
+    p.add_argument("folders", nargs="+", metavar="FOLDER", help="a weights folder, such as weights/dcgan")
+    p.add_argument("--data", metavar="WHERE", help="as for python -m train (default: what the model was trained on)")
+    p.add_argument("--device", default="auto", help="cpu, cuda, mps or auto for the best there is (default: auto)")
+    return p
+
+
+def main(argv: list[str] | None = None) -> int:
+    arguments = parser().parse_args(argv)
+    try:
+        for source in arguments.folders:
+            model = checkpoint.load(source, pick_device(arguments.device))
+            name = model.config.get("recipe", {}).get("data", "mnist")
+            data, test = (open_data(name, arguments.data, train=train, shape=model.shape) for train in (True, False))
+            write_folder(model, data, test, model.folder)
+            print(json.dumps({source: model.metrics}, indent=2))
+    except (ValueError, checkpoint.WeightsError) as error:
+        print(f"train.evaluate: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,237 @@
+"""One training run on disk: progress, pictures of fixed seeds, checkpoints, and the weights folder at the end."""
+
+import copy
+import json
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+import torch
+from tqdm import tqdm
+
+from ganlib import checkpoint
+from ganlib.card import model_card
+from ganlib.data import DATASETS, Data, ImageData, open_data
+from ganlib.evaluation import evaluate
+from ganlib.losses import LOSSES
+from ganlib.model import Model
+from ganlib.networks import Architecture, count_parameters, describe
+from ganlib.recipes import RECIPES, Recipe
+from ganlib.training import NonFiniteLoss, State, Step, TrainConfig, balance, history_interval, saved_run, train
+from train.pictures import picture
+
+PICTURES = 40  # moments of a run of which the fixed seeds are kept
+
+
+@dataclass(frozen=True)
+class Run:
+    """What to train, how, on what, into where.
+
+    where: as in `open_data`, None for the recipe's own data. checkpoint_every: steps, None for a twentieth of the run.
+    resume: go on from the checkpoint in `out`.
+    """
+
+    name: str
+    config: TrainConfig
+    device: str
+    out: Path
+    where: str | None = None
+    checkpoint_every: int | None = None
+    resume: bool = False
+
+    def __post_init__(self):
+        if self.checkpoint_every is not None and self.checkpoint_every < 1:
+            raise ValueError(f"--checkpoint-every must be at least 1, not {self.checkpoint_every}")
+
+    @classmethod
+    def resumed(cls, name: str, device: str, out: Path, checkpoint_every: int | None = None) -> "Run":
+        """The run whose checkpoint is in `out`. Raises ValueError where there is none, or it is another recipe's."""
+        path = out / "training" / "state.safetensors"
+        saved = saved_run(path)
+        if saved.get("name") != name:
+            raise ValueError(f"{path} is a checkpoint of {saved.get('name')}, not of {name}")
+        known = {field.name for field in fields(TrainConfig)}
+        if set(saved.get("train", ())) != known:
+            raise ValueError(f"{path} is a checkpoint of another version of ganlib")
+        config = TrainConfig(**{key: tuple(v) if isinstance(v, list) else v for key, v in saved["train"].items()})
+        return cls(name, config, device, out, saved.get("where"), checkpoint_every, resume=True)
+
+    @property
+    def recipe(self) -> Recipe:
+        return RECIPES[self.name]
+
+    @property
+    def architecture(self) -> Architecture:
+        return self.recipe.build()
+
+    @property
+    def state_path(self) -> Path:
+        return self.out / "training" / "state.safetensors"
+
+    @property
+    def pictures(self) -> Path:
+        return self.out / "training" / "samples"
+
+    def open_data(self) -> Data:
+        return open_data(self.recipe.data, self.where, shape=self.architecture.shape)
+
+    def description(self, data: Data) -> str:
+        """The whole configuration and the sizes, as JSON."""
+        generator, discriminator = self.architecture.generator(), self.architecture.discriminator()
+        return json.dumps({
+            "name": self.name,
+            "out": str(self.out),
+            "data": data.name,
+            "device": self.device,
+            "architecture": describe(self.recipe.architecture, self.architecture),
+            "train": asdict(self.config),
+            "sizes": {
+                "generator_parameters": count_parameters(generator),
+                "discriminator_parameters": count_parameters(discriminator),
+                "data_samples": len(data) if isinstance(data, ImageData) else "unlimited",
+                "samples_seen": self.config.steps * self.config.batch_size,
+                "checkpoint_every_steps": self.checkpoint_interval,
+            },
+        }, indent=2)
+
+    @property
+    def checkpoint_interval(self) -> int:
+        """In steps; a multiple of the history's, after whose rows the losses are known to be finite."""
+        asked, every = self.checkpoint_every or self.config.steps // 20, history_interval(self.config)
+        return max(every, asked // every * every)
+
+    def go(self, data: Data) -> bool:
+        """Train to the end, or until Ctrl-C. Returns whether the end was reached.
+
+        Raises NonFiniteLoss, saying which checkpoint is kept, and ValueError for a checkpoint that does not fit.
+        """
+        if isinstance(data, ImageData):
+            data = data.to(self.device)
+        state = State.fresh(self.architecture, self.config, self.device)
+        if self.resume:
+            state.load(self.state_path)
+        else:
+            for old in self.pictures.glob("step-*.png"):
+                old.unlink()
+        self.pictures.mkdir(parents=True, exist_ok=True)
+        identity = {"name": self.name, "where": self.where, "train": asdict(self.config)}
+        saved = state.step
+        with stop_on_signal() as stopped:
+            try:
+                for step in self._steps(data, state):
+                    stop = stopped() and step.number < self.config.steps
+                    if stop or step.number == self.config.steps or step.number % self.checkpoint_interval == 0:
+                        state.save(self.state_path, identity)
+                        saved = step.number
+                    if stop:
+                        return False
+            except NonFiniteLoss as error:
+                kept = f"the checkpoint of step {saved:,} is kept" if saved else "there is no checkpoint yet"
+                raise NonFiniteLoss(f"{error}; {kept}") from None
+        self._finish(data, state)
+        return True
+
+    def _steps(self, data: Data, state: State) -> Iterator[Step]:
+        """Train under a progress bar, keeping pictures as it goes."""
+        size, moments = self.config.batch_size, _moments(self.config.steps)
+        if state.step == 0:
+            self._keep_picture(state, data)
+        unit = "img" if isinstance(data, ImageData) else "pt"
+        with tqdm(total=self.config.steps * size, initial=state.step * size, desc=self.name, unit=unit, unit_scale=True,
+                  smoothing=0.05, dynamic_ncols=True) as bar:
+            for step in train(self.architecture, data, self.config, self.device, state):
+                if step.number % history_interval(self.config) == 0:
+                    row = state.history[-1]
+                    bar.set_postfix_str(f"D {row['discriminator_loss']:.3f} G {row['generator_loss']:.3f}", False)
+                bar.update(size)
+                if step.number in moments:
+                    self._keep_picture(state, data)
+                yield step
+
+    def _keep_picture(self, state: State, data: Data) -> None:
+        (self.pictures / f"step-{state.step:07d}.png").write_bytes(picture(self._model(state, data), data))
+
+    def _model(self, state: State, data: Data) -> Model:
+        config = {
+            "architecture": {"name": self.recipe.architecture},
+            "recipe": {"name": self.name, "data": data.name, "device": self.device, "train": asdict(self.config)},
+        }
+        # copies: a Model puts its networks in eval mode, and these are still in training
+        return Model(self.name, self.architecture, copy.deepcopy(state.average), copy.deepcopy(state.discriminator),
+                     config=config, history=state.history)
+
+    def _finish(self, data: Data, state: State) -> None:
+        """Give D the offset that its loss may have left free, measure, and write the weights folder."""
+        model = self._model(state, data)
+        if LOSSES[self.config.loss].paired:
+            rng = torch.Generator(self.device).manual_seed(0)
+            real, y = data.batch(4_096, rng)
+            z = torch.randn(len(real), self.architecture.latent_dim, generator=rng, device=self.device)
+            with torch.no_grad():
+                balance(model.discriminator, real, model.generator(z, y), y)
+        write_folder(model, data, self.test_data(), self.out)
+
+    def test_data(self) -> Data | None:
+        """The test part of an image set that has one."""
+        own_images = self.where is not None and self.where not in DATASETS
+        test = open_data(self.recipe.data, self.where, train=False, shape=self.architecture.shape)
+        return None if own_images and test.name not in DATASETS else test
+
+
+def write_folder(model: Model, data: Data, test: Data | None, out: Path) -> None:
+    """Measure a model and write its weights folder, with its card and its picture."""
+    model.metrics = evaluate(model, data, test)
+    checkpoint.save(model, out, samples=picture(model, data),
+                    card=model_card(checkpoint.config_of(model), model.metrics, model.history))
+
+
+def _moments(steps: int) -> set[int]:
+    """Steps of which the fixed seeds are kept: close together at first, when most happens."""
+    return {max(1, round(steps * (i / PICTURES) ** 2)) for i in range(1, PICTURES + 1)}
+
+
+@contextmanager
+def stop_on_signal() -> Iterator[Callable[[], bool]]:
+    """Let the step under way finish when Ctrl-C or SIGTERM comes; a second one stops at once."""
+    received: list[int] = []
+
+    def note(number, frame):
+        if received:
+            raise KeyboardInterrupt
+        received.append(number)
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: bool(received)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def pick_device(name: str) -> str:
+    """The device of that name, "auto" for the best there is. Raises ValueError where this machine has none such."""
+    if name == "auto":
+        return checkpoint.best_device()
+    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not there.get(name.partition(":")[0]):
+        raise ValueError(f"--device must be auto or one of what this machine has ({', '.join(k for k in there if there[k])}"
+                         f"), not {name}")
+    return name
+
+
+def bfloat16_helps(device: str) -> bool:
+    """Whether bfloat16 is the faster here, by a matrix product in both: some processors only emulate it."""
+    if device != "cpu":
+        return True
+
+    def seconds(dtype: torch.dtype) -> float:
+        a, b = torch.ones(128, 1024, dtype=dtype), torch.ones(1024, 1024, dtype=dtype)
+        start = time.perf_counter()
+        for _ in range(10):
+            a @ b
+        return time.perf_counter() - start
+
+    return min(seconds(torch.bfloat16) for _ in range(4)) * 1.2 < min(seconds(torch.float32) for _ in range(4))
