@@ -29,7 +29,7 @@ STYLE = {
 }
 
 
-def _figure(title: str, columns: int = 1, width: float = 4.8, height: float = 3.2):
+def _figure(title: str, columns: int = 1, width: float = 4.2, height: float = 3.2):
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(1, columns, squeeze=False)[0]
@@ -76,8 +76,8 @@ def histogram(real: Tensor, fake: Tensor, density: Callable[[Tensor], Tensor]) -
     bins = torch.linspace(x[0].item(), x[-1].item(), 61).numpy()
     for values, color, label in ((real, REAL, "real"), (fake, FAKE, "generated")):
         axes.hist(values.flatten().numpy(), bins, density=True, color=color, alpha=0.45, label=label)
-    axes.plot(x, density(x[:, None]), color=INK, linewidth=1.6, label="true density")
-    axes.set_xlim(x[0], x[-1])
+    axes.plot(x.numpy(), density(x[:, None]).numpy(), color=INK, linewidth=1.6, label="true density")
+    axes.set_xlim(x[0].item(), x[-1].item())
     axes.set(xlabel="x", ylabel="density")
     axes.legend(fontsize=8)
     return figure
@@ -100,9 +100,9 @@ def opinion_line(x: Tensor, discriminator: Tensor, best: Tensor) -> Figure:
     """What the discriminator says along x (N,), D(x) (N,), beside the best possible p/(p + q) (N,)."""
     figure, (axes,) = _figure("The discriminator’s opinion")
     axes.axhline(0.5, color=INK, linewidth=0.8, linestyle=":")
-    axes.plot(x, best, color=INK, linewidth=1.4, linestyle="--", label="best possible, p/(p+q)")
-    axes.plot(x, discriminator, color=SECOND, linewidth=1.8, label="D(x)")
-    axes.set_xlim(x[0], x[-1])
+    axes.plot(x.numpy(), best.numpy(), color=INK, linewidth=1.4, linestyle="--", label="best possible, p/(p+q)")
+    axes.plot(x.numpy(), discriminator.numpy(), color=SECOND, linewidth=1.8, label="D(x)")
+    axes.set_xlim(x[0].item(), x[-1].item())
     axes.set(xlabel="x", ylabel="probability real", ylim=(0, 1))
     axes.legend(fontsize=8)
     return figure
@@ -111,7 +111,7 @@ def opinion_line(x: Tensor, discriminator: Tensor, best: Tensor) -> Figure:
 @chart
 def opinion_map(discriminator: Tensor, best: Tensor, extent: tuple[float, ...], curve: Tensor) -> Figure:
     """The same over the plane: two maps (H, W), rows from the lowest x2 up, on `extent` (x1, x1, x2, x2)."""
-    figure, axes = _figure("The discriminator, D(x)", columns=2, width=4.8)
+    figure, axes = _figure("The discriminator, D(x)", columns=2)
     axes[1].set_title("Best, p/(p+q)")
     for ax, values in zip(axes, (discriminator, best)):
         image = ax.imshow(values.numpy(), OPINION, vmin=0, vmax=1, origin="lower", extent=extent, aspect="auto")
@@ -130,8 +130,7 @@ def losses(history: list[dict]) -> Figure:
     steps = [row["step"] for row in history]
     axes.axhline(LN2, color=INK, linewidth=0.8, linestyle=":", label="ln 2 ≈ 0.693")
     for key, color, label in (("discriminator_loss", SECOND, "discriminator"), ("generator_loss", FAKE, "generator")):
-        values = torch.tensor([row[key] for row in history])
-        axes.plot(steps, values, color=color, linewidth=1.2, label=label)
+        axes.plot(steps, [row[key] for row in history], color=color, linewidth=1.2, label=label)
     everything = sorted(row[key] for row in history for key in ("discriminator_loss", "generator_loss"))
     if everything:
         low, high = everything[len(everything) // 100], everything[-1 - len(everything) // 100]

@@ -100,7 +100,8 @@ def _read_network(network: nn.Module, path: Path) -> None:
         raise WeightsError(f"{path} is missing") from None
     except (OSError, safetensors.SafetensorError, ValueError, KeyError) as error:
         raise WeightsError(f"{path} is not a whole safetensors file ({error})") from None
-    for problem, keys in (("lacks", expected.keys() - found.keys()), ("has the foreign", found.keys() - expected.keys())):
+    lacking, foreign = expected.keys() - found.keys(), found.keys() - expected.keys()
+    for problem, keys in (("lacks", lacking), ("has the foreign", foreign)):
         if keys:
             raise WeightsError(f"{path} {problem} tensor {', '.join(sorted(keys))}")
     for key, tensor in found.items():

@@ -48,8 +48,8 @@ def columns_for(n: int) -> int:
 
 
 def tile_scale(size: int, columns: int, width: int = SHEET_WIDTH) -> int:
-    """How many times to enlarge tiles of `size` pixels so that `columns` of them nearly fill a sheet; 1 to 16."""
-    return max(1, min(16, width // (columns * (size + 2))))
+    """How many times to enlarge tiles of `size` pixels so that `columns` of them fill a width; 1 to 16."""
+    return max(1, min(16, math.ceil(width / (columns * (size + 2)))))
 
 
 def contact_sheet(x: Tensor, columns: int | None = None, scale: int | None = None,

@@ -93,7 +93,7 @@ class Model:
     def discriminate(self, x: Tensor, labels: int | Sequence[int] | None = None) -> Tensor:
         """The discriminator's probability that each sample is real: (N,) float32 in [0, 1], on the CPU.
 
-        x: (N, *shape). labels: as in `sample`, but a model with classes needs them. Raises ValueError for another shape.
+        x: (N, *shape). labels: as in `sample`, but a model with classes needs them. Raises ValueError for other shapes.
         """
         if not isinstance(x, Tensor) or not x.ndim or not len(x) or tuple(x.shape[1:]) != tuple(self.shape):
             shape = tuple(x.shape) if isinstance(x, Tensor) else x

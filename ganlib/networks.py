@@ -16,6 +16,7 @@ Parameters of the networks in `ARCHITECTURES`:
 
 import math
 from dataclasses import asdict, dataclass, fields, replace
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -91,7 +92,7 @@ def _perceptron(widths, between) -> list[nn.Module]:
     default makes the MLP generator collapse to a few digits.
     """
     layers: list[nn.Module] = []
-    for i, (inputs, outputs) in enumerate(zip(widths, widths[1:])):
+    for i, (inputs, outputs) in enumerate(pairwise(widths)):
         last = i == len(widths) - 2
         linear = nn.Linear(inputs, outputs)
         nn.init.kaiming_normal_(linear.weight, nonlinearity="relu")
@@ -143,7 +144,7 @@ class DCGANDiscriminator(nn.Module):
         channels = (architecture.shape[0], *architecture.discriminator_channels)
         size = architecture.shape[1]
         layers: list[nn.Module] = []
-        for inputs, outputs in zip(channels, channels[1:]):
+        for inputs, outputs in pairwise(channels):
             kernel = 3 if size % 2 else 4
             layers += [nn.Conv2d(inputs, outputs, kernel, 2, 1), nn.LeakyReLU(architecture.leak)]
             size = (size + 1) // 2

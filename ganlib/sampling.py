@@ -5,6 +5,7 @@ drawn in nor the device it is used on.
 """
 
 from collections.abc import Callable, Iterable
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -16,7 +17,7 @@ Interpolation = Callable[[Tensor, Tensor, float], Tensor]
 
 
 def check_seeds(seeds: Iterable[int]) -> list[int]:
-    """The seeds as a list of ints. Raises ValueError unless each is a whole number in [0, 2**32 - 1], and one or more."""
+    """The seeds as a list of ints. Raises ValueError unless they are whole numbers in [0, 2**32 - 1], one or more."""
     try:
         seeds = list(seeds)
     except TypeError:
@@ -75,7 +76,7 @@ def lerp(a: Tensor, b: Tensor, t: float) -> Tensor:
 def slerp(a: Tensor, b: Tensor, t: float) -> Tensor:
     """The point at t in [0, 1] on the arc from a to b; its length goes linearly from |a| to |b|.
 
-    White 2016, "Sampling generative networks". Vectors in one direction, opposite ones, and zero have no arc: those get lerp.
+    White 2016, "Sampling generative networks". Between vectors in line, and from zero, there is no arc: those get lerp.
     """
     length_a, length_b = a.norm(), b.norm()
     cosine = (a @ b / (length_a * length_b).clamp_min(1e-12)).clamp(-1, 1)
@@ -99,14 +100,14 @@ def interpolation(method: str) -> Interpolation:
 
 
 def walk(points: Tensor, steps: int, between: Interpolation = slerp) -> Tensor:
-    """A path through latents `points` (N, D) in order: (N - 1) * (steps - 1) + 1 latents, `steps` from each to the next.
+    """A path through latents `points` (N, D) in order: `steps` from each to the next, both ends counted.
 
-    Both ends of every leg are exactly the points given. Raises ValueError for fewer than 2 steps.
+    Returns ((N - 1) * (steps - 1) + 1, D), with exactly the points given among them. Raises ValueError for fewer than 2 steps.
     """
     if isinstance(steps, bool) or not isinstance(steps, int) or steps < 2:
         raise ValueError(f"steps must be a whole number of at least 2, not {steps!r}")
     path = [points[0]]
-    for a, b in zip(points, points[1:]):
+    for a, b in pairwise(points):
         path += [between(a, b, i / (steps - 1)) for i in range(1, steps - 1)] + [b]
     return torch.stack(path)
 

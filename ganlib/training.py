@@ -133,7 +133,7 @@ class State:
         os.replace(partial, path)
 
     def load(self, path: str | Path) -> None:
-        """Take over what `save` wrote of a run with the same networks. Raises ValueError for a file that is not that."""
+        """Take over what `save` wrote of a run with the same networks. Raises ValueError for a file that is no such."""
         try:
             with safetensors.safe_open(path, "pt") as file:
                 metadata = file.metadata()
@@ -141,11 +141,7 @@ class State:
             for name, network in self._networks().items():
                 network.load_state_dict(_under(name, tensors))
             for name, optimizer in self._optimizers().items():
-                values: dict[int, dict[str, Tensor]] = {}
-                for key, value in _under(f"{name}_optimizer", tensors).items():
-                    index, _, what = key.partition(".")
-                    values.setdefault(int(index), {})[what] = value
-                optimizer.load_state_dict({**optimizer.state_dict(), "state": values})
+                _load_optimizer(optimizer, _under(f"{name}_optimizer", tensors))
             self.rng.set_state(tensors["rng"])
             self.window = list(tensors.get("window", torch.empty(0)).to(self.rng.device))
             self.step, self.history = int(metadata["step"]), json.loads(metadata["history"])
@@ -166,6 +162,22 @@ def saved_run(path: str | Path) -> dict:
 
 def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def _load_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+    """Give an optimizer its moments back, keyed "index.name", each laid out in memory as its parameter is.
+
+    The fused Adam walks a parameter and its moments side by side, so another layout would mix them up.
+    """
+    (group,) = optimizer.param_groups
+    values: dict[int, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
+        index, _, what = key.partition(".")
+        parameter = group["params"][int(index)]
+        if value.ndim:
+            value = torch.empty_like(parameter).copy_(value)
+        values.setdefault(int(index), {})[what] = value
+    optimizer.load_state_dict({**optimizer.state_dict(), "state": values})
 
 
 def _under(name: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -189,13 +201,9 @@ def train(architecture: Architecture, data: Data, config: TrainConfig, device: t
 
     `state` is a run to go on with, else a fresh one is made; on the CPU a run that was saved and loaded goes on bit for
     bit. Data on the device: nothing is synchronised but once every few hundred steps, when the history gets a row.
-    Raises NonFiniteLoss when a loss stops being finite, and ValueError for data of another shape than the networks'.
+    Raises NonFiniteLoss when a loss stops being finite, and ValueError for data that do not fit the networks.
     """
-    if tuple(data.shape) != tuple(architecture.shape):
-        raise ValueError(f"the networks take samples of shape {tuple(architecture.shape)}, the data's are "
-                         f"{tuple(data.shape)}")
-    if architecture.num_classes and data.num_classes != architecture.num_classes:
-        raise ValueError(f"the networks take {architecture.num_classes} classes, the data has {data.num_classes}")
+    check_fit(architecture, data)
     if state is None:
         state = State.fresh(architecture, config, device)
     device_type = torch.device(device).type
@@ -224,6 +232,15 @@ def train(architecture: Architecture, data: Data, config: TrainConfig, device: t
         if state.step % history_every == 0 or state.step == config.steps:
             _record(state)
         yield Step(state.step, d_loss.detach(), g_loss.detach(), state.average, state)
+
+
+def check_fit(architecture: Architecture, data: Data) -> None:
+    """Raises ValueError where the data's shape or classes are not those that the networks take."""
+    if tuple(data.shape) != tuple(architecture.shape):
+        raise ValueError(f"the networks take samples of shape {tuple(architecture.shape)}, the data's are "
+                         f"{tuple(data.shape)}")
+    if architecture.num_classes and data.num_classes != architecture.num_classes:
+        raise ValueError(f"the networks take {architecture.num_classes} classes, the data has {data.num_classes}")
 
 
 def history_interval(config: TrainConfig) -> int:

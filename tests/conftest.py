@@ -17,7 +17,7 @@ from ganlib.networks import ARCHITECTURES
 MNIST_ROOT = os.environ.get("GANLIB_DATA")
 HAS_MNIST = bool(MNIST_ROOT) and (Path(MNIST_ROOT) / "MNIST" / "raw").is_dir()
 
-needs_mnist = pytest.mark.skipif(not HAS_MNIST, reason="MNIST is not at hand: GANLIB_DATA names no folder that holds it")
+needs_mnist = pytest.mark.skipif(not HAS_MNIST, reason="MNIST is not at hand: GANLIB_DATA names no folder with it")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -138,7 +138,8 @@ def mirror(tmp_path, monkeypatch):
     resources = []
     for part, n in (("train", 6), ("t10k", 4)):
         images = numpy.arange(n * 784).reshape(n, 28, 28) % 251
-        for name, values in ((f"{part}-images-idx3-ubyte", images), (f"{part}-labels-idx1-ubyte", numpy.arange(n) % 10)):
+        labels = numpy.arange(n) % 10
+        for name, values in ((f"{part}-images-idx3-ubyte", images), (f"{part}-labels-idx1-ubyte", labels)):
             packed = gzip.compress(idx(values))
             (folder / f"{name}.gz").write_bytes(packed)
             resources.append((f"{name}.gz", hashlib.md5(packed).hexdigest()))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from ganlib.data import DATASETS, open_data
+from ganlib.data import DATASETS
 from ganlib.recipes import RECIPES
 from ganlib.training import NonFiniteLoss
 from train.run import Run, bfloat16_helps, pick_device
@@ -75,7 +75,8 @@ def main(argv: list[str] | None = None) -> int:
         if run.go(data):
             print(f"The weights are in {run.out}: ganlib.load({str(run.out)!r}) opens them.")
             return 0
-        print(f"Stopped and saved. To go on: python -m train {shlex.join([a for a in argv if a != '--resume'])} --resume")
+        command = shlex.join(["python", "-m", "train", *(a for a in argv if a != "--resume"), "--resume"])
+        print(f"Stopped and saved. To go on: {command}")
         return 130
     except (ValueError, NonFiniteLoss) as error:
         print(f"train: {error}", file=sys.stderr)

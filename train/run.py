@@ -20,7 +20,17 @@ from ganlib.losses import LOSSES
 from ganlib.model import Model
 from ganlib.networks import Architecture, count_parameters, describe
 from ganlib.recipes import RECIPES, Recipe
-from ganlib.training import NonFiniteLoss, State, Step, TrainConfig, balance, history_interval, saved_run, train
+from ganlib.training import (
+    NonFiniteLoss,
+    State,
+    Step,
+    TrainConfig,
+    balance,
+    check_fit,
+    history_interval,
+    saved_run,
+    train,
+)
 from train.pictures import picture
 
 PICTURES = 40  # moments of a run of which the fixed seeds are kept
@@ -76,7 +86,10 @@ class Run:
         return self.out / "training" / "samples"
 
     def open_data(self) -> Data:
-        return open_data(self.recipe.data, self.where, shape=self.architecture.shape)
+        """The data to train on. Raises ValueError where there is none, or it does not fit the networks."""
+        data = open_data(self.recipe.data, self.where, shape=self.architecture.shape)
+        check_fit(self.architecture, data)
+        return data
 
     def description(self, data: Data) -> str:
         """The whole configuration and the sizes, as JSON."""
@@ -217,8 +230,8 @@ def pick_device(name: str) -> str:
         return checkpoint.best_device()
     there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if not there.get(name.partition(":")[0]):
-        raise ValueError(f"--device must be auto or one of what this machine has ({', '.join(k for k in there if there[k])}"
-                         f"), not {name}")
+        here = ", ".join(kind for kind in there if there[kind])
+        raise ValueError(f"--device must be auto or what this machine has ({here}), not {name}")
     return name
 
 

@@ -11,25 +11,25 @@ from torch import Tensor
 
 from ganlib import images, sampling
 from ganlib.demo import models
+from ganlib.demo.controls import Radio, Slider, plainly
+from ganlib.demo.theme import DICE
 
 TITLE = "Interpolate"
-EXPLANATION = ("Two seeds are two points in the space of random numbers, and every point between them is a picture too. "
-               "On a good generator one digit *becomes* the other, with no jump on the way.")
-MAX_SEED, MAX_STEPS, STRIP_COLUMNS, KEPT_GIFS = 9_999, 64, 16, 32
+EXPLANATION = ("Two seeds are two points in a space of random numbers, and every point between them is a picture too: "
+               "one digit *becomes* the other, without a jump.")
+MAX_SEED, MAX_STEPS, STRIP_COLUMNS, FRAME_WIDTH, KEPT_GIFS = 9_999, 64, 16, 360, 32
 _folders: deque[Path] = deque()
 
 
-@models.plainly
+@plainly
 def interpolate(model: str, first: int, second: int, steps: int, method: str) -> tuple[Image.Image, str, str]:
     """The way from one seed to another: a film strip (PNG), a GIF that goes there and back, and a line on it."""
-    if not 2 <= steps <= MAX_STEPS:
-        raise ValueError(f"steps must be from 2 to {MAX_STEPS}, not {steps}")
     gan = models.get(model)
     with models.clock() as milliseconds:
         x = gan.interpolate(first, second, steps, method)
         made = milliseconds()
     strip = images.contact_sheet(x, columns=min(steps, STRIP_COLUMNS))
-    return strip, _keep_gif(x, f"{gan.name}-{first}-{second}"), f"**{gan.name}** on {gan.device.type.upper()}: {steps} pictures in {made:.0f} ms."
+    return strip, _keep_gif(x, f"{gan.name}-{first}-{second}"), models.credit(gan, steps, made)
 
 
 def _keep_gif(x: Tensor, name: str) -> str:
@@ -38,17 +38,17 @@ def _keep_gif(x: Tensor, name: str) -> str:
     _folders.append(folder)
     if len(_folders) > KEPT_GIFS:
         shutil.rmtree(_folders.popleft(), ignore_errors=True)
-    return str(images.write_gif(x, folder / f"{name}.gif"))
+    scale = images.tile_scale(x.shape[-1], 1, FRAME_WIDTH)
+    return str(images.write_gif(x, folder / f"{name}.gif", scale))
 
 
-@models.plainly
+@plainly
 def frame(model: str, first: int, second: int, method: str, position: float) -> Image.Image:
     """The picture at `position` of the way, from 0 (the first seed's) to 1 (the second's)."""
-    if not 0 <= position <= 1:
-        raise ValueError(f"the position must be from 0 to 1, not {position}")
     gan = models.get(model)
     a, b = sampling.latents([first, second], gan.latent_dim)
-    return images.contact_sheet(gan.decode(sampling.interpolation(method)(a, b, position)[None]))
+    (x,) = gan.decode(sampling.interpolation(method)(a, b, position)[None])
+    return images.enlarge(images.to_pil(x), images.tile_scale(x.shape[-1], 1, FRAME_WIDTH))
 
 
 def build(demo: gr.Blocks) -> None:
@@ -63,21 +63,20 @@ def build(demo: gr.Blocks) -> None:
                 still = gr.Image(format="png", interactive=False, label="At the slider",
                                  elem_classes=["picture", "pixels"], buttons=["download"], min_width=140,
                                  alt_text="the picture at the slider's position", elem_id="still")
-            position = gr.Slider(0, 1, value=0.5, step=0.01, label="Scrub", info="0 is the first seed, 1 the second",
+            position = Slider(0, 1, value=0.5, step=0.01, label="Scrub", info="0 is the first seed, 1 the second",
                                  elem_id="position")
+            strip = gr.Image(format="png", interactive=False, label="Film strip", elem_classes="picture",
+                             buttons=["download", "fullscreen"], alt_text="every step of the way", elem_id="strip")
+            status = gr.Markdown(label="status", elem_classes="status")
         with gr.Column(scale=2, min_width=280):
-            model = gr.Radio(names, value=names[0], label="Model")
-            first = gr.Slider(0, MAX_SEED, value=3, step=1, label="From seed")
-            second = gr.Slider(0, MAX_SEED, value=8, step=1, label="To seed")
-            dice = gr.Button("🎲 Two new seeds")
-            steps = gr.Slider(2, MAX_STEPS, value=32, step=1, label="Steps")
-            method = gr.Radio(list(sampling.INTERPOLATIONS), value="slerp", label="Path",
+            model = Radio(names, value=names[0], label="Model")
+            first = Slider(0, MAX_SEED, value=3, step=1, label="From seed")
+            second = Slider(0, MAX_SEED, value=8, step=1, label="To seed")
+            dice = gr.Button("Two new seeds", icon=DICE)
+            steps = Slider(2, MAX_STEPS, value=32, step=1, label="Steps")
+            method = Radio(list(sampling.INTERPOLATIONS), value="slerp", label="Path",
                               info="lerp is the straight line; slerp the arc, which keeps to the distances that "
                                    "random numbers have")
-    strip = gr.Image(format="png", interactive=False, label="Film strip", elem_classes="picture",
-                     buttons=["download", "fullscreen"], alt_text="every step of the way", elem_id="strip")
-    status = gr.Markdown(elem_classes="status")
-
     dice.click(None, outputs=[first, second], api_visibility="private",
                js=f"() => [0, 0].map(() => Math.floor(Math.random() * {MAX_SEED + 1}))")
     way = [model, first, second]

@@ -6,8 +6,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-import gradio as gr
-
 from ganlib import checkpoint
 from ganlib.model import Model
 
@@ -41,19 +39,14 @@ def _load(name: str) -> Model:
     return checkpoint.load(name)
 
 
+def credit(model: Model, count: int, milliseconds: float) -> str:
+    """Who made the pictures, where, and how fast; Markdown."""
+    return (f"**{model.name}** on {model.device.type.upper()}: {count} picture{'s' if count > 1 else ''} in "
+            f"{milliseconds:.0f} ms.")
+
+
 @contextmanager
 def clock() -> Iterator[Callable[[], float]]:
     """Milliseconds since it was entered."""
     start = time.perf_counter()
     yield lambda: (time.perf_counter() - start) * 1000
-
-
-def plainly(handler: Callable) -> Callable:
-    """A handler whose refusals reach the visitor, and the API's caller, as the one sentence that they are."""
-    @functools.wraps(handler)
-    def wrapped(*args):
-        try:
-            return handler(*args)
-        except (ValueError, checkpoint.WeightsError) as error:
-            raise gr.Error(str(error), print_exception=False) from None
-    return wrapped

@@ -11,8 +11,8 @@ from ganlib.demo.theme import THEME
 CSS = Path(__file__).with_name("page.css")
 INTRODUCTION = """# ganlib
 
-Small networks that learned to invent. A **generator** turns random numbers into pictures, a **discriminator** tries to
-tell them from real ones, and each has taught the other. Move a slider and watch."""
+Two small networks that taught each other: a **generator** invents, a **discriminator** tries to tell its inventions
+from the real thing. Move a slider and watch."""
 
 
 def build() -> gr.Blocks:

@@ -1,9 +1,13 @@
 """Colours and type of the page, light and dark. System fonts: the page works with no network at all."""
 
+from pathlib import Path
+
 import gradio as gr
 
 SANS = ("ui-sans-serif", "system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "Arial", "sans-serif")
 MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "DejaVu Sans Mono", "monospace")
+
+DICE = Path(__file__).with_name("dice.svg")
 
 THEME = gr.themes.Base(
     primary_hue=gr.themes.colors.orange,

@@ -10,17 +10,18 @@ from torch import Tensor
 from ganlib import charts, metrics, sampling
 from ganlib.data import DATASETS, Gaussian, Sine, default_root
 from ganlib.demo import models
+from ganlib.demo.controls import Radio, Slider, plainly
 from ganlib.model import Model
 
 TITLE = "Toy distributions"
-EXPLANATION = ("Here the truth is known, so a GAN can be held against it: blue is real, orange is generated. Where the two "
-               "agree, the best a discriminator can say is ½, and both losses rest at ln 2.")
+EXPLANATION = ("Here the truth is known, so what a GAN learned can be held against it. Blue is real, orange is "
+               "generated; where they agree, no discriminator can say better than ½.")
 MAX_COUNT, MAX_SEED = 10_000, 9_999
 REAL_SEED = 1  # of the real sample the generated one is held against
 BANDWIDTH = {Gaussian: 0.25, Sine: 0.12}
 
 
-@models.plainly
+@plainly
 def toy(model: str, count: int, seed: int) -> tuple[str, dict]:
     """`count` generated samples beside as many real ones: charts and numbers as HTML, and the numbers with the samples.
 
@@ -29,8 +30,6 @@ def toy(model: str, count: int, seed: int) -> tuple[str, dict]:
     """
     gan = models.get(model)
     data = DATASETS[gan.config["recipe"]["data"]](default_root(), True)
-    if not 1 <= count <= MAX_COUNT:
-        raise ValueError(f"how many must be from 1 to {MAX_COUNT}, not {count}")
     with models.clock() as milliseconds:
         fake = gan.decode(sampling.noise(seed, count, gan.latent_dim))
         made = milliseconds()
@@ -67,17 +66,17 @@ def _draw_plane(gan: Model, data: Sine, real: Tensor, fake: Tensor):
     x1, x2 = torch.linspace(*extent[:2], 96), torch.linspace(*extent[2:], 64)
     points = torch.cartesian_prod(x2, x1).flip(1)
     best = _best(data.density(points, width), metrics.kernel_density(fake, points, width))
-    yield (charts.scatter(real, fake, curve), f"{len(fake):,} points of each kind; the line is sin x₁, where all real ones "
-           f"lie.")
+    yield (charts.scatter(real, fake, curve),
+           f"{len(fake):,} points of each kind; the line is sin x₁, where all real ones lie.")
     yield (charts.opinion_map(gan.discriminate(points).view(64, 96), best.view(64, 96), extent, curve),
-           f"Orange: surely generated; blue: surely real; white: can’t say. p and q are smoothed by {width:g}; far from "
-           f"both there is no best answer, and it is left blank.")
+           f"Orange: surely generated; blue: surely real; white: can’t say. p and q are smoothed by {width:g}; far "
+           f"from both there is no best answer, and it is left blank.")
 
 
 def _best(p: Tensor, q: Tensor) -> Tensor:
-    """The best possible discriminator p/(p + q) (Goodfellow et al. 2014, prop. 1); NaN where there is next to nothing."""
+    """The best discriminator there can be, p/(p + q) (Goodfellow et al. 2014, prop. 1); NaN where both are next to 0."""
     total = p + q
-    return torch.where(total > 1e-3 * total.max(), p / total, torch.nan)
+    return torch.where(total > 1e-2 * total.max(), p / total, torch.nan)
 
 
 DRAWINGS = {
@@ -110,12 +109,12 @@ def build(demo: gr.Blocks) -> None:
     names = models.toy_models()
     gr.Markdown(EXPLANATION, elem_classes="explain")
     with gr.Row():
-        model = gr.Radio(names, value=names[0], label="Distribution",
+        model = Radio(names, value=names[0], label="Distribution",
                          info="numbers from N(3, 2²), or points on a sine curve")
-        count = gr.Slider(100, MAX_COUNT, value=2_000, step=100, label="Samples")
-        seed = gr.Slider(0, MAX_SEED, value=7, step=1, label="Seed", elem_id="toy-seed")
-    drawing = gr.HTML(elem_id="toy")
-    numbers = gr.JSON(visible=False)
+        count = Slider(100, MAX_COUNT, value=2_000, step=100, label="Samples")
+        seed = Slider(0, MAX_SEED, value=7, step=1, label="Seed", elem_id="toy-seed")
+    drawing = gr.HTML(label="charts", elem_id="toy")
+    numbers = gr.JSON(label="numbers", visible=False)
     inputs = [model, count, seed]
     gr.on([demo.load, *(component.change for component in inputs)], toy, inputs, [drawing, numbers], api_name="toy",
           show_progress="minimal", trigger_mode="always_last")

@@ -9,6 +9,7 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 
 import torch
 from torch import nn
@@ -69,7 +70,7 @@ def plain_toy(steps: int) -> float:
     """Seconds of the plain script for toy-gaussian."""
     def mlp(*widths):
         layers = []
-        for inputs, outputs in zip(widths, widths[1:]):
+        for inputs, outputs in pairwise(widths):
             layers += [nn.Linear(inputs, outputs), nn.ReLU()]
             nn.init.normal_(layers[-2].weight, 0, 0.02)
         return nn.Sequential(*layers[:-1])

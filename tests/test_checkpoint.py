@@ -1,0 +1,134 @@
+import json
+import os
+import pickle
+
+import pytest
+import safetensors.torch
+import torch
+
+import ganlib
+from ganlib import WeightsError, checkpoint
+from tests.conftest import untrained
+
+
+@pytest.fixture
+def folder(tmp_path, model):
+    return ganlib.save(model, tmp_path / "weights")
+
+
+def test_a_saved_model_makes_the_same_samples_again(folder, model):
+    again = ganlib.load(folder)
+    torch.testing.assert_close(again.sample(range(4)), model.sample(range(4)), atol=1e-6, rtol=0)
+    x = model.sample(range(4))
+    torch.testing.assert_close(again.discriminate(x), model.discriminate(x), atol=1e-2, rtol=0)  # stored in float16
+    assert again.architecture == model.architecture
+    assert again.name == "dcgan"
+
+
+@pytest.mark.parametrize("fields", [{"num_classes": 10}, {"shape": (3, 32, 32)}])
+def test_models_of_other_shapes_and_with_classes_travel_too(fields, tmp_path):
+    model = untrained(**fields)
+    again = ganlib.load(ganlib.save(model, tmp_path))
+    torch.testing.assert_close(again.sample([1]), model.sample([1]), atol=1e-6, rtol=0)
+
+
+def test_a_folder_holds_what_the_design_says(tmp_path, model):
+    model.history = [{"step": 1, "discriminator_loss": 0.5, "generator_loss": 0.7}]
+    model.metrics = {"samples": 3}
+    ganlib.save(model, tmp_path, card="# card", samples=b"png")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "README.md", "config.json", "discriminator.safetensors", "history.json", "metrics.json", "model.safetensors",
+        "samples.png"]
+    config = json.loads((tmp_path / "config.json").read_text())
+    assert config["architecture"]["name"] == "dcgan"
+    assert config["library_version"] == ganlib.__version__
+    assert (config["shape"], config["num_classes"], config["latent_dim"]) == ([1, 28, 28], None, 100)
+    again = ganlib.load(tmp_path)
+    assert again.history == model.history
+    assert again.metrics == model.metrics
+
+
+def test_saving_leaves_other_files_alone(tmp_path, model):
+    (tmp_path / "notes.txt").write_text("mine")
+    ganlib.save(model, tmp_path)
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+
+
+def test_loading_leaves_the_processs_random_state_alone(folder):
+    before = torch.get_rng_state()
+    ganlib.load(folder)
+    assert torch.equal(before, torch.get_rng_state())
+
+
+@pytest.mark.parametrize("name", ["mlp-gan", "dcgan", "toy-gaussian", "toy-sine"])
+def test_shipped_models_load_wherever_the_process_runs(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    model = ganlib.load(name, device="cpu")
+    assert model.name == name
+    assert model.sample([0]).shape == (1, *model.shape)
+
+
+def rewrite(folder, **changes):
+    path = folder / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def edit_tensors(folder, change):
+    path = folder / "model.safetensors"
+    tensors = safetensors.torch.load_file(path)
+    change(tensors)
+    safetensors.torch.save_file(tensors, path)
+
+
+class Bomb:
+    def __reduce__(self):
+        return os.mkdir, ("unpickled",)
+
+
+BREAKAGES = {
+    "missing config": (lambda f: (f / "config.json").unlink(), "config.json cannot be read"),
+    "config of nonsense": (lambda f: (f / "config.json").write_text("{"), "config.json is not JSON"),
+    "config in latin-1": (lambda f: (f / "config.json").write_bytes(b'{"a": "\xe9"}'), "config.json is not JSON"),
+    "config that is a list": (lambda f: (f / "config.json").write_text("[]"), "config.json holds a JSON list"),
+    "no architecture": (lambda f: (f / "config.json").write_text("{}"), "config.json: an architecture must be"),
+    "foreign architecture": (lambda f: rewrite(f, architecture={"name": "os.system"}), "unknown architecture"),
+    "another shape": (lambda f: rewrite(f, shape=[3, 28, 28]), "config.json: shape is"),
+    "another latent": (lambda f: rewrite(f, latent_dim=64), "config.json: latent_dim is 64"),
+    "missing weights": (lambda f: (f / "model.safetensors").unlink(), "model.safetensors is missing"),
+    "missing discriminator": (lambda f: (f / "discriminator.safetensors").unlink(), "tor.safetensors is missing"),
+    "truncated": (lambda f: os.truncate(f / "model.safetensors", 1000), "model.safetensors is not a whole safetensors"),
+    "truncated at the end": (lambda f: os.truncate(f / "model.safetensors", 3_000_000), "is not a whole safetensors"),
+    "empty": (lambda f: os.truncate(f / "model.safetensors", 0), "is not a whole safetensors"),
+    "pickle": (lambda f: (f / "model.safetensors").write_bytes(pickle.dumps(Bomb())), "is not a whole safetensors"),
+    "tensor too few": (lambda f: edit_tensors(f, lambda t: t.pop("project.weight")), "lacks tensor project.weight"),
+    "tensor too many": (lambda f: edit_tensors(f, lambda t: t.update(extra=torch.zeros(1))), "foreign tensor extra"),
+    "wrong shape": (lambda f: edit_tensors(f, lambda t: t.update({"project.weight": torch.zeros(2, 2)})),
+                    r"project.weight is \(2, 2\), but the architecture's is \(6272, 100\)"),
+    "wrong type": (lambda f: edit_tensors(f, lambda t: t.update({"layers.0.bias": torch.zeros(128).long()})),
+                   "layers.0.bias holds torch.int64"),
+    "not finite": (lambda f: edit_tensors(f, lambda t: t["layers.0.bias"].fill_(torch.nan)), "not finite"),
+    "history of another kind": (lambda f: (f / "history.json").write_text("{}"), "history.json holds a JSON dict"),
+}
+
+
+@pytest.mark.parametrize("what", BREAKAGES)
+def test_a_broken_folder_is_named_in_one_sentence(what, folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    breakage, sentence = BREAKAGES[what]
+    breakage(folder)
+    with pytest.raises(WeightsError, match=sentence) as caught:
+        ganlib.load(folder)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "unpickled").exists()
+
+
+@pytest.mark.parametrize("source", ["nowhere", "user/repo", "weights/nowhere", ""])
+def test_a_missing_folder_is_named(source, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(WeightsError):
+        ganlib.load(source)
+
+
+def test_shipped_names_come_from_the_weights_folder():
+    assert all((folder / checkpoint.CONFIG).is_file() for folder in checkpoint.shipped().values())
+    assert list(checkpoint.shipped()) == ["dcgan", "mlp-gan", "toy-gaussian", "toy-sine"]

@@ -1,0 +1,97 @@
+import pytest
+import torch
+
+from tests.conftest import untrained
+
+
+def test_samples_have_the_promised_shape_and_range(model):
+    x = model.sample(seeds=range(16))
+    assert x.shape == (16, 1, 28, 28)
+    assert x.dtype == torch.float32
+    assert x.device.type == "cpu"
+    assert x.min() >= -1
+    assert x.max() <= 1
+
+
+def test_a_seeds_picture_does_not_depend_on_its_batch(model):
+    among, alone = model.sample(range(100)), model.sample([42])
+    torch.testing.assert_close(alone[0], among[42], atol=1e-5, rtol=0)
+    assert (among[42] - among[43]).abs().max() > 1e-3
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_a_seeds_picture_is_the_same_on_the_gpu(model):
+    on_cpu = model.sample(range(16))
+    on_gpu = model.to("cuda").sample(range(16))
+    assert on_gpu.device.type == "cpu"
+    assert (on_gpu - on_cpu).abs().max() < 2e-3  # 1e-3 of the range [-1, 1]
+
+
+def test_truncation_to_zero_gives_one_picture(model):
+    x = model.sample([1, 2], truncation=0)
+    torch.testing.assert_close(x[0], x[1])
+
+
+def test_a_way_starts_and_ends_at_its_seeds(model):
+    for method in ("slerp", "lerp"):
+        path = model.interpolate(3, 8, steps=5, method=method)
+        assert path.shape == (5, 1, 28, 28)
+        torch.testing.assert_close(path[[0, 4]], model.sample([3, 8]), atol=1e-5, rtol=0)
+
+
+def test_probabilities_are_probabilities(model):
+    p = model.discriminate(model.sample(range(5)))
+    assert p.shape == (5,)
+    assert ((p >= 0) & (p <= 1)).all()
+
+
+def test_a_model_with_classes_lets_the_seed_or_the_caller_pick():
+    model = untrained(num_classes=10)
+    x = model.sample(range(20))
+    labels = model._labels(None, range(20)).tolist()
+    torch.testing.assert_close(model.sample(range(20), labels=labels), x, atol=1e-5, rtol=0)
+    torch.testing.assert_close(model.sample([5], labels=labels[5])[0], x[5], atol=1e-5, rtol=0)
+    assert (model.sample([5], labels=1) - model.sample([5], labels=2)).abs().max() > 0
+    assert model.discriminate(x, labels).shape == (20,)
+    assert model.interpolate(1, 2, steps=4, labels=3).shape == (4, 1, 28, 28)
+    with pytest.raises(ValueError, match="needs labels, from 0 to 9"):
+        model.discriminate(x)
+
+
+@pytest.mark.parametrize(("labels", "sentence"), [
+    (10, "from 0 to 9, not 10"), (-1, "from 0 to 9"), ([1, 2], "2 labels for 3 samples"), (["1"] * 3, "whole number"),
+    (True, "whole number"),
+])
+def test_bad_labels_are_refused(labels, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        untrained(num_classes=10).sample(range(3), labels=labels)
+
+
+def test_a_model_without_classes_refuses_labels(model):
+    with pytest.raises(ValueError, match="dcgan has no classes"):
+        model.sample([1], labels=3)
+
+
+@pytest.mark.parametrize("x", [torch.zeros(3, 28, 28), torch.zeros(0, 1, 28, 28), torch.zeros(()), [[0.0]]])
+def test_samples_of_another_shape_are_refused(model, x):
+    with pytest.raises(ValueError, match=r"shape \(N, 1, 28, 28\)"):
+        model.discriminate(x)
+
+
+def test_bad_arguments_are_refused(model):
+    with pytest.raises(ValueError, match="seed"):
+        model.sample([-1])
+    with pytest.raises(ValueError, match="truncation"):
+        model.sample([1], truncation=3)
+    with pytest.raises(ValueError, match="steps"):
+        model.interpolate(1, 2, steps=1)
+    with pytest.raises(ValueError, match="lerp or slerp"):
+        model.interpolate(1, 2, method="bezier")
+    with pytest.raises(ValueError, match=r"latents must be \(N, 100\)"):
+        model.decode(torch.zeros(2, 99))
+
+
+def test_sampling_leaves_the_processs_random_state_alone(model):
+    before = torch.get_rng_state()
+    model.sample(range(3))
+    assert torch.equal(before, torch.get_rng_state())
