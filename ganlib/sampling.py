@@ -102,7 +102,7 @@ def interpolation(method: str) -> Interpolation:
 def walk(points: Tensor, steps: int, between: Interpolation = slerp) -> Tensor:
     """A path through latents `points` (N, D) in order: `steps` from each to the next, both ends counted.
 
-    Returns ((N - 1) * (steps - 1) + 1, D), with exactly the points given among them. Raises ValueError for fewer than 2 steps.
+    Returns ((N - 1) * (steps - 1) + 1, D), the points given exactly among them. Raises ValueError for steps below 2.
     """
     if isinstance(steps, bool) or not isinstance(steps, int) or steps < 2:
         raise ValueError(f"steps must be a whole number of at least 2, not {steps!r}")

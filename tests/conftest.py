@@ -5,6 +5,11 @@ import os
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 os.environ["HF_HUB_OFFLINE"] = "1"
 
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -41,8 +46,6 @@ def digits() -> ImageData:
 
 def untrained(name: str = "dcgan", **fields) -> Model:
     """A model with the weights it is born with; always the same."""
-    from dataclasses import replace
-
     torch.manual_seed(0)
     architecture = replace(ARCHITECTURES[name], **fields)
     return Model(name, architecture, architecture.generator(), architecture.discriminator(),
@@ -52,3 +55,31 @@ def untrained(name: str = "dcgan", **fields) -> Model:
 @pytest.fixture
 def model() -> Model:
     return untrained()
+
+
+@pytest.fixture(scope="session")
+def address(tmp_path_factory):
+    """The page as a host runs it, `python app.py` in a process of its own on a free port of loopback; its address.
+
+    At the end, nothing that the tests did to it may have left a traceback in its log.
+    """
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+    log = tmp_path_factory.mktemp("page") / "log"
+    environment = os.environ | {"GRADIO_SERVER_NAME": "127.0.0.1", "GRADIO_SERVER_PORT": str(port)}
+    with log.open("w") as output:
+        page = subprocess.Popen([sys.executable, Path(__file__).parent.parent / "app.py"], env=environment,
+                                stdout=output, stderr=subprocess.STDOUT)
+        try:
+            deadline = time.monotonic() + 120
+            while "Running on local URL" not in log.read_text():
+                assert page.poll() is None, log.read_text()
+                assert time.monotonic() < deadline, f"the page did not start: {log.read_text()}"
+                time.sleep(0.1)
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            page.terminate()
+            page.wait(30)
+    assert "Traceback" not in log.read_text(), log.read_text()
+    assert "Warning" not in log.read_text(), log.read_text()

@@ -74,7 +74,7 @@ def _draw_plane(gan: Model, data: Sine, real: Tensor, fake: Tensor):
 
 
 def _best(p: Tensor, q: Tensor) -> Tensor:
-    """The best discriminator there can be, p/(p + q) (Goodfellow et al. 2014, prop. 1); NaN where both are next to 0."""
+    """The best discriminator there is, p/(p + q) (Goodfellow et al. 2014, prop. 1); NaN where both are next to 0."""
     total = p + q
     return torch.where(total > 1e-2 * total.max(), p / total, torch.nan)
 

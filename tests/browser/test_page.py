@@ -1,0 +1,128 @@
+"""The page in a real browser, as a visitor sees it."""
+
+import os
+import shutil
+
+import pytest
+
+CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+
+pytestmark = [
+    pytest.mark.skipif(not CHROMIUM, reason="no chromium on this machine (Debian: apt-get install chromium)"),
+]
+
+
+@pytest.fixture(scope="module")
+def browser():
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        # the flags keep the browser itself from calling home
+        found = playwright.chromium.launch(executable_path=CHROMIUM, args=[
+            "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
+            "--disable-sync", "--no-first-run"])
+        yield found
+        found.close()
+
+
+class Visit:
+    """A page that is open, with all that went wrong in it."""
+
+    def __init__(self, page, address: str):
+        self.page, self.wrong = page, []
+        page.set_default_timeout(60_000)
+        page.on("console", lambda message: message.type == "error" and self.wrong.append(message.text))
+        page.on("pageerror", lambda error: self.wrong.append(str(error)))
+        page.on("requestfailed", lambda request: self.wrong.append(f"failed: {request.url}"))
+        page.on("request", lambda request: request.url.startswith((address, "data:", "blob:"))
+                or self.wrong.append(f"from elsewhere: {request.url}"))
+        page.goto(address)
+        page.wait_for_selector("#sheet img")
+
+    def tab(self, name: str) -> None:
+        self.page.get_by_role("tab", name=name).click()
+
+    def picture(self, name: str) -> bytes:
+        """The bytes of the image that is shown in the component of that id."""
+        return self.page.evaluate("""async name => {
+            const response = await fetch(document.querySelector(`#${name} img`).src);
+            return Array.from(new Uint8Array(await response.arrayBuffer()));
+        }""", name)
+
+    def set_slider(self, name: str, value: float) -> None:
+        """Drag a slider, as its range input sees it."""
+        self.page.locator(f"#{name} input[type=range]").evaluate("""(slider, value) => {
+            slider.value = value;
+            slider.dispatchEvent(new Event("input", {bubbles: true}));
+            slider.dispatchEvent(new Event("change", {bubbles: true}));
+        }""", value)
+
+    def until_changed(self, name: str, change) -> None:
+        """Do something, and wait until another picture is shown."""
+        before = self.page.locator(f"#{name} img").get_attribute("src")
+        change()
+        self.page.wait_for_function("([name, before]) => document.querySelector(`#${name} img`).src !== before",
+                                    arg=[name, before])
+
+
+@pytest.fixture
+def visit(browser, address, request):
+    options = getattr(request, "param", {})
+    context = browser.new_context(**options)
+    found = Visit(context.new_page(), address)
+    yield found
+    context.close()
+    assert found.wrong == []
+
+
+def test_each_tab_opens(visit):
+    assert visit.page.title() == "ganlib"
+    visit.page.locator("#status", has_text="dcgan on").wait_for()
+    visit.tab("Interpolate")
+    for name in ("gif", "still", "strip"):
+        visit.page.locator(f"#{name} img").wait_for()
+    visit.tab("Toy distributions")
+    visit.page.locator("#toy svg").first.wait_for()
+    assert visit.page.locator("#toy svg").count() == 3
+    visit.page.get_by_label("toy-sine").check()
+    visit.page.get_by_text("sliced Wasserstein distance").wait_for()
+
+
+def test_moving_the_seed_changes_the_picture_and_the_same_seed_brings_it_back(visit):
+    first = visit.picture("sheet")
+    visit.until_changed("sheet", lambda: visit.set_slider("seed", 4321))
+    assert visit.picture("sheet") != first
+    visit.until_changed("sheet", lambda: visit.set_slider("seed", 7))
+    assert visit.picture("sheet") == first
+
+
+def test_the_dice_roll_another_seed(visit):
+    visit.until_changed("sheet", lambda: visit.page.locator("#dice").click())
+    assert 0 <= int(visit.page.locator("#seed input[type=number]").input_value()) <= 9999
+
+
+def test_scrubbing_changes_the_frame(visit):
+    visit.tab("Interpolate")
+    visit.page.locator("#still img").wait_for()
+    visit.until_changed("still", lambda: visit.set_slider("position", 0.05))
+
+
+def test_the_sheet_can_be_downloaded_as_png(visit):
+    with visit.page.expect_download() as download:
+        visit.page.locator("#sheet").get_by_label("Download").click()
+    assert download.value.suggested_filename.endswith(".png")
+    with open(download.value.path(), "rb") as file:
+        assert file.read(4) == b"\x89PNG"
+
+
+@pytest.mark.parametrize("visit", [{"viewport": {"width": 390, "height": 844}, "color_scheme": "dark"},
+                                   {"viewport": {"width": 1280, "height": 900}, "color_scheme": "light"}],
+                         indirect=True, ids=["phone", "desktop"])
+def test_nothing_is_wider_than_the_screen(visit):
+    for tab in ("Generate", "Interpolate", "Toy distributions"):
+        visit.tab(tab)
+        visit.page.locator({"Generate": "#sheet img", "Interpolate": "#strip img", "Toy distributions": "#toy svg"}[tab]
+                           ).first.wait_for()
+        assert visit.page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), tab
+    dark = visit.page.evaluate("document.body.classList.contains('dark')")
+    assert dark == (visit.page.viewport_size["width"] == 390)

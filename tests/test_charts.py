@@ -1,0 +1,53 @@
+import xml.etree.ElementTree as ElementTree
+
+import matplotlib
+import pytest
+import torch
+
+from ganlib import charts
+from ganlib.data import Gaussian, Sine
+
+HISTORY = [{"step": i, "discriminator_loss": 0.69, "generator_loss": 0.7} for i in range(1, 50)]
+LINE, CURVE = torch.linspace(-5, 10, 50), Sine().curve(50)
+
+
+def points(data) -> torch.Tensor:
+    return data.batch(200, torch.Generator().manual_seed(0))[0]
+
+
+CHARTS = {
+    "histogram": lambda: charts.histogram(points(Gaussian()), points(Gaussian()), Gaussian().density),
+    "scatter": lambda: charts.scatter(points(Sine()), points(Sine()), CURVE),
+    "opinion_line": lambda: charts.opinion_line(LINE, LINE.sigmoid(), torch.full_like(LINE, 0.5)),
+    "opinion_map": lambda: charts.opinion_map(torch.rand(4, 6), torch.full((4, 6), torch.nan), (0, 6, -1, 1), CURVE),
+    "losses": lambda: charts.losses(HISTORY),
+    "losses of an unfinished run": lambda: charts.losses([]),
+}
+
+
+@pytest.mark.parametrize("name", CHARTS)
+def test_every_chart_is_a_picture_for_light_and_dark_pages(name):
+    before = dict(matplotlib.rcParams)
+    svg = charts.to_svg(CHARTS[name](), "what it shows")
+    root = ElementTree.fromstring(svg)
+    assert root.tag.endswith("svg")
+    assert root.attrib["aria-label"] == "what it shows"
+    assert root.attrib["width"] == "100%"
+    assert "height" not in root.attrib
+    assert "var(--chart-ink" in svg
+    assert charts.to_png(CHARTS[name](), dpi=50).startswith(b"\x89PNG")
+    assert dict(matplotlib.rcParams) == before
+
+
+def test_the_histogram_is_of_the_samples_and_the_density_of_the_truth():
+    (axes,) = charts.histogram(points(Gaussian()), points(Gaussian()), Gaussian().density).axes
+    area = sum(bar.get_height() * bar.get_width() for bar in axes.containers[0])
+    assert area == pytest.approx(1, abs=0.02)
+    curve = axes.lines[0].get_ydata()
+    assert curve.max() == pytest.approx(0.1995, abs=1e-3)
+
+
+def test_the_losses_have_the_line_of_ln_2():
+    (axes,) = charts.losses(HISTORY).axes
+    assert axes.lines[0].get_ydata()[0] == pytest.approx(0.6931, abs=1e-4)
+    assert [len(line.get_xdata()) for line in axes.lines[1:]] == [49, 49]

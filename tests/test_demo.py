@@ -1,0 +1,139 @@
+"""The page through its own API, as gradio_client calls it."""
+
+import json
+
+import numpy
+import pytest
+import torch
+from gradio_client import Client
+from gradio_client.exceptions import AppError
+from PIL import Image
+
+import ganlib
+from ganlib import images
+
+
+@pytest.fixture(scope="module")
+def client(address):
+    found = Client(address, verbose=False)
+    yield found
+    found.close()
+
+
+def pixels(path: str) -> numpy.ndarray:
+    with Image.open(path) as image:
+        assert image.format == "PNG"
+        return numpy.asarray(image.convert("RGB"))
+
+
+def test_the_api_has_the_promised_names(client):
+    named = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
+    assert set(named) == {"/generate", "/interpolate", "/frame", "/toy"}
+    assert [p["parameter_name"] for p in named["/generate"]["parameters"]] == [
+        "model", "seed", "count", "truncation", "captions"]
+    assert [p["parameter_name"] for p in named["/interpolate"]["parameters"]] == [
+        "model", "first", "second", "steps", "method"]
+    assert [p["parameter_name"] for p in named["/toy"]["parameters"]] == ["model", "count", "seed"]
+
+
+@pytest.mark.parametrize("name", ["dcgan", "mlp-gan"])
+def test_generate_gives_the_contact_sheet_of_the_librarys_own_samples(client, name):
+    sheet, status = client.predict(name, 40, 9, 0.8, [], api_name="/generate")
+    expected = images.contact_sheet(ganlib.load(name, "cpu").sample(range(40, 49), truncation=0.8))
+    difference = numpy.abs(pixels(sheet).astype(int) - numpy.asarray(expected).astype(int))
+    assert difference.max() <= 1
+    assert name in status
+    assert "9 pictures in" in status
+    assert " ms" in status
+
+
+def test_generate_has_defaults(client):
+    sheet, _ = client.predict(api_name="/generate")
+    assert pixels(sheet).shape[0] > 500
+
+
+def test_captions_are_written_on_demand(client):
+    bare, _ = client.predict("dcgan", 1, 4, 1, [], api_name="/generate")
+    seeds, _ = client.predict("dcgan", 1, 4, 1, ["seed"], api_name="/generate")
+    both, _ = client.predict("dcgan", 1, 4, 1, ["seed", "opinion"], api_name="/generate")
+    assert len(pixels(bare)) < len(pixels(seeds)) < len(pixels(both))
+
+
+def test_interpolate_gives_a_strip_and_a_gif_that_loops(client):
+    strip, gif, status = client.predict("dcgan", 3, 8, 6, "slerp", api_name="/interpolate")
+    expected = images.contact_sheet(ganlib.load("dcgan", "cpu").interpolate(3, 8, steps=6), columns=6)
+    assert numpy.abs(pixels(strip).astype(int) - numpy.asarray(expected).astype(int)).max() <= 1
+    with Image.open(gif) as movie:
+        assert movie.n_frames == 10
+        assert movie.info["loop"] == 0
+    assert "6 pictures in" in status
+
+
+def test_the_scrubbed_frame_is_on_the_way(client):
+    ends = [client.predict("dcgan", 3, 8, "lerp", at, api_name="/frame") for at in (0, 1)]
+    model = ganlib.load("dcgan", "cpu")
+    for path, seed in zip(ends, (3, 8)):
+        small = numpy.asarray(images.to_pil(model.sample([seed])[0]).convert("RGB")).astype(int)
+        scale = len(pixels(path)) // 28
+        assert numpy.abs(pixels(path)[::scale, ::scale].astype(int) - small).max() <= 1
+
+
+@pytest.mark.parametrize(("name", "title"), [("toy-gaussian", "Wasserstein-1"), ("toy-sine", "sliced Wasserstein")])
+def test_toy_gives_charts_and_numbers(client, name, title):
+    charts, numbers = client.predict(name, 500, 3, api_name="/toy")
+    assert charts.count("<svg") == 3
+    assert title in charts
+    assert numbers["model"] == name
+    model = ganlib.load(name, "cpu")
+    assert torch.tensor(numbers["samples"]).shape == (500, *model.shape)
+    assert 0 < numbers["distance"] < 1
+    assert set(numbers["losses"]) == {"discriminator_loss", "generator_loss"}
+    again = client.predict(name, 500, 3, api_name="/toy")[1]
+    assert again["samples"] == numbers["samples"]
+    assert client.predict(name, 500, 4, api_name="/toy")[1]["samples"] != numbers["samples"]
+    json.dumps(numbers)
+
+
+REFUSALS = [
+    ("/generate", ("dcgan", 7, 101, 1, []), "How many must be a whole number from 1 to 100, not 101."),
+    ("/generate", ("dcgan", 7, 0, 1, []), "How many must be a whole number from 1 to 100, not 0."),
+    ("/generate", ("dcgan", 7, 2.5, 1, []), "How many must be a whole number"),
+    ("/generate", ("dcgan", -1, 4, 1, []), "Seed must be a whole number from 0 to 9999, not -1."),
+    ("/generate", ("dcgan", "seven", 4, 1, []), "Seed must be a whole number from 0 to 9999, not 'seven'."),
+    ("/generate", ("dcgan", [7], 4, 1, []), "Seed must be"),
+    ("/generate", ("dcgan", 7, 4, 2.5, []), "Truncation ψ must be a number from 0 to 2"),
+    ("/generate", ("vae", 7, 4, 1, []), "Model must be dcgan or mlp-gan, not 'vae'."),
+    ("/generate", ("toy-sine", 7, 4, 1, []), "Model must be"),
+    ("/generate", ("../weights/dcgan", 7, 4, 1, []), "Model must be"),
+    ("/generate", ("dcgan", 7, 4, 1, ["name"]), "Write under each picture must be a list of seed or opinion"),
+    ("/interpolate", ("dcgan", 1, 2, 1, "slerp"), "Steps must be a whole number from 2 to 64, not 1."),
+    ("/interpolate", ("dcgan", 1, 2, 8, "cubic"), "Path must be lerp or slerp, not 'cubic'."),
+    ("/frame", ("dcgan", 1, 2, "slerp", 1.5), "Scrub must be a number from 0 to 1, not 1.5."),
+    ("/toy", ("toy-sine", 10_100, 1), "Samples must be a whole number from 100 to 10000, not 10100."),
+    ("/toy", ("dcgan", 500, 1), "Distribution must be toy-gaussian or toy-sine, not 'dcgan'."),
+]
+
+
+@pytest.mark.parametrize(("endpoint", "arguments", "sentence"), REFUSALS)
+def test_what_is_out_of_range_is_refused_in_one_sentence(client, endpoint, arguments, sentence):
+    with pytest.raises(AppError) as caught:
+        client.predict(*arguments, api_name=endpoint)
+    assert sentence in str(caught.value)
+    assert "Traceback" not in str(caught.value)
+
+
+def test_a_models_own_refusal_is_the_one_sentence_that_a_visitor_sees():
+    import gradio
+
+    from ganlib.demo.generate import generate
+
+    with pytest.raises(gradio.Error, match="there is no weights folder 'nowhere'") as caught:
+        generate("nowhere", 1, 1, 1.0, [])
+    assert not caught.value.print_exception
+    assert generate("dcgan", 1, 1, 1.0, [])[1].startswith("**dcgan**")
+
+
+def test_models_are_loaded_once():
+    from ganlib.demo import models
+
+    assert models.get("dcgan") is models.get("dcgan")
