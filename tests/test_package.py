@@ -26,7 +26,7 @@ ROOMS = {
     "training": {"networks", "losses", "sampling", "data"},
     "recipes": {"networks", "losses", "data", "training"},
     "model": {"networks", "sampling"},
-    "checkpoint": {"networks", "model", "__init__"},  # __init__ for the version alone
+    "checkpoint": {"networks", "model"},
     "evaluation": {"metrics", "data", "model", "sampling"},
 }
 OUTSIDERS = {"gradio": "ganlib/demo", "huggingface_hub": "ganlib/hub.py", "torchvision": "ganlib/data.py"}
@@ -45,12 +45,8 @@ def imports(path: Path) -> set[str]:
 
 def rooms(path: Path) -> set[str]:
     """The modules of ganlib that a file imports."""
-    names = imports(path)
-    found = {name.split(".")[1] for name in names if name.startswith("ganlib.")}
-    if "ganlib" in names and not found - {"ganlib"}:
-        found.add("__init__")
-    return {name for name in found if (ROOT / "ganlib" / name).with_suffix(".py").exists()
-            or (ROOT / "ganlib" / name).is_dir()} | (found & {"__init__"})
+    found = {name.split(".")[1] for name in imports(path) if name.startswith("ganlib.")}
+    return {name for name in found if (ROOT / "ganlib" / f"{name}.py").exists() or name == "demo"}
 
 
 SOURCES = [path for folder in ("ganlib", "train") for path in sorted((ROOT / folder).rglob("*.py"))]
@@ -123,6 +119,11 @@ def test_the_readmes_tree_names_every_file_of_the_package():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     for path in [*(ROOT / "ganlib").glob("*.py"), *(ROOT / "train").glob("*.py")]:
         assert f"{path.name} " in readme, path.name
+
+
+def test_the_code_is_clean():
+    lint = subprocess.run([sys.executable, "-m", "ruff", "check", "."], cwd=ROOT, capture_output=True, text=True)
+    assert lint.returncode == 0, lint.stdout
 
 
 def test_the_weights_are_small():

@@ -83,6 +83,8 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("train: stopped at once; the last checkpoint is kept", file=sys.stderr)
         return 130
+    except torch.OutOfMemoryError:
+        print(f"train: {run.device} has not enough memory for --batch-size {run.config.batch_size}", file=sys.stderr)
     except OSError as error:
         print(f"train: {error.strerror}: {error.filename or arguments.out}", file=sys.stderr)
     finally:

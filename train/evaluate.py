@@ -6,7 +6,7 @@ import sys
 
 from ganlib import checkpoint
 from ganlib.data import open_data
-from train.run import pick_device, write_folder
+from train.run import open_test_part, pick_device, write_folder
 
 
 def parser() -> argparse.ArgumentParser:
@@ -25,8 +25,8 @@ def main(argv: list[str] | None = None) -> int:
         for source in arguments.folders:
             model = checkpoint.load(source, pick_device(arguments.device))
             name = model.config.get("recipe", {}).get("data", "mnist")
-            data, test = (open_data(name, arguments.data, train=train, shape=model.shape) for train in (True, False))
-            write_folder(model, data, test, model.folder)
+            data = open_data(name, arguments.data, shape=model.shape)
+            write_folder(model, data, open_test_part(name, arguments.data, model.shape), model.folder)
             print(json.dumps({source: model.metrics}, indent=2))
     except (ValueError, checkpoint.WeightsError) as error:
         print(f"train.evaluate: {error}", file=sys.stderr)

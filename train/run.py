@@ -185,13 +185,13 @@ class Run:
             z = torch.randn(len(real), self.architecture.latent_dim, generator=rng, device=self.device)
             with torch.no_grad():
                 balance(model.discriminator, real, model.generator(z, y), y)
-        write_folder(model, data, self.test_data(), self.out)
+        write_folder(model, data, open_test_part(self.recipe.data, self.where, model.shape), self.out)
 
-    def test_data(self) -> Data | None:
-        """The test part of an image set that has one."""
-        own_images = self.where is not None and self.where not in DATASETS
-        test = open_data(self.recipe.data, self.where, train=False, shape=self.architecture.shape)
-        return None if own_images and test.name not in DATASETS else test
+
+def open_test_part(name: str, where: str | None, shape: tuple[int, ...]) -> Data | None:
+    """The test part of a data set of ours, opened as `open_data` does; None for a folder of images, which has none."""
+    data = open_data(name, where, train=False, shape=shape)
+    return data if data.name in DATASETS else None
 
 
 def write_folder(model: Model, data: Data, test: Data | None, out: Path) -> None:

@@ -28,39 +28,48 @@ def _choices(values: list[str]) -> str:
     return ", ".join(values[:-1]) + " or " + values[-1] if len(values) > 1 else values[0]
 
 
-class Slider(gr.Slider):
-    """A slider from minimum to maximum; whole numbers where its step is whole."""
+def slider(minimum: float, maximum: float, **options) -> gr.Slider:
+    """A slider from minimum to maximum; whole numbers where its `step` is whole."""
+    made = gr.Slider(minimum, maximum, **options)
+    whole = isinstance(made.step, int)
 
-    is_template = True
-
-    def preprocess(self, payload: float) -> float:
-        whole = isinstance(self.step, int)
+    def preprocess(payload):
         number = isinstance(payload, int | float) and not isinstance(payload, bool)
-        if not number or not self.minimum <= payload <= self.maximum or (whole and payload != int(payload)):
-            raise refuse(f"{self.label} must be a {'whole ' if whole else ''}number from {self.minimum} to "
-                         f"{self.maximum}, not {payload!r}.")
+        if not number or not minimum <= payload <= maximum or (whole and payload != int(payload)):
+            raise refuse(f"{made.label} must be a {'whole ' if whole else ''}number from {minimum:g} to {maximum:g}, not "
+                         f"{payload!r}.")
         return int(payload) if whole else float(payload)
 
+    return _checked(made, preprocess)
 
-class Radio(gr.Radio):
+
+def radio(choices: list, **options) -> gr.Radio:
     """One of several choices."""
+    made = gr.Radio(choices, **options)
+    values = [value for _, value in made.choices]
 
-    is_template = True
-
-    def preprocess(self, payload: str) -> str:
-        values = [value for _, value in self.choices]
+    def preprocess(payload):
         if payload not in values:
-            raise refuse(f"{self.label} must be {_choices(values)}, not {payload!r}.")
+            raise refuse(f"{made.label} must be {_choices(values)}, not {payload!r}.")
         return payload
 
+    return _checked(made, preprocess)
 
-class CheckboxGroup(gr.CheckboxGroup):
+
+def checkboxes(choices: list, **options) -> gr.CheckboxGroup:
     """Any of several choices."""
+    made = gr.CheckboxGroup(choices, **options)
+    values = [value for _, value in made.choices]
 
-    is_template = True
-
-    def preprocess(self, payload: list[str]) -> list[str]:
-        values = [value for _, value in self.choices]
+    def preprocess(payload):
         if not isinstance(payload, list) or any(value not in values for value in payload):
-            raise refuse(f"{self.label} must be a list of {_choices(values)}, not {payload!r}.")
+            raise refuse(f"{made.label} must be a list of {_choices(values)}, not {payload!r}.")
         return payload
+
+    return _checked(made, preprocess)
+
+
+def _checked(made, preprocess: Callable):
+    """The control with its own check. Not a subclass: for those gradio writes a stub file beside the source."""
+    made.preprocess = preprocess
+    return made

@@ -5,7 +5,7 @@ from PIL import Image
 
 from ganlib import images, sampling
 from ganlib.demo import models
-from ganlib.demo.controls import CheckboxGroup, Radio, Slider, plainly
+from ganlib.demo.controls import checkboxes, plainly, radio, slider
 from ganlib.demo.theme import DICE
 
 TITLE = "Generate"
@@ -39,20 +39,19 @@ def build(demo: gr.Blocks) -> None:
     gr.Markdown(EXPLANATION, elem_classes="explain")
     with gr.Row():
         with gr.Column(scale=3, min_width=320):
-            sheet = gr.Image(format="png", interactive=False, label="sheet", show_label=False, elem_id="sheet",
+            sheet = gr.Image(format="png", interactive=False, label="Contact sheet", elem_id="sheet",
                              elem_classes="picture", buttons=["download", "fullscreen"],
                              alt_text="pictures made by the generator")
-            status = gr.Markdown(label="status", elem_classes="status", elem_id="status")
+            status = gr.Markdown(label="made by", elem_classes="status", elem_id="status")
         with gr.Column(scale=2, min_width=280):
-            model = Radio(names, value=names[0], label="Model")
+            model = radio(names, value=names[0], label="Model")
             with gr.Row(equal_height=True):
-                seed = Slider(0, MAX_SEED, value=7, step=1, label="Seed", scale=5, elem_id="seed",
-                              info="of the first picture; the others follow it")
+                seed = slider(0, MAX_SEED, value=7, step=1, label="Seed", scale=5, elem_id="seed")
                 dice = gr.Button("Roll", icon=DICE, scale=1, min_width=88, elem_id="dice")
-            count = Slider(1, MAX_COUNT, value=25, step=1, label="How many")
-            truncation = Slider(0, sampling.MAX_TRUNCATION, value=1, step=0.05, label="Truncation ψ",
+            count = slider(1, MAX_COUNT, value=25, step=1, label="How many")
+            truncation = slider(0, sampling.MAX_TRUNCATION, value=1, step=0.05, label="Truncation ψ",
                                    info="below 1: more typical; 0: the average picture; above 1: wilder")
-            captions = CheckboxGroup([("its seed", "seed"), ("the discriminator’s opinion", "opinion")], value=[],
+            captions = checkboxes([("its seed", "seed"), ("the discriminator’s opinion", "opinion")], value=[],
                                      label="Write under each picture")
     dice.click(None, outputs=seed, js=f"() => Math.floor(Math.random() * {MAX_SEED + 1})", api_visibility="private")
     inputs = [model, seed, count, truncation, captions]

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ganlib import images, sampling
 from ganlib.demo import models
-from ganlib.demo.controls import Radio, Slider, plainly
+from ganlib.demo.controls import plainly, radio, slider
 from ganlib.demo.theme import DICE
 
 TITLE = "Interpolate"
@@ -63,18 +63,18 @@ def build(demo: gr.Blocks) -> None:
                 still = gr.Image(format="png", interactive=False, label="At the slider",
                                  elem_classes=["picture", "pixels"], buttons=["download"], min_width=140,
                                  alt_text="the picture at the slider's position", elem_id="still")
-            position = Slider(0, 1, value=0.5, step=0.01, label="Scrub", info="0 is the first seed, 1 the second",
+            position = slider(0, 1, value=0.5, step=0.01, label="Scrub", info="0 is the first seed, 1 the second",
                                  elem_id="position")
             strip = gr.Image(format="png", interactive=False, label="Film strip", elem_classes="picture",
                              buttons=["download", "fullscreen"], alt_text="every step of the way", elem_id="strip")
-            status = gr.Markdown(label="status", elem_classes="status")
+            status = gr.Markdown(label="made by", elem_classes="status")
         with gr.Column(scale=2, min_width=280):
-            model = Radio(names, value=names[0], label="Model")
-            first = Slider(0, MAX_SEED, value=3, step=1, label="From seed")
-            second = Slider(0, MAX_SEED, value=8, step=1, label="To seed")
+            model = radio(names, value=names[0], label="Model")
+            first = slider(0, MAX_SEED, value=3, step=1, label="From seed")
+            second = slider(0, MAX_SEED, value=8, step=1, label="To seed")
             dice = gr.Button("Two new seeds", icon=DICE)
-            steps = Slider(2, MAX_STEPS, value=32, step=1, label="Steps")
-            method = Radio(list(sampling.INTERPOLATIONS), value="slerp", label="Path",
+            steps = slider(2, MAX_STEPS, value=32, step=1, label="Steps")
+            method = radio(list(sampling.INTERPOLATIONS), value="slerp", label="Path",
                               info="lerp is the straight line; slerp the arc, which keeps to the distances that "
                                    "random numbers have")
     dice.click(None, outputs=[first, second], api_visibility="private",

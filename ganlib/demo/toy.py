@@ -10,7 +10,7 @@ from torch import Tensor
 from ganlib import charts, metrics, sampling
 from ganlib.data import DATASETS, Gaussian, Sine, default_root
 from ganlib.demo import models
-from ganlib.demo.controls import Radio, Slider, plainly
+from ganlib.demo.controls import plainly, radio, slider
 from ganlib.model import Model
 
 TITLE = "Toy distributions"
@@ -109,10 +109,10 @@ def build(demo: gr.Blocks) -> None:
     names = models.toy_models()
     gr.Markdown(EXPLANATION, elem_classes="explain")
     with gr.Row():
-        model = Radio(names, value=names[0], label="Distribution",
+        model = radio(names, value=names[0], label="Distribution",
                          info="numbers from N(3, 2²), or points on a sine curve")
-        count = Slider(100, MAX_COUNT, value=2_000, step=100, label="Samples")
-        seed = Slider(0, MAX_SEED, value=7, step=1, label="Seed", elem_id="toy-seed")
+        count = slider(100, MAX_COUNT, value=2_000, step=100, label="Samples")
+        seed = slider(0, MAX_SEED, value=7, step=1, label="Seed", elem_id="toy-seed")
     drawing = gr.HTML(label="charts", elem_id="toy")
     numbers = gr.JSON(label="numbers", visible=False)
     inputs = [model, count, seed]

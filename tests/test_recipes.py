@@ -1,0 +1,32 @@
+from dataclasses import asdict
+
+import pytest
+
+import ganlib
+from ganlib.data import DATASETS
+from ganlib.networks import ARCHITECTURES, describe
+from ganlib.recipes import RECIPES
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_names_what_there_is(name):
+    recipe = RECIPES[name]
+    assert recipe.architecture in ARCHITECTURES
+    assert recipe.data in DATASETS
+    assert recipe.build().shape == ARCHITECTURES[recipe.architecture].shape
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_shipped_weights_are_what_their_recipe_makes(name):
+    model, recipe = ganlib.load(name, "cpu"), RECIPES[name]
+    assert model.config["architecture"] == {**describe(recipe.architecture, recipe.build()),
+                                            **_lists(asdict(recipe.build()))}
+    trained = model.config["recipe"]["train"]
+    expected = _lists(asdict(recipe.train))
+    assert trained == {**expected, "bfloat16": trained["bfloat16"]}  # which a machine without it may leave out
+    assert model.history[-1]["step"] == recipe.train.steps
+
+
+def _lists(fields: dict) -> dict:
+    """As JSON has it."""
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in fields.items()}
