@@ -69,9 +69,9 @@ RECIPES: dict[str, Recipe] = {
             batch_size=512,
             generator_rate=5e-4,
             discriminator_rate=1e-3,
-            betas=(0.9, 0.999),
+            betas=(0.5, 0.99),
             final_rate=0.001,
-            ema=0.99,
+            ema=0.998,
         ),
     ),
     "toy-sine": Recipe(

@@ -36,8 +36,8 @@ def slider(minimum: float, maximum: float, **options) -> gr.Slider:
     def preprocess(payload):
         number = isinstance(payload, int | float) and not isinstance(payload, bool)
         if not number or not minimum <= payload <= maximum or (whole and payload != int(payload)):
-            raise refuse(f"{made.label} must be a {'whole ' if whole else ''}number from {minimum:g} to {maximum:g}, not "
-                         f"{payload!r}.")
+            raise refuse(f"{made.label} must be a {'whole ' if whole else ''}number from {minimum:g} to {maximum:g}, "
+                         f"not {payload!r}.")
         return int(payload) if whole else float(payload)
 
     return _checked(made, preprocess)
@@ -70,6 +70,6 @@ def checkboxes(choices: list, **options) -> gr.CheckboxGroup:
 
 
 def _checked(made, preprocess: Callable):
-    """The control with its own check. Not a subclass: for those gradio writes a stub file beside the source."""
+    """The control with its own check. No subclass: for those gradio writes a stub file beside the source."""
     made.preprocess = preprocess
     return made
