@@ -164,4 +164,5 @@ def _write_network(network: nn.Module, path: Path, dtype: torch.dtype) -> None:
     def stored(tensor: Tensor) -> Tensor:
         return (tensor.to(dtype) if tensor.is_floating_point() else tensor).detach().cpu().contiguous()
 
-    safetensors.torch.save_file({key: stored(value) for key, value in network.state_dict().items()}, path)
+    tensors = {key: stored(value) for key, value in network.state_dict().items()}
+    path.write_bytes(safetensors.torch.save(tensors))  # save_file would let nobody else read the file

@@ -223,10 +223,10 @@ def image_folder(folder: Path, shape: tuple[int, ...] = (1, 28, 28)) -> ImageDat
     """
     from PIL import Image, ImageOps
 
+    if len(shape) != 3 or shape[0] not in (1, 3):
+        raise ValueError(f"images can be made (1 or 3, height, width), but samples of shape {tuple(shape)} are wanted")
     channels, height, width = shape
-    mode = {1: "L", 3: "RGB"}.get(channels)
-    if mode is None:
-        raise ValueError(f"images have 1 or 3 channels, not {channels}")
+    mode = "L" if channels == 1 else "RGB"
     folder = Path(folder)
     flat = _image_files(folder)
     classes = [sub for sub in sorted(folder.iterdir()) if sub.is_dir() and _image_files(sub)]

@@ -105,6 +105,8 @@ def test_bad_folders_are_refused_in_one_sentence(tmp_path):
         open_data("mnist", tmp_path / "nowhere")
     with pytest.raises(ValueError, match="unknown data set 'cifar'"):
         open_data("cifar")
+    with pytest.raises(ValueError, match=r"samples of shape \(2,\) are wanted"):
+        image_folder(tmp_path, (2,))
     with pytest.raises(ValueError, match="holds no images"):
         image_folder(tmp_path)
     write_images(tmp_path / "a", 1)

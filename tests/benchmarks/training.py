@@ -9,6 +9,7 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 
 import torch
@@ -17,7 +18,7 @@ from torch.utils.data import DataLoader
 from torchvision import datasets, transforms
 
 from ganlib.data import Gaussian, default_root, open_data
-from ganlib.networks import ARCHITECTURES
+from ganlib.networks import ARCHITECTURES, Architecture
 from ganlib.recipes import RECIPES
 from ganlib.training import TrainConfig, train
 from train.run import bfloat16_helps
@@ -57,10 +58,20 @@ def classic_images(steps: int) -> float:
 
 def our_images(steps: int) -> float:
     """Images a second of ganlib's loop on the same networks, with the same loss."""
-    config = TrainConfig(steps=steps + 5, batch_size=128, generator_rate=1e-4, discriminator_rate=1e-4,
+    config = TrainConfig(steps=1, batch_size=128, generator_rate=1e-4, discriminator_rate=1e-4,
                          bfloat16=bfloat16_helps("cpu"))
+    return images_a_second(ARCHITECTURES["mlp-gan"], config, steps)
+
+
+def recipe_images(name: str, steps: int, bfloat16: bool) -> float:
+    """Images a second of a published recipe, with its gradient penalties."""
+    recipe = RECIPES[name]
+    return images_a_second(recipe.build(), replace(recipe.train, bfloat16=bfloat16), steps)
+
+
+def images_a_second(architecture: Architecture, config: TrainConfig, steps: int) -> float:
     start = None
-    for step in train(ARCHITECTURES["mlp-gan"], open_data("mnist"), config):
+    for step in train(architecture, open_data("mnist"), replace(config, steps=steps + 5)):
         if step.number == 5:
             start = time.perf_counter()
     return steps * config.batch_size / (time.perf_counter() - start)
@@ -109,12 +120,12 @@ def our_toy(steps: int) -> float:
 
 
 def compare(title: str, unit: str, theirs: Callable[[], float], ours: Callable[[], float]) -> float:
-    """Run the two in turn, print both medians and the median of ours/theirs, and return that."""
+    """Run the two in turn, print both medians and the median of their ratio, the second to the first, and return it."""
     pairs = [(theirs(), ours()) for _ in range(ROUNDS)]
     ratios = [b / a for a, b in pairs]
     ratio = statistics.median(ratios)
     a, b = (statistics.median(values) for values in zip(*pairs))
-    print(f"{title}: classic {a:.4g} {unit}, ganlib {b:.4g} {unit}, ratio {ratio:.2f} "
+    print(f"{title}: {a:.4g} and {b:.4g} {unit}, ratio {ratio:.2f} "
           f"({min(ratios):.2f} to {max(ratios):.2f}, {ROUNDS} pairs)", flush=True)
     return ratio
 
@@ -124,6 +135,9 @@ def main() -> None:
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, bfloat16 helps: {bfloat16_helps('cpu')}")
     compare("mlp-gan, images a second (at least 5 times)", "img/s", lambda: classic_images(CLASSIC_STEPS),
             lambda: our_images(OUR_STEPS))
+    for name in ("mlp-gan", "dcgan"):
+        compare(f"the recipe of {name}, bfloat16 against float32", "img/s", partial(recipe_images, name, 40, False),
+                partial(recipe_images, name, 40, True))
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
