@@ -5,7 +5,7 @@ BIN := .venv/bin
 .PHONY: app test lint bench clean
 
 app: .venv/app
-	$(BIN)/python app.py
+	$(BIN)/python app.py --open
 
 test: .venv/dev
 	$(BIN)/python -m pytest

@@ -1,8 +1,10 @@
-"""The page, as a Hugging Face Space or on this machine: python app.py"""
+"""The page, as a Hugging Face Space or on this machine: python app.py, with --open to open it in the browser too."""
+
+import sys
 
 from ganlib.demo import build, launch
 
 demo = build()
 
 if __name__ == "__main__":
-    launch(demo)
+    launch(demo, inbrowser="--open" in sys.argv)

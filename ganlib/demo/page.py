@@ -28,6 +28,7 @@ def build() -> gr.Blocks:
 def launch(demo: gr.Blocks, **options) -> tuple:
     """Launch with the page's look and nothing from elsewhere; `options` are gradio's own, such as `server_port`."""
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+    options.setdefault("share", os.environ.get("GRADIO_SHARE", "").lower() == "true")  # gradio's default guesses
     # in the head, since gradio confines its `css` to what lies inside the page's frame
     style = f"<style>{CSS.read_text(encoding='utf-8')}</style>"
     return demo.launch(theme=THEME, head=style, footer_links=["api"], **options)
