@@ -1,4 +1,4 @@
-# app, test, lint, bench, train: each sets up .venv by itself. PYTHON names another interpreter (3.11 or newer).
+# app, test, lint, bench: each sets up .venv by itself. PYTHON names another interpreter (3.11 or newer).
 PYTHON ?= python3
 BIN := .venv/bin
 

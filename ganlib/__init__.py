@@ -5,14 +5,13 @@
     x = model.sample(seeds=range(16))     # (16, 1, 28, 28) float32 in [-1, 1]
 """
 
-__version__ = "0.1.0"
-
 from ganlib.checkpoint import WeightsError, load, save, shipped
 from ganlib.data import open_data
 from ganlib.model import Model
 from ganlib.networks import ARCHITECTURES
 from ganlib.recipes import RECIPES
 from ganlib.training import TrainConfig, train
+from ganlib.version import __version__
 
 __all__ = [
     "ARCHITECTURES",

@@ -6,7 +6,7 @@ DATASET_IDS = {"mnist": "ylecun/mnist", "fashion-mnist": "zalando-datasets/fashi
 
 def model_card(config: dict, metrics: dict, history: list[dict]) -> str:
     """Markdown with the Hub's front matter: what it is, how to load it, how it was trained, how good it is, limits."""
-    recipe, architecture = config["recipe"], config["architecture"]
+    recipe, architecture = {"data": "unknown data", "train": {}, **config["recipe"]}, config["architecture"]
     images = len(config["shape"]) == 3
     front = ["---", f"license: {LICENSE}", "library_name: ganlib", "tags: [gan, ganlib, "
              f"{architecture['name']}]"]
@@ -21,7 +21,7 @@ def model_card(config: dict, metrics: dict, history: list[dict]) -> str:
     return "\n".join([
         *front, "---", "", title, "", about, "", "![samples](samples.png)", "",
         "## Use", "", "```python", "import ganlib", "",
-        f'model = ganlib.load("{config["name"]}")  # or the path of this folder',
+        'model = ganlib.load("path/to/this/folder")',
         "x = model.sample(seeds=range(16))", "```", "",
         "A seed names a sample: it is the same alone or among others, on CPU or GPU.", "",
         "## Training", "", *_table({**recipe["train"], "data": recipe["data"], "device": recipe.get("device", "")}), "",

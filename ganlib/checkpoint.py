@@ -19,9 +19,9 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-import ganlib
 from ganlib.model import Model
 from ganlib.networks import describe, rebuild
+from ganlib.version import __version__
 
 CONFIG, GENERATOR, DISCRIMINATOR = "config.json", "model.safetensors", "discriminator.safetensors"
 METRICS, HISTORY, CARD, SAMPLES = "metrics.json", "history.json", "README.md", "samples.png"
@@ -58,16 +58,28 @@ def load(source: str | Path, device: torch.device | str | None = None) -> Model:
             built = list(built) if isinstance(built, tuple) else built
             if theirs != built:
                 raise ValueError(f"{key} is {theirs!r}, but the architecture's is {built!r}")
+        if not isinstance(config.get("recipe", {}), dict):
+            raise ValueError("recipe is not a table")
+        with torch.device("meta"):  # shapes only: nothing is allocated or drawn until the tensors are known to fit
+            generator, discriminator = architecture.generator(), architecture.discriminator()
     except ValueError as error:
         raise WeightsError(f"{folder / CONFIG}: {error}") from None
-    with torch.device("meta"):  # shapes only: nothing is allocated or drawn until the file's tensors are known to fit
-        generator, discriminator = architecture.generator(), architecture.discriminator()
+    except (RuntimeError, TypeError, OverflowError):
+        raise WeightsError(f"{folder / CONFIG}: networks of that size cannot be built") from None
     _read_network(generator, folder / GENERATOR)
     _read_network(discriminator, folder / DISCRIMINATOR)
     model = Model(str(config.get("name") or folder.resolve().name), architecture, generator, discriminator,
-                  config=config, history=read_json(folder / HISTORY, list, missing=[]),
+                  config=config, history=_read_history(folder / HISTORY),
                   metrics=read_json(folder / METRICS, dict, missing={}), folder=folder)
     return model.to(device or best_device())
+
+
+def _read_history(path: Path) -> list[dict]:
+    rows = read_json(path, list, missing=[])
+    keys = ("step", "discriminator_loss", "generator_loss")
+    if not all(isinstance(row, dict) and all(isinstance(row.get(key), int | float) for key in keys) for row in rows):
+        raise WeightsError(f"{path}: every row must have the numbers {', '.join(keys)}")
+    return rows
 
 
 def best_device() -> str:
@@ -115,34 +127,49 @@ def _read_network(network: nn.Module, path: Path) -> None:
     network.load_state_dict({key: found[key].to(expected[key].dtype) for key in expected}, assign=True)
 
 
-def save(model: Model, folder: str | Path, card: str = "", samples: bytes = b"") -> Path:
-    """Write a model's weights folder: each file whole or not at all, and what else is in the folder is left alone.
+def save(model: Model, folder: str | Path) -> Path:
+    """Write a model's weights, config, history and metrics; what else is in the folder is left alone.
 
-    card: the text of README.md; samples: a PNG. Either is left out where empty.
+    Raises ValueError for a model whose config does not name its architecture.
     """
+    config = config_of(model)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".partial-") as temporary:
         partial = Path(temporary)
         _write_network(model.generator, partial / GENERATOR, torch.float32)
         _write_network(model.discriminator, partial / DISCRIMINATOR, torch.float16)
-        write_json(partial / METRICS, model.metrics)
-        write_json(partial / HISTORY, model.history)
-        if card:
-            (partial / CARD).write_text(card, encoding="utf-8")
-        if samples:
-            (partial / SAMPLES).write_bytes(samples)
-        write_json(partial / CONFIG, config_of(model))
-        for path in sorted(partial.iterdir(), key=lambda path: path.name == CONFIG):  # the config last: it says "whole"
+        (partial / METRICS).write_bytes(to_json(model.metrics))
+        (partial / HISTORY).write_bytes(to_json(model.history))
+        (partial / CONFIG).write_bytes(to_json(config))
+        # without its config no folder loads: one that was left half-way says so
+        (folder / CONFIG).unlink(missing_ok=True)
+        for path in sorted(partial.iterdir(), key=lambda path: path.name == CONFIG):
             os.replace(path, folder / path.name)
     return folder
 
 
+def save_report(folder: Path, metrics: dict, card: str, samples: bytes) -> None:
+    """Write what is said of a model into its folder: its measures, its card and its picture (PNG)."""
+    write_whole(folder / METRICS, to_json(metrics))
+    write_whole(folder / CARD, card.encode())
+    write_whole(folder / SAMPLES, samples)
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all."""
+    partial = path.with_name(path.name + ".partial")
+    partial.write_bytes(content)
+    os.replace(partial, path)
+
+
 def config_of(model: Model) -> dict:
     """What config.json says of a model: all that is needed to build it again, and the recipe that trained it."""
+    if "architecture" not in model.config:
+        raise ValueError("the model's config must name its architecture: {'architecture': {'name': ...}}")
     return {
         "name": model.name,
-        "library_version": ganlib.__version__,
+        "library_version": __version__,
         "architecture": describe(model.config["architecture"]["name"], model.architecture),
         "shape": list(model.shape),
         "num_classes": model.num_classes,
@@ -151,13 +178,13 @@ def config_of(model: Model) -> dict:
     }
 
 
-def write_json(path: Path, value) -> None:
+def to_json(value) -> bytes:
     """JSON a person can read: lists of records get a line a record."""
     if isinstance(value, list):
         text = "[\n" + ",\n".join(json.dumps(record) for record in value) + "\n]\n"
     else:
         text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
-    path.write_text(text, encoding="utf-8")
+    return text.encode()
 
 
 def _write_network(network: nn.Module, path: Path, dtype: torch.dtype) -> None:

@@ -9,7 +9,6 @@ This module and the Hub's alone reach the network, and this one alone imports to
 
 import math
 import os
-import shutil
 import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -137,7 +136,7 @@ def _torchvision_images(set_name: str, train: bool, root: Path) -> tuple[Tensor,
 
 
 def _download(set_name: str, root: Path) -> None:
-    """Fetch one set into `root` whole or not at all: into a folder beside it, then renamed."""
+    """Fetch one set into `root` whole or not at all: into a folder beside it, whose files are then moved over."""
     from torchvision import datasets
 
     options = {"split": "digits"} if set_name == "EMNIST" else {}
@@ -145,19 +144,26 @@ def _download(set_name: str, root: Path) -> None:
     with tempfile.TemporaryDirectory(dir=root, prefix=".download-") as folder:
         for train in (True, False):
             getattr(datasets, set_name)(folder, train=train, download=True, **options)
-        shutil.rmtree(root / set_name, ignore_errors=True)
-        os.replace(Path(folder) / set_name, root / set_name)
+        (root / set_name).mkdir(exist_ok=True)
+        os.replace(Path(folder) / set_name / "raw", root / set_name / "raw")
+
+
+class NotDownloaded(ValueError):
+    """An image set that would have to be downloaded first."""
 
 
 def _image_set(name: str, set_name: str) -> Callable[[Path, bool], ImageData]:
-    def open_set(root: Path, train: bool) -> ImageData:
+    def open_set(root: Path, train: bool, download: bool = True) -> ImageData:
         folder = root / set_name
         if not (folder / "raw").is_dir():
+            if not download:
+                raise NotDownloaded(f"{name} is not in {folder} yet")
             try:
                 _download(set_name, root)
             except (OSError, RuntimeError) as error:
-                raise ValueError(f"{name} is not in {folder} and could not be downloaded there ({error}); name another "
-                                 f"folder by --data or GANLIB_DATA") from None
+                raise ValueError(f"{name} is not in {folder} and could not be downloaded there "
+                                 f"({str(error).splitlines()[0]}); name another folder by --data or GANLIB_DATA"
+                                 ) from None
         try:
             images, labels = _torchvision_images(set_name, train, root)
             if not len(images) == len(labels) > 0:
@@ -170,14 +176,14 @@ def _image_set(name: str, set_name: str) -> Callable[[Path, bool], ImageData]:
     return open_set
 
 
-DATASETS: dict[str, Callable[[Path, bool], Data]] = {
+DATASETS: dict[str, Callable[..., Data]] = {  # of (root folder, training part?, download if it is missing?)
     "mnist": _image_set("mnist", "MNIST"),
     "fashion-mnist": _image_set("fashion-mnist", "FashionMNIST"),
     "kmnist": _image_set("kmnist", "KMNIST"),
     "emnist-digits": _image_set("emnist-digits", "EMNIST"),
     "qmnist": _image_set("qmnist", "QMNIST"),
-    "gaussian": lambda root, train: Gaussian(),
-    "sine": lambda root, train: Sine(),
+    "gaussian": lambda root, train, download=True: Gaussian(),
+    "sine": lambda root, train, download=True: Sine(),
 }
 
 
@@ -187,24 +193,33 @@ def default_root() -> Path:
 
 
 def open_data(name: str, where: str | Path | None = None, *, train: bool = True,
-              shape: tuple[int, ...] = (1, 28, 28)) -> Data:
+              shape: tuple[int, ...] = (1, 28, 28), download: bool = True) -> Data:
     """The data set `name` of DATASETS, or the images that `where` holds.
 
-    where: None for the usual root; the name of another set; a root folder that holds the set or is to receive its
-    download (it must exist); or a folder of images, which are made `shape`, with a class per subfolder where there are
-    subfolders. train: the training part of a set that has two.
-    Raises ValueError with what was expected.
+    where: None for the usual root; the name of another set; a folder of images, which are made `shape`, with a class
+    per subfolder where there are subfolders; or a root folder that holds the set or, if it holds other sets or nothing
+    yet, is to receive its download. train: the training part of a set that has two.
+    Raises ValueError with what was expected, and its subclass NotDownloaded where download is False and needed.
     """
     if where is None or str(where) in DATASETS:
-        name, where = str(where or name), default_root()
+        name, root = str(where or name), default_root()
+    else:
+        root = Path(where)
+        if not root.is_dir():
+            raise ValueError(f"no folder {str(where)!r}, and no data set of that name; known: {', '.join(DATASETS)}")
+        if not _holds_sets(root) and _holds_images(root):
+            return image_folder(root, shape)
     if name not in DATASETS:
         raise ValueError(f"unknown data set {name!r}; known: {', '.join(DATASETS)}, or a folder of images")
-    where = Path(where)
-    if where != default_root() and not where.is_dir():
-        raise ValueError(f"no folder {str(where)!r}, and no data set of that name; known: {', '.join(DATASETS)}")
-    if where.is_dir() and _holds_images(where):
-        return image_folder(where, shape)
-    return DATASETS[name](where, train)
+    if root != default_root() and not _holds_sets(root) and any(root.iterdir()):
+        raise ValueError(f"{root} holds neither {name} nor images ({', '.join(sorted(IMAGE_SUFFIXES))}, in it or in "
+                         f"its subfolders); to download into it all the same, name it by GANLIB_DATA")
+    return DATASETS[name](root, train, download)
+
+
+def _holds_sets(root: Path) -> bool:
+    """Whether a folder is laid out as torchvision keeps its sets."""
+    return any((sub / "raw").is_dir() for sub in root.iterdir())
 
 
 def _image_files(folder: Path) -> list[Path]:
@@ -233,8 +248,9 @@ def image_folder(folder: Path, shape: tuple[int, ...] = (1, 28, 28)) -> ImageDat
     if flat and classes:
         raise ValueError(f"{folder} holds images both directly and in subfolders; use one or the other")
     files = flat or [path for sub in classes for path in _image_files(sub)]
-    if not files:
-        raise ValueError(f"{folder} holds no images ({', '.join(sorted(IMAGE_SUFFIXES))})")
+    if len(files) < 2:
+        raise ValueError(f"{folder} holds {len(files) or 'no'} images ({', '.join(sorted(IMAGE_SUFFIXES))}); give 2 or "
+                         f"more")
 
     def read(path: Path) -> Tensor:
         try:
@@ -248,4 +264,5 @@ def image_folder(folder: Path, shape: tuple[int, ...] = (1, 28, 28)) -> ImageDat
     with ThreadPoolExecutor() as pool:
         images = torch.stack(list(pool.map(read, files))).permute(0, 3, 1, 2).contiguous()
     labels = torch.tensor([classes.index(path.parent) for path in files]) if classes else None
-    return ImageData(folder.resolve().name, images, labels, len(classes) or None)
+    # with a slash, so that no folder's name is taken for a data set's
+    return ImageData(f"{folder.resolve().name}/", images, labels, len(classes) or None)

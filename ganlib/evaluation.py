@@ -4,9 +4,8 @@ import math
 from collections.abc import Callable
 
 import torch
-from torch import Tensor
 
-from ganlib import metrics, sampling
+from ganlib import metrics
 from ganlib.data import Data, Gaussian, ImageData, Sine, scale
 from ganlib.model import Model
 
@@ -23,13 +22,8 @@ def evaluate(model: Model, data: Data, test: Data | None = None, samples: int | 
         raise ValueError(f"{model.name} makes samples of shape {model.shape}, the data's are {tuple(data.shape)}")
     for kind, measure in MEASURES.items():
         if isinstance(data, kind):
-            return measure(model, data, test, samples)
+            return {"data": data.name, **measure(model, data, test, samples)}
     raise ValueError(f"nothing is known to measure on {type(data).__name__}")
-
-
-def draw(model: Model, n: int) -> Tensor:
-    """n samples (n, *shape) from latents of one generator: quicker than a seed each, and the same every time."""
-    return model.decode(sampling.noise(SEED, n, model.latent_dim), _even_labels(model, n))
 
 
 def final_losses(history: list[dict]) -> dict[str, float]:
@@ -42,7 +36,7 @@ def final_losses(history: list[dict]) -> dict[str, float]:
 def measure_gaussian(model: Model, data: Gaussian, test: None, samples: int | None) -> dict:
     """Wasserstein-1 distance of 100,000 samples to the exact quantiles, beside that of as many real samples."""
     n = samples or 100_000
-    x = draw(model, n)
+    x = model.draw(n, SEED)
     real, _ = data.batch(n, torch.Generator().manual_seed(SEED))
     exact = data.quantiles(n)
     return {
@@ -58,7 +52,7 @@ def measure_gaussian(model: Model, data: Gaussian, test: None, samples: int | No
 def measure_sine(model: Model, data: Sine, test: None, samples: int | None) -> dict:
     """Distance from the curve, the widest gap along it, and the sliced Wasserstein distance to real samples."""
     n = samples or 100_000
-    x = draw(model, n)
+    x = model.draw(n, SEED)
     real, _ = data.batch(n, torch.Generator().manual_seed(SEED))
     others, _ = data.batch(n, torch.Generator().manual_seed(SEED + 1))
     return {
@@ -78,13 +72,14 @@ def measure_images(model: Model, data: ImageData, test: ImageData | None, sample
     """
     n = samples or 10_000
     train_pixels = scale(data.images).flatten(1).cpu()
-    x = draw(model, n).flatten(1)
+    x = model.draw(n, SEED).flatten(1)
     distance, index = metrics.nearest(x, train_pixels)
+    turns = [i % model.num_classes for i in range(n)] if model.num_classes else None
     result = {
         "samples": n,
         "pixel_frechet_distance": metrics.frechet_distance(x, train_pixels),
         "nearest_training_image_median_distance": distance.median().item(),
-        "mean_probability_real": model.discriminate(x.unflatten(1, model.shape), _even_labels(model, n)).mean().item(),
+        "mean_probability_real": model.discriminate(x.unflatten(1, model.shape), turns).mean().item(),
         **final_losses(model.history),
     }
     labels = None if data.labels is None else data.labels.cpu()
@@ -104,10 +99,6 @@ def measure_images(model: Model, data: ImageData, test: ImageData | None, sample
             test_shares = metrics.class_shares(labels[test_index], data.num_classes)
             result["class_shares_kl_divergence_of_test_images"] = metrics.kl_divergence(test_shares, real_shares)
     return result
-
-
-def _even_labels(model: Model, n: int) -> Tensor | None:
-    return torch.arange(n) % model.num_classes if model.num_classes else None
 
 
 MEASURES: dict[type, Callable[..., dict]] = {

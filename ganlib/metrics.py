@@ -24,7 +24,7 @@ def sliced_wasserstein(a: Tensor, b: Tensor, directions: int = 128) -> float:
         raise ValueError(f"the samples must have the same shape, not {tuple(a.shape)} and {tuple(b.shape)}")
     rng = torch.Generator().manual_seed(0)
     lines = torch.nn.functional.normalize(torch.randn(a.shape[1], directions, generator=rng, dtype=torch.double), dim=0)
-    projected = [(x.double() @ lines).sort(dim=0).values for x in (a, b)]
+    projected = [(lines.T @ x.double().T).sort(dim=1).values for x in (a, b)]
     return (projected[0] - projected[1]).abs().mean().item()
 
 

@@ -1,7 +1,8 @@
 """A trained GAN in use: sample, interpolate, discriminate."""
 
-from collections.abc import Iterable, Sequence
-from contextlib import nullcontext
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import torch
@@ -69,7 +70,15 @@ class Model:
         """
         seeds = sampling.check_seeds(seeds)
         return self.decode(sampling.truncate(sampling.latents(seeds, self.latent_dim), truncation),
-                           self._labels(labels, seeds))
+                           self.labels_of(seeds, labels))
+
+    def draw(self, n: int, seed: int) -> Tensor:
+        """n samples (n, *shape) of one seed's stream of noise: for statistics, and quicker than a seed each.
+
+        Where the model has classes, they take turns.
+        """
+        y = torch.arange(n) % self.num_classes if self.num_classes else None
+        return self.decode(sampling.noise(seed, n, self.latent_dim), y)
 
     def interpolate(self, first: int, second: int, steps: int = 32, method: str = "slerp",
                     labels: int | None = None, truncation: float = 1.0) -> Tensor:
@@ -80,7 +89,7 @@ class Model:
         """
         ends = sampling.latents([first, second], self.latent_dim)
         path = sampling.walk(ends, steps, sampling.interpolation(method))
-        y = self._labels(labels, [first])
+        y = self.labels_of([first], labels)
         return self.decode(sampling.truncate(path, truncation), None if y is None else y.expand(len(path)))
 
     @torch.inference_mode()
@@ -101,27 +110,39 @@ class Model:
             raise ValueError(f"samples must be a tensor of shape (N, {', '.join(map(str, self.shape))}), not {shape!r}")
         if self.num_classes and labels is None:
             raise ValueError(f"this model's discriminator needs labels, from 0 to {self.num_classes - 1}")
-        return self._in_batches(self.discriminator, x.float(), self._labels(labels, range(len(x)))).sigmoid()
+        return self._in_batches(self.discriminator, x.float(), self.labels_of(range(len(x)), labels)).sigmoid()
 
     def _in_batches(self, network: nn.Module, inputs: Tensor, y: Tensor | None) -> Tensor:
-        # on a GPU, full precision and a fixed algorithm: TensorFloat-32 alone is off by about 1e-3
-        exact = torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False)
-        with exact if self.device.type == "cuda" else nullcontext():
+        with _exact_convolutions() if self.device.type == "cuda" else nullcontext():
             parts = [network(inputs[i:i + BATCH].to(self.device), None if y is None else y[i:i + BATCH].to(self.device))
                      for i in range(0, len(inputs), BATCH)]
         return torch.cat([part.float().cpu() for part in parts])
 
-    def _labels(self, labels: int | Sequence[int] | None, seeds: Sequence[int]) -> Tensor | None:
+    def labels_of(self, seeds: Sequence[int], labels: int | Sequence[int] | None = None) -> Tensor | None:
+        """The class (N,) of each seed's sample: those asked for, or what the seeds pick; None for a model without.
+
+        Raises ValueError as `sample` does.
+        """
         if self.num_classes is None:
             if labels is not None:
                 raise ValueError(f"{self.name} has no classes: leave labels out")
             return None
         if labels is None:
             return sampling.labels(seeds, self.num_classes)
-        chosen = [labels] * len(seeds) if isinstance(labels, int) else list(labels)
+        try:
+            chosen = list(labels)
+        except TypeError:  # one for all
+            chosen = [labels] * len(seeds)
         if len(chosen) != len(seeds):
             raise ValueError(f"there are {len(chosen)} labels for {len(seeds)} samples; give one, or one for each")
-        for label in chosen:
-            if isinstance(label, bool) or not hasattr(label, "__index__") or not 0 <= int(label) < self.num_classes:
-                raise ValueError(f"a label must be a whole number from 0 to {self.num_classes - 1}, not {label!r}")
-        return torch.tensor([int(label) for label in chosen])
+        return torch.tensor([sampling.whole(label, 0, self.num_classes - 1, "a label") for label in chosen])
+
+
+_cudnn = threading.Lock()  # cuDNN's settings are the whole process's, and pages compute in threads
+
+
+@contextmanager
+def _exact_convolutions() -> Iterator[None]:
+    """One fixed algorithm in float32: cuDNN's default, TensorFloat-32, is off by about 1e-3."""
+    with _cudnn, torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False):
+        yield

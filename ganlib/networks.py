@@ -88,8 +88,8 @@ class MLPDiscriminator(nn.Module):
 def _perceptron(widths, between) -> list[nn.Module]:
     """Linear layers of the given widths, He initialised (He et al. 2015), the last one at a quarter of that.
 
-    The source's N(0, 0.02) leaves such a stack with signals that shrink twentyfold a layer, and the framework's
-    default makes the MLP generator collapse to a few digits.
+    The source's N(0, 0.02) makes signals shrink several times over at every layer, and the framework's default makes
+    the MLP generator collapse to a few digits.
     """
     layers: list[nn.Module] = []
     for i, (inputs, outputs) in enumerate(pairwise(widths)):
@@ -166,7 +166,7 @@ class DCGANDiscriminator(nn.Module):
 
 
 def _init_dcgan(module: nn.Module) -> None:
-    """N(0, 0.02) weights and zero biases (Radford et al. 2016, section 3); batch norm's scale is N(1, 0.02)."""
+    """N(0, 0.02) weights, zero biases (Radford et al. 2016, section 4); batch norm's scale N(1, 0.02), as in code."""
     if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear | nn.Embedding):
         nn.init.normal_(module.weight, 0.0, 0.02)
     elif isinstance(module, nn.BatchNorm2d):

@@ -4,6 +4,7 @@ A seed names a latent: each seed has a CPU random generator of its own, so its l
 drawn in nor the device it is used on.
 """
 
+import operator
 from collections.abc import Callable, Iterable
 from itertools import pairwise
 
@@ -24,11 +25,18 @@ def check_seeds(seeds: Iterable[int]) -> list[int]:
         raise ValueError(f"seeds must be a sequence of whole numbers, not {seeds!r}") from None
     if not seeds:
         raise ValueError("give at least one seed")
-    for seed in seeds:
-        whole = not isinstance(seed, bool) and hasattr(seed, "__index__")
-        if not whole or not 0 <= int(seed) <= MAX_SEED:
-            raise ValueError(f"a seed must be a whole number from 0 to {MAX_SEED}, not {seed!r}")
-    return [int(seed) for seed in seeds]
+    return [whole(seed, 0, MAX_SEED, "a seed") for seed in seeds]
+
+
+def whole(value, low: int, high: int, what: str) -> int:
+    """The value as an int. Raises ValueError unless it is a whole number from low to high, of any integer type."""
+    try:
+        number = None if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        number = None
+    if number is None or not low <= number <= high:
+        raise ValueError(f"{what} must be a whole number from {low} to {high}, not {value!r}")
+    return number
 
 
 def _rng(seed: int) -> torch.Generator:

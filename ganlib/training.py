@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from ganlib.data import Data
 from ganlib.losses import LOSSES, zero_centred_penalty
 from ganlib.networks import Architecture, Dropout
+from ganlib.sampling import MAX_SEED
 
 
 class NonFiniteLoss(ArithmeticError):
@@ -32,7 +33,7 @@ class TrainConfig:
     steps: of each of the two networks. batch_size: real samples, and as many fakes, a step. loss: a name in LOSSES.
     generator_rate, discriminator_rate, betas: Adam's. final_rate: the share of both rates left at the last step, to
     which they fall linearly. r1, r2: γ of the gradient penalties on real and on fake samples, (γ/2)·|∇D|².
-    ema: decay a step of the generator's average, at most; it starts lower, at 1/10 (Karras et al. 2018, section 4).
+    ema: decay a step of the generator's average, at most; it starts lower, at (1 + step)/(10 + step).
     bfloat16: run the networks under bfloat16 autocast. seed: of the initial weights and of all that is drawn.
     """
 
@@ -50,10 +51,12 @@ class TrainConfig:
     seed: int = 0
 
     def __post_init__(self):
-        for name, lowest in (("steps", 1), ("batch_size", 1), ("seed", 0)):
+        for name in ("steps", "batch_size"):
             value = getattr(self, name)
-            if type(value) is not int or value < lowest:
-                raise ValueError(f"{name} must be a whole number of at least {lowest}, not {value!r}")
+            if type(value) is not int or value < 1:
+                raise ValueError(f"{name} must be a whole number of at least 1, not {value!r}")
+        if type(self.seed) is not int or not 0 <= self.seed <= MAX_SEED:
+            raise ValueError(f"seed must be a whole number from 0 to {MAX_SEED}, not {self.seed!r}")
         if self.loss not in LOSSES:
             raise ValueError(f"loss must be one of {', '.join(LOSSES)}, not {self.loss!r}")
         for name in ("generator_rate", "discriminator_rate"):
@@ -129,7 +132,11 @@ class State:
         metadata = {"step": str(self.step), "history": json.dumps(self.history), "run": json.dumps(run)}
         path = Path(path)
         partial = path.with_name(path.name + ".partial")
-        safetensors.torch.save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, partial, metadata)
+        tensors = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
+        try:
+            safetensors.torch.save_file(tensors, partial, metadata)
+        except safetensors.SafetensorError as error:
+            raise OSError(0, f"cannot write the checkpoint ({_first_line(error)})", str(path)) from None
         os.replace(partial, path)
 
     def load(self, path: str | Path) -> None:
@@ -199,14 +206,17 @@ def train(architecture: Architecture, data: Data, config: TrainConfig, device: t
           state: State | None = None) -> Iterator[Step]:
     """Train, yielding a Step after each step of both networks; stop by closing the generator.
 
-    `state` is a run to go on with, else a fresh one is made; on the CPU a run that was saved and loaded goes on bit for
-    bit. Data on the device: nothing is synchronised but once every few hundred steps, when the history gets a row.
+    `state` is a run of that config to go on with, on its own device, else a fresh one is made; on the CPU a run that
+    was saved and loaded goes on bit for bit. With the data on the device too, nothing is synchronised but when the
+    history gets a row, which is about 400 times a run.
     Raises NonFiniteLoss when a loss stops being finite, and ValueError for data that do not fit the networks.
     """
     check_fit(architecture, data)
     if state is None:
         state = State.fresh(architecture, config, device)
-    device_type = torch.device(device).type
+    elif state.config != config:
+        raise ValueError("the state is of a run with another configuration")
+    device_type = state.rng.device.type
     loss, latent_dim, history_every = LOSSES[config.loss], architecture.latent_dim, history_interval(config)
     average = EMA(state.average, state.generator, config.ema)
     state.generator.train(), state.discriminator.train()
@@ -319,7 +329,7 @@ def balance(discriminator: nn.Module, real: Tensor, fake: Tensor, y: Tensor | No
     For a discriminator trained by a paired loss, which leaves the offset free: the one that minimises the logistic loss
     on `real` and as many `fake` samples, found by bisection of its derivative.
     """
-    logits = [discriminator(x, y).double() for x in (real, fake)]
+    logits = [discriminator(x, y).cpu().double() for x in (real, fake)]  # Apple's GPUs have no float64
     low, high = -100.0, 100.0
     for _ in range(60):
         middle = (low + high) / 2

@@ -35,7 +35,8 @@ def test_models_of_other_shapes_and_with_classes_travel_too(fields, tmp_path):
 def test_a_folder_holds_what_the_design_says(tmp_path, model):
     model.history = [{"step": 1, "discriminator_loss": 0.5, "generator_loss": 0.7}]
     model.metrics = {"samples": 3}
-    ganlib.save(model, tmp_path, card="# card", samples=b"png")
+    ganlib.save(model, tmp_path)
+    checkpoint.save_report(tmp_path, model.metrics, "# card", b"png")
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "README.md", "config.json", "discriminator.safetensors", "history.json", "metrics.json", "model.safetensors",
         "samples.png"]
@@ -46,6 +47,13 @@ def test_a_folder_holds_what_the_design_says(tmp_path, model):
     again = ganlib.load(tmp_path)
     assert again.history == model.history
     assert again.metrics == model.metrics
+
+
+def test_a_model_that_does_not_name_its_architecture_is_refused(tmp_path, model):
+    model.config = {}
+    with pytest.raises(ValueError, match="must name its architecture"):
+        ganlib.save(model, tmp_path / "weights")
+    assert not (tmp_path / "weights").exists()
 
 
 def test_saving_leaves_other_files_alone(tmp_path, model):
@@ -71,6 +79,11 @@ def test_shipped_models_load_wherever_the_process_runs(name, tmp_path, monkeypat
 def rewrite(folder, **changes):
     path = folder / "config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def resize(folder, latent_dim):
+    config = json.loads((folder / "config.json").read_text())
+    rewrite(folder, latent_dim=latent_dim, architecture=config["architecture"] | {"latent_dim": latent_dim})
 
 
 def edit_tensors(folder, change):
@@ -107,6 +120,10 @@ BREAKAGES = {
     "wrong type": (lambda f: edit_tensors(f, lambda t: t.update({"layers.0.bias": torch.zeros(128).long()})),
                    "layers.0.bias holds torch.int64"),
     "not finite": (lambda f: edit_tensors(f, lambda t: t["layers.0.bias"].fill_(torch.nan)), "not finite"),
+    "recipe of another kind": (lambda f: rewrite(f, recipe=None), "config.json: recipe is not a table"),
+    "history of other rows": (lambda f: (f / "history.json").write_text("[1, 2]"), "history.json: every row must have"),
+    "networks beyond memory": (lambda f: resize(f, 10**17), "config.json"),
+    "networks beyond numbers": (lambda f: resize(f, 10**30), "config.json"),
     "history of another kind": (lambda f: (f / "history.json").write_text("{}"), "history.json holds a JSON dict"),
 }
 

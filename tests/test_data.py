@@ -87,7 +87,7 @@ def test_a_folder_of_images_without_classes(tmp_path):
     assert data.images.shape == (3, 1, 28, 28)
     assert data.labels is None
     assert data.num_classes is None
-    assert data.name == "pictures"
+    assert data.name == "pictures/"
     assert data.images.flatten(1).float().mean(1).tolist() == [0, 1, 2]
 
 
@@ -114,7 +114,10 @@ def test_bad_folders_are_refused_in_one_sentence(tmp_path):
     with pytest.raises(ValueError, match="both directly and in subfolders"):
         image_folder(tmp_path)
     (tmp_path / "a" / "0.png").unlink()
-    with pytest.raises(ValueError, match="b.png is not a readable image"):
+    with pytest.raises(ValueError, match="holds 1 images .* give 2 or more"):
+        image_folder(tmp_path)
+    (tmp_path / "c.png").write_bytes(b"not a picture")
+    with pytest.raises(ValueError, match=r"\.png is not a readable image"):
         image_folder(tmp_path)
 
 
@@ -185,6 +188,35 @@ def test_a_download_that_fails_leaves_nothing_behind(mirror, tmp_path):
         open_data("mnist", root)
     gc.collect()
     assert list(root.iterdir()) == []
+
+
+def test_a_download_leaves_what_is_there_alone(mirror, tmp_path):
+    root = tmp_path / "root"
+    (root / "MNIST").mkdir(parents=True)
+    (root / "MNIST" / "thesis.txt").write_text("mine")
+    DATASETS["mnist"](root, True)
+    assert (root / "MNIST" / "thesis.txt").read_text() == "mine"
+
+
+def test_a_folder_with_something_else_is_not_downloaded_into(tmp_path, mirror):
+    (tmp_path / "root" / "deep" / "deeper").mkdir(parents=True)
+    with pytest.raises(ValueError, match="holds neither mnist nor images"):
+        open_data("mnist", tmp_path / "root")
+
+
+def test_a_picture_beside_a_set_is_not_taken_for_the_data(mirror, tmp_path, monkeypatch):
+    root = tmp_path / "root"
+    root.mkdir()
+    open_data("mnist", root)
+    write_images(root / "photos", 3)
+    monkeypatch.setenv("GANLIB_DATA", str(root))
+    assert open_data("mnist").name == open_data("mnist", root).name == "mnist"
+
+
+def test_a_folder_that_is_called_like_a_set_is_a_folder(tmp_path):
+    write_images(tmp_path / "mnist", 2)
+    assert open_data("mnist", tmp_path / "mnist").name == "mnist/"
+    assert open_data("mnist/", tmp_path / "mnist").name == "mnist/"
 
 
 def test_a_broken_set_is_named(mirror, tmp_path):

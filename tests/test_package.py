@@ -23,11 +23,12 @@ ROOMS = {
     "data": set(),
     "charts": set(),
     "card": set(),
+    "version": set(),
     "training": {"networks", "losses", "sampling", "data"},
     "recipes": {"networks", "losses", "data", "training"},
     "model": {"networks", "sampling"},
-    "checkpoint": {"networks", "model"},
-    "evaluation": {"metrics", "data", "model", "sampling"},
+    "checkpoint": {"networks", "model", "version"},
+    "evaluation": {"metrics", "data", "model"},
 }
 OUTSIDERS = {"gradio": "ganlib/demo", "huggingface_hub": "ganlib/hub.py", "torchvision": "ganlib/data.py"}
 

@@ -1,5 +1,6 @@
 import math
 
+import numpy
 import pytest
 import torch
 
@@ -29,10 +30,17 @@ def test_drawing_leaves_the_processs_random_state_alone():
     assert torch.equal(before, torch.get_rng_state())
 
 
-@pytest.mark.parametrize("seeds", [[-1], [2**32], [1.5], ["7"], [True], [None], [], 7])
+@pytest.mark.parametrize("seeds", [[-1], [2**32], [1.5], ["7"], [True], [None], [], 7, torch.tensor([1.5, 2.7]),
+                                   numpy.zeros((2, 2), int)])
 def test_a_bad_seed_is_refused(seeds):
     with pytest.raises(ValueError, match="seed"):
         sampling.latents(seeds, 4)
+
+
+def test_seeds_may_come_as_any_integers():
+    expected = sampling.latents([1, 2], 4)
+    for seeds in (numpy.array([1, 2]), torch.tensor([1, 2]), (numpy.int64(1), 2), iter([1, 2])):
+        assert torch.equal(sampling.latents(seeds, 4), expected)
 
 
 def test_the_labels_of_seeds_are_spread_over_the_classes():

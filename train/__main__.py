@@ -8,10 +8,10 @@ from pathlib import Path
 
 import torch
 
-from ganlib.data import DATASETS
+from ganlib.data import DATASETS, NotDownloaded
 from ganlib.recipes import RECIPES
 from ganlib.training import NonFiniteLoss
-from train.run import Run, bfloat16_helps, pick_device
+from train.run import Run, bfloat16_helps, describe_data, pick_device
 
 
 def parser() -> argparse.ArgumentParser:
@@ -34,7 +34,7 @@ def parser() -> argparse.ArgumentParser:
                         f"(default: {recipes(lambda r: r.data)}, from GANLIB_DATA or ~/.cache/ganlib)")
     p.add_argument("--out", type=Path, metavar="FOLDER", help="the weights folder to write (default: runs/NAME)")
     p.add_argument("--checkpoint-every", type=int, metavar="STEPS",
-                   help="steps between checkpoints (default: a twentieth of --steps)")
+                   help="steps between checkpoints, in whole rows of the history (default: a twentieth of --steps)")
     p.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out (default: start anew)")
     p.add_argument("--dry-run", action="store_true",
                    help="print the whole configuration and the sizes, train nothing (default: train)")
@@ -52,6 +52,8 @@ def configure(arguments: argparse.Namespace) -> Run:
             if value != getattr(run.config, option):
                 raise ValueError(f"the run in {out} was begun with --{option.replace('_', '-')} "
                                  f"{getattr(run.config, option)}: leave the option out to resume it")
+        if arguments.precision not in ("auto", "bfloat16" if run.config.bfloat16 else "float32"):
+            raise ValueError(f"the run in {out} was begun with another --precision: leave the option out to resume it")
         return replace(run, where=arguments.data) if arguments.data else run
     config = replace(RECIPES[arguments.name].train, **given)
     bfloat16 = {"float32": False, "bfloat16": True}.get(arguments.precision,
@@ -68,10 +70,14 @@ def main(argv: list[str] | None = None) -> int:
         run = configure(arguments)
         if run.recipe.threads and run.device == "cpu":
             torch.set_num_threads(run.recipe.threads)
-        data = run.open_data()
         if arguments.dry_run:
-            print(run.description(data))
+            try:
+                print(run.description(run.open_data(download=False)))
+            except NotDownloaded:
+                print(run.description(None))
             return 0
+        data = run.open_data()
+        print(f"Training {run.name} on {describe_data(data)}, on {run.device}.")
         if run.go(data):
             print(f"The weights are in {run.out}: ganlib.load({str(run.out)!r}) opens them.")
             return 0
@@ -81,12 +87,14 @@ def main(argv: list[str] | None = None) -> int:
     except (ValueError, NonFiniteLoss) as error:
         print(f"train: {error}", file=sys.stderr)
     except KeyboardInterrupt:
-        print("train: stopped at once; the last checkpoint is kept", file=sys.stderr)
+        print("train: stopped at once; what was last saved is kept", file=sys.stderr)
         return 130
-    except torch.OutOfMemoryError:
-        print(f"train: {run.device} has not enough memory for --batch-size {run.config.batch_size}", file=sys.stderr)
     except OSError as error:
-        print(f"train: {error.strerror}: {error.filename or arguments.out}", file=sys.stderr)
+        print(f"train: {error.strerror}: {error.filename or run.out}", file=sys.stderr)
+    except RuntimeError as error:
+        if not isinstance(error, torch.OutOfMemoryError) and "memory" not in str(error):
+            raise
+        print(f"train: {run.device} has not enough memory for --batch-size {run.config.batch_size}", file=sys.stderr)
     finally:
         torch.set_num_threads(threads)
     return 1

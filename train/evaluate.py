@@ -6,7 +6,7 @@ import sys
 
 from ganlib import checkpoint
 from ganlib.data import open_data
-from train.run import open_test_part, pick_device, write_folder
+from train.run import open_test_part, pick_device, write_report
 
 
 def parser() -> argparse.ArgumentParser:
@@ -26,7 +26,7 @@ def main(argv: list[str] | None = None) -> int:
             model = checkpoint.load(source, pick_device(arguments.device))
             name = model.config.get("recipe", {}).get("data", "mnist")
             data = open_data(name, arguments.data, shape=model.shape)
-            write_folder(model, data, open_test_part(name, arguments.data, model.shape), model.folder)
+            write_report(model, data, open_test_part(name, arguments.data, model.shape), model.folder)
             print(json.dumps({source: model.metrics}, indent=2))
     except (ValueError, checkpoint.WeightsError) as error:
         print(f"train.evaluate: {error}", file=sys.stderr)

@@ -3,7 +3,7 @@
 import io
 from collections.abc import Callable
 
-from ganlib import charts, images, sampling
+from ganlib import charts, images
 from ganlib.data import Data, Gaussian, ImageData, Sine
 from ganlib.model import Model
 
@@ -24,16 +24,11 @@ def _sheet(model: Model, data: ImageData) -> bytes:
 
 
 def _histogram(model: Model, data: Gaussian) -> bytes:
-    return charts.to_png(charts.histogram(data.quantiles(POINTS), _points(model), data.density), dpi=120)
+    return charts.to_png(charts.histogram(data.quantiles(POINTS), model.draw(POINTS, SEED), data.density), dpi=120)
 
 
 def _scatter(model: Model, data: Sine) -> bytes:
-    curve = data.curve(200)
-    return charts.to_png(charts.scatter(data.curve(POINTS), _points(model), curve), dpi=120)
-
-
-def _points(model: Model):
-    return model.decode(sampling.noise(SEED, POINTS, model.latent_dim))
+    return charts.to_png(charts.scatter(data.curve(POINTS), model.draw(POINTS, SEED), data.curve(200)), dpi=120)
 
 
 PICTURES: dict[type, Callable[..., bytes]] = {ImageData: _sheet, Gaussian: _histogram, Sine: _scatter}

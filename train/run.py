@@ -40,8 +40,9 @@ PICTURES = 40  # moments of a run of which the fixed seeds are kept
 class Run:
     """What to train, how, on what, into where.
 
-    where: as in `open_data`, None for the recipe's own data. checkpoint_every: steps, None for a twentieth of the run.
-    resume: go on from the checkpoint in `out`.
+    where: as in `open_data`, None for the recipe's own data. checkpoint_every: steps, None for a twentieth of the run;
+    it is rounded to whole rows of the history. begun: what the checkpoint in `out` says of its run, where this goes on
+    with that.
     """
 
     name: str
@@ -50,7 +51,7 @@ class Run:
     out: Path
     where: str | None = None
     checkpoint_every: int | None = None
-    resume: bool = False
+    begun: dict | None = None
 
     def __post_init__(self):
         if self.checkpoint_every is not None and self.checkpoint_every < 1:
@@ -64,10 +65,12 @@ class Run:
         if saved.get("name") != name:
             raise ValueError(f"{path} is a checkpoint of {saved.get('name')}, not of {name}")
         known = {field.name for field in fields(TrainConfig)}
-        if set(saved.get("train", ())) != known:
+        if set(saved.get("train", ())) != known or not {"where", "device", "data"} <= set(saved):
             raise ValueError(f"{path} is a checkpoint of another version of ganlib")
         config = TrainConfig(**{key: tuple(v) if isinstance(v, list) else v for key, v in saved["train"].items()})
-        return cls(name, config, device, out, saved.get("where"), checkpoint_every, resume=True)
+        if saved["device"] != torch.device(device).type:
+            raise ValueError(f"the run in {out} was begun on --device {saved['device']}, and can only go on there")
+        return cls(name, config, device, out, saved["where"], checkpoint_every, begun=saved)
 
     @property
     def recipe(self) -> Recipe:
@@ -85,26 +88,27 @@ class Run:
     def pictures(self) -> Path:
         return self.out / "training" / "samples"
 
-    def open_data(self) -> Data:
-        """The data to train on. Raises ValueError where there is none, or it does not fit the networks."""
-        data = open_data(self.recipe.data, self.where, shape=self.architecture.shape)
+    def open_data(self, download: bool = True) -> Data:
+        """The data to train on. Raises ValueError where there is none, or it fits neither the networks nor the run."""
+        data = open_data(self.recipe.data, self.where, shape=self.architecture.shape, download=download)
         check_fit(self.architecture, data)
+        if self.begun and self.begun["data"] != describe_data(data):
+            raise ValueError(f"the run in {self.out} was begun on {self.begun['data']}, not on {describe_data(data)}")
         return data
 
-    def description(self, data: Data) -> str:
-        """The whole configuration and the sizes, as JSON."""
+    def description(self, data: Data | None) -> str:
+        """The whole configuration and the sizes, as JSON; data that is not at hand is None."""
         generator, discriminator = self.architecture.generator(), self.architecture.discriminator()
         return json.dumps({
             "name": self.name,
             "out": str(self.out),
-            "data": data.name,
+            "data": describe_data(data) if data else f"{self.recipe.data}, to be downloaded",
             "device": self.device,
             "architecture": describe(self.recipe.architecture, self.architecture),
             "train": asdict(self.config),
             "sizes": {
                 "generator_parameters": count_parameters(generator),
                 "discriminator_parameters": count_parameters(discriminator),
-                "data_samples": len(data) if isinstance(data, ImageData) else "unlimited",
                 "samples_seen": self.config.steps * self.config.batch_size,
                 "checkpoint_every_steps": self.checkpoint_interval,
             },
@@ -124,13 +128,15 @@ class Run:
         if isinstance(data, ImageData):
             data = data.to(self.device)
         state = State.fresh(self.architecture, self.config, self.device)
-        if self.resume:
+        if self.begun:
             state.load(self.state_path)
         else:
-            for old in self.pictures.glob("step-*.png"):
-                old.unlink()
+            for old in (self.state_path, *self.pictures.glob("step-*.png")):
+                old.unlink(missing_ok=True)
         self.pictures.mkdir(parents=True, exist_ok=True)
-        identity = {"name": self.name, "where": self.where, "train": asdict(self.config)}
+        where = self.where if self.where is None or self.where in DATASETS else str(Path(self.where).resolve())
+        identity = {"name": self.name, "where": where, "data": describe_data(data), "train": asdict(self.config),
+                    "device": torch.device(self.device).type}
         saved = state.step
         with stop_on_signal() as stopped:
             try:
@@ -165,7 +171,7 @@ class Run:
                 yield step
 
     def _keep_picture(self, state: State, data: Data) -> None:
-        (self.pictures / f"step-{state.step:07d}.png").write_bytes(picture(self._model(state, data), data))
+        checkpoint.write_whole(self.pictures / f"step-{state.step:07d}.png", picture(self._model(state, data), data))
 
     def _model(self, state: State, data: Data) -> Model:
         config = {
@@ -185,7 +191,8 @@ class Run:
             z = torch.randn(len(real), self.architecture.latent_dim, generator=rng, device=self.device)
             with torch.no_grad():
                 balance(model.discriminator, real, model.generator(z, y), y)
-        write_folder(model, data, open_test_part(self.recipe.data, self.where, model.shape), self.out)
+        checkpoint.save(model, self.out)
+        write_report(model, data, open_test_part(self.recipe.data, self.where, model.shape), self.out)
 
 
 def open_test_part(name: str, where: str | None, shape: tuple[int, ...]) -> Data | None:
@@ -194,11 +201,16 @@ def open_test_part(name: str, where: str | None, shape: tuple[int, ...]) -> Data
     return data if data.name in DATASETS else None
 
 
-def write_folder(model: Model, data: Data, test: Data | None, out: Path) -> None:
-    """Measure a model and write its weights folder, with its card and its picture."""
+def describe_data(data: Data) -> str:
+    """In words: name, and how many there are."""
+    return f"{len(data):,} images of {data.name}" if isinstance(data, ImageData) else f"fresh samples of {data.name}"
+
+
+def write_report(model: Model, data: Data, test: Data | None, folder: Path) -> None:
+    """Measure a model, and write its measures, its card and its picture into its folder."""
     model.metrics = evaluate(model, data, test)
-    checkpoint.save(model, out, samples=picture(model, data),
-                    card=model_card(checkpoint.config_of(model), model.metrics, model.history))
+    card = model_card(checkpoint.config_of(model), model.metrics, model.history)
+    checkpoint.save_report(folder, model.metrics, card, picture(model, data))
 
 
 def _moments(steps: int) -> set[int]:
@@ -228,9 +240,10 @@ def pick_device(name: str) -> str:
     """The device of that name, "auto" for the best there is. Raises ValueError where this machine has none such."""
     if name == "auto":
         return checkpoint.best_device()
-    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if not there.get(name.partition(":")[0]):
-        here = ", ".join(kind for kind in there if there[kind])
+    there = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}
+    kind, _, index = name.partition(":")
+    if not (index or "0").isdigit() or int(index or 0) >= there.get(kind, 0):
+        here = ", ".join(kind for kind, count in there.items() if count)
         raise ValueError(f"--device must be auto or what this machine has ({here}), not {name}")
     return name
 

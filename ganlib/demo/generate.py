@@ -20,9 +20,10 @@ def generate(model: str, seed: int, count: int, truncation: float, captions: lis
     gan = models.get(model)
     seeds = range(seed, seed + count)
     with models.clock() as milliseconds:
-        x = gan.sample(seeds, truncation=truncation)
+        labels = gan.labels_of(seeds)
+        x = gan.sample(seeds, labels, truncation)
         made = milliseconds()
-    opinions = gan.discriminate(x)
+    opinions = gan.discriminate(x, labels)
     lines = []
     if "seed" in captions:
         lines.append([str(s) for s in seeds])

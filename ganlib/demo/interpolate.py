@@ -1,5 +1,6 @@
 """The tab that walks from one picture to another."""
 
+import functools
 import shutil
 import tempfile
 from collections import deque
@@ -32,9 +33,15 @@ def interpolate(model: str, first: int, second: int, steps: int, method: str) ->
     return strip, _keep_gif(x, f"{gan.name}-{first}-{second}"), models.credit(gan, steps, made)
 
 
+@functools.cache
+def _scratch() -> tempfile.TemporaryDirectory:
+    """A folder that goes with the process."""
+    return tempfile.TemporaryDirectory(prefix="ganlib-")
+
+
 def _keep_gif(x: Tensor, name: str) -> str:
     """Write a GIF where gradio can take its own copy from, and remove those it has taken long since."""
-    folder = Path(tempfile.mkdtemp(prefix="ganlib-"))
+    folder = Path(tempfile.mkdtemp(dir=_scratch().name))
     _folders.append(folder)
     if len(_folders) > KEPT_GIFS:
         shutil.rmtree(_folders.popleft(), ignore_errors=True)
@@ -47,7 +54,7 @@ def frame(model: str, first: int, second: int, method: str, position: float) -> 
     """The picture at `position` of the way, from 0 (the first seed's) to 1 (the second's)."""
     gan = models.get(model)
     a, b = sampling.latents([first, second], gan.latent_dim)
-    (x,) = gan.decode(sampling.interpolation(method)(a, b, position)[None])
+    (x,) = gan.decode(sampling.interpolation(method)(a, b, position)[None], gan.labels_of([first]))
     return images.enlarge(images.to_pil(x), images.tile_scale(x.shape[-1], 1, FRAME_WIDTH))
 
 

@@ -7,7 +7,7 @@ import gradio as gr
 import torch
 from torch import Tensor
 
-from ganlib import charts, metrics, sampling
+from ganlib import charts, metrics
 from ganlib.data import DATASETS, Gaussian, Sine, default_root
 from ganlib.demo import models
 from ganlib.demo.controls import plainly, radio, slider
@@ -31,7 +31,7 @@ def toy(model: str, count: int, seed: int) -> tuple[str, dict]:
     gan = models.get(model)
     data = DATASETS[gan.config["recipe"]["data"]](default_root(), True)
     with models.clock() as milliseconds:
-        fake = gan.decode(sampling.noise(seed, count, gan.latent_dim))
+        fake = gan.draw(count, seed)
         made = milliseconds()
     real, other = (data.batch(count, torch.Generator().manual_seed(s))[0] for s in (REAL_SEED, REAL_SEED + 1))
     draw, distance = DRAWINGS[type(data)]
