@@ -111,7 +111,7 @@ def opinion_line(x: Tensor, discriminator: Tensor, best: Tensor) -> Figure:
 @chart
 def opinion_map(discriminator: Tensor, best: Tensor, extent: tuple[float, ...], curve: Tensor) -> Figure:
     """The same over the plane: two maps (H, W), rows from the lowest x2 up, on `extent` (x1, x1, x2, x2)."""
-    figure, axes = _figure("The discriminator, D(x)", columns=2)
+    figure, axes = _figure("D(x)", columns=2)
     axes[1].set_title("Best, p/(p+q)")
     for ax, values in zip(axes, (discriminator, best)):
         image = ax.imshow(values.numpy(), OPINION, vmin=0, vmax=1, origin="lower", extent=extent, aspect="auto")

@@ -82,6 +82,7 @@ def test_the_scrubbed_frame_is_on_the_way(client):
 def test_toy_gives_charts_and_numbers(client, name, title):
     charts, numbers = client.predict(name, 500, 3, api_name="/toy")
     assert charts.count("<svg") == 3
+    assert 'aria-label="Losses of the training run"' in charts
     assert title in charts
     assert numbers["model"] == name
     model = ganlib.load(name, "cpu")
