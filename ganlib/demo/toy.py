@@ -70,8 +70,8 @@ def _draw_plane(gan: Model, data: Sine, real: Tensor, fake: Tensor):
            f"{len(fake):,} points of each kind; the line is sin x₁, where all real ones lie.")
     yield (charts.opinion_map(gan.discriminate(points).view(64, 96), best.view(64, 96), extent, curve),
            f"What the discriminator says over the plane, and the best it could. Orange: surely generated; blue: surely "
-           f"real; white: can’t say. p and q are smoothed by {width:g}; far from both there is no best answer, and it is "
-           f"left blank.")
+           f"real; white: can’t say. p and q are smoothed by {width:g}; far from both there is no best answer, and it "
+           f"is left blank.")
 
 
 def _best(p: Tensor, q: Tensor) -> Tensor:
@@ -102,7 +102,7 @@ def _tiles(numbers: dict, gan: Model) -> str:
 
 def _figures(figures) -> str:
     return '<div class="charts">' + "".join(
-        f"<figure>{charts.to_svg(figure, html.escape(figure.axes[0].get_title("left")))}"
+        f"<figure>{charts.to_svg(figure, html.escape(figure.axes[0].get_title('left')))}"
         f"<figcaption>{html.escape(caption)}</figcaption></figure>" for figure, caption in figures) + "</div>"
 
 
