@@ -83,6 +83,40 @@ def test_outsiders_have_one_door(path):
             assert not name.startswith("ganlib.demo"), place
 
 
+NETWORK = {"urllib", "http", "socket", "requests", "httpx", "aiohttp"}
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_nothing_but_data_and_hub_reaches_the_network_and_only_train_parses_arguments(path):
+    place, tops = path.relative_to(ROOT).as_posix(), {name.split(".")[0] for name in imports(path)}
+    assert not tops & NETWORK or place in ("ganlib/data.py", "ganlib/hub.py"), place
+    assert "argparse" not in tops or place.startswith("train/"), place
+
+
+def test_importing_looks_at_no_device_and_downloads_nothing():
+    code = """
+import socket, sys, torch
+def refuse(*arguments):
+    raise AssertionError("at import")
+socket.socket.connect = torch.cuda.is_available = torch.backends.mps.is_available = refuse
+sys.argv = ["python", "--unknown-option"]
+import ganlib, ganlib.demo, train.run, train.evaluate, train.__main__
+"""
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True)
+
+
+def test_the_page_works_without_torchvision():
+    code = """
+import sys
+sys.modules["torchvision"] = None
+from ganlib.demo import build
+from ganlib.demo.generate import generate
+from ganlib.demo.toy import toy
+build(), generate("dcgan", 7, 4, 1.0, []), toy("toy-sine", 100, 7)
+"""
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True)
+
+
 def test_importing_ganlib_is_light():
     code = ("import sys, ganlib; heavy = {'torchvision', 'gradio', 'huggingface_hub', 'matplotlib', 'pandas'}; "
             "print(*heavy & set(sys.modules))")
