@@ -4,7 +4,7 @@ All data keep one contract: `shape` of a sample, `num_classes` (or None), and `b
 x: (n, *shape) float32 and y: (n,) int64 (or None where there are no classes), drawn by the `torch.Generator` given, on
 its device. Images are in [-1, 1], toys in their own units. Data know nothing of models.
 
-This module and the Hub's alone reach the network, and this one alone imports torchvision, when an image set is opened.
+Of all modules this one alone reaches the network and imports torchvision, when an image set is opened.
 """
 
 import math
@@ -19,6 +19,13 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+IMAGE_SETS = {  # by torchvision's names for them
+    "mnist": "MNIST",
+    "fashion-mnist": "FashionMNIST",
+    "kmnist": "KMNIST",
+    "emnist-digits": "EMNIST",
+    "qmnist": "QMNIST",
+}
 IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff"}
 
 
@@ -148,6 +155,10 @@ def _download(set_name: str, root: Path) -> None:
         os.replace(Path(folder) / set_name / "raw", root / set_name / "raw")
 
 
+def _in_a_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
 class NotDownloaded(ValueError):
     """An image set that would have to be downloaded first."""
 
@@ -162,26 +173,21 @@ def _image_set(name: str, set_name: str) -> Callable[[Path, bool], ImageData]:
                 _download(set_name, root)
             except (OSError, RuntimeError) as error:
                 raise ValueError(f"{name} is not in {folder} and could not be downloaded there "
-                                 f"({str(error).splitlines()[0]}); name another folder by --data or GANLIB_DATA"
-                                 ) from None
+                                 f"({_in_a_line(error)}); name another folder by --data or GANLIB_DATA") from None
         try:
             images, labels = _torchvision_images(set_name, train, root)
             if not len(images) == len(labels) > 0:
                 raise ValueError(f"{len(images)} images, {len(labels)} labels")
         except (OSError, RuntimeError, ValueError, AssertionError, EOFError, IndexError) as error:
-            raise ValueError(f"{folder} does not hold a readable {name} ({error or type(error).__name__}); remove it "
-                             f"to download it again") from None
+            raise ValueError(f"{folder} does not hold a readable {name} ({_in_a_line(error)}); remove it to "
+                             f"download it again") from None
         return ImageData(name, images[:, None].contiguous(), labels.long(), 10)
 
     return open_set
 
 
 DATASETS: dict[str, Callable[..., Data]] = {  # of (root folder, training part?, download if it is missing?)
-    "mnist": _image_set("mnist", "MNIST"),
-    "fashion-mnist": _image_set("fashion-mnist", "FashionMNIST"),
-    "kmnist": _image_set("kmnist", "KMNIST"),
-    "emnist-digits": _image_set("emnist-digits", "EMNIST"),
-    "qmnist": _image_set("qmnist", "QMNIST"),
+    **{name: _image_set(name, set_name) for name, set_name in IMAGE_SETS.items()},
     "gaussian": lambda root, train, download=True: Gaussian(),
     "sine": lambda root, train, download=True: Sine(),
 }
@@ -219,7 +225,7 @@ def open_data(name: str, where: str | Path | None = None, *, train: bool = True,
 
 def _holds_sets(root: Path) -> bool:
     """Whether a folder is laid out as torchvision keeps its sets."""
-    return any((sub / "raw").is_dir() for sub in root.iterdir())
+    return any((root / set_name / "raw").is_dir() for set_name in IMAGE_SETS.values())
 
 
 def _image_files(folder: Path) -> list[Path]:

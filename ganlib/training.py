@@ -21,6 +21,8 @@ from ganlib.losses import LOSSES, zero_centred_penalty
 from ganlib.networks import Architecture, Dropout
 from ganlib.sampling import MAX_SEED
 
+MOST = 10**9  # steps, or samples a step
+
 
 class NonFiniteLoss(ArithmeticError):
     """A loss became infinite or not a number; the run cannot go on from there."""
@@ -53,8 +55,8 @@ class TrainConfig:
     def __post_init__(self):
         for name in ("steps", "batch_size"):
             value = getattr(self, name)
-            if type(value) is not int or value < 1:
-                raise ValueError(f"{name} must be a whole number of at least 1, not {value!r}")
+            if type(value) is not int or not 1 <= value <= MOST:
+                raise ValueError(f"{name} must be a whole number from 1 to {MOST}, not {value!r}")
         if type(self.seed) is not int or not 0 <= self.seed <= MAX_SEED:
             raise ValueError(f"seed must be a whole number from 0 to {MAX_SEED}, not {self.seed!r}")
         if self.loss not in LOSSES:

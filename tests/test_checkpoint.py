@@ -17,7 +17,7 @@ def folder(tmp_path, model):
 
 
 def test_a_saved_model_makes_the_same_samples_again(folder, model):
-    again = ganlib.load(folder)
+    again = ganlib.load(folder, "cpu")
     torch.testing.assert_close(again.sample(range(4)), model.sample(range(4)), atol=1e-6, rtol=0)
     x = model.sample(range(4))
     torch.testing.assert_close(again.discriminate(x), model.discriminate(x), atol=1e-2, rtol=0)  # stored in float16
@@ -28,7 +28,7 @@ def test_a_saved_model_makes_the_same_samples_again(folder, model):
 @pytest.mark.parametrize("fields", [{"num_classes": 10}, {"shape": (3, 32, 32)}])
 def test_models_of_other_shapes_and_with_classes_travel_too(fields, tmp_path):
     model = untrained(**fields)
-    again = ganlib.load(ganlib.save(model, tmp_path))
+    again = ganlib.load(ganlib.save(model, tmp_path), "cpu")
     torch.testing.assert_close(again.sample([1]), model.sample([1]), atol=1e-6, rtol=0)
 
 

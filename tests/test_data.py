@@ -213,6 +213,12 @@ def test_a_picture_beside_a_set_is_not_taken_for_the_data(mirror, tmp_path, monk
     assert open_data("mnist").name == open_data("mnist", root).name == "mnist"
 
 
+def test_a_class_that_holds_a_raw_folder_is_a_class(tmp_path):
+    write_images(tmp_path / "cat", 3)
+    (tmp_path / "cat" / "raw").mkdir()
+    assert len(open_data("mnist", tmp_path, download=False)) == 3
+
+
 def test_a_folder_that_is_called_like_a_set_is_a_folder(tmp_path):
     write_images(tmp_path / "mnist", 2)
     assert open_data("mnist", tmp_path / "mnist").name == "mnist/"

@@ -92,7 +92,7 @@ def main(argv: list[str] | None = None) -> int:
     except OSError as error:
         print(f"train: {error.strerror}: {error.filename or run.out}", file=sys.stderr)
     except RuntimeError as error:
-        if not isinstance(error, torch.OutOfMemoryError) and "memory" not in str(error):
+        if not isinstance(error, torch.OutOfMemoryError) and "not enough memory" not in str(error):
             raise
         print(f"train: {run.device} has not enough memory for --batch-size {run.config.batch_size}", file=sys.stderr)
     finally:

@@ -31,6 +31,9 @@ def main(argv: list[str] | None = None) -> int:
     except (ValueError, checkpoint.WeightsError) as error:
         print(f"train.evaluate: {error}", file=sys.stderr)
         return 1
+    except OSError as error:
+        print(f"train.evaluate: {error.strerror}: {error.filename}", file=sys.stderr)
+        return 1
     return 0
 
 

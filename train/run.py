@@ -99,10 +99,11 @@ class Run:
     def description(self, data: Data | None) -> str:
         """The whole configuration and the sizes, as JSON; data that is not at hand is None."""
         generator, discriminator = self.architecture.generator(), self.architecture.discriminator()
+        wanted = self.where if self.where in DATASETS else self.recipe.data
         return json.dumps({
             "name": self.name,
             "out": str(self.out),
-            "data": describe_data(data) if data else f"{self.recipe.data}, to be downloaded",
+            "data": describe_data(data) if data else f"{wanted}, to be downloaded",
             "device": self.device,
             "architecture": describe(self.recipe.architecture, self.architecture),
             "train": asdict(self.config),
@@ -131,8 +132,10 @@ class Run:
         if self.begun:
             state.load(self.state_path)
         else:
-            for old in (self.state_path, *self.pictures.glob("step-*.png")):
-                old.unlink(missing_ok=True)
+            if self.state_path.exists():  # of a run before this one: out of the way, but not lost
+                self.state_path.replace(self.state_path.with_suffix(".old"))
+            for old in self.pictures.glob("step-*.png"):
+                old.unlink()
         self.pictures.mkdir(parents=True, exist_ok=True)
         where = self.where if self.where is None or self.where in DATASETS else str(Path(self.where).resolve())
         identity = {"name": self.name, "where": where, "data": describe_data(data), "train": asdict(self.config),
@@ -241,8 +244,8 @@ def pick_device(name: str) -> str:
     if name == "auto":
         return checkpoint.best_device()
     there = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}
-    kind, _, index = name.partition(":")
-    if not (index or "0").isdigit() or int(index or 0) >= there.get(kind, 0):
+    devices = [kind for kind in there if there[kind]] + [f"cuda:{i}" for i in range(there["cuda"])]
+    if name not in devices:
         here = ", ".join(kind for kind, count in there.items() if count)
         raise ValueError(f"--device must be auto or what this machine has ({here}), not {name}")
     return name
