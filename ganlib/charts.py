@@ -4,10 +4,11 @@ A chart is drawn once for light and dark pages alike: as SVG its ink is the CSS 
 transparent, and real is blue and generated orange on either.
 """
 
+import html
 import io
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import torch
 from matplotlib import rc_context
@@ -58,6 +59,13 @@ def to_svg(figure: Figure, label: str) -> str:
                  r'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink">', svg, count=1)
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     return svg.replace(INK, f"var(--chart-ink, {INK})")
+
+
+def to_html(figures: Iterable[tuple[Figure, str]]) -> str:
+    """Figures with their captions, side by side where there is room; the page's style sheet knows the class."""
+    return '<div class="charts">' + "".join(
+        f"<figure>{to_svg(figure, html.escape(figure.axes[0].get_title('left')))}"
+        f"<figcaption>{html.escape(caption)}</figcaption></figure>" for figure, caption in figures) + "</div>"
 
 
 def to_png(figure: Figure, dpi: int = 200) -> bytes:
@@ -138,6 +146,38 @@ def losses(history: list[dict]) -> Figure:
         axes.set_ylim(min(low, LN2) - margin, max(high, LN2) + margin)
     axes.set(xlabel="step", ylabel="loss")
     axes.legend(fontsize=8, ncols=3, loc="upper right")
+    return figure
+
+
+@chart
+def census(shares: list[float], real_shares: list[float], count: int) -> Figure:
+    """Share of each class among `count` samples, beside its share in real data."""
+    figure, (axes,) = _figure(f"A census of {count:,} samples")
+    places = range(len(shares))
+    for offset, values, color, label in ((-0.2, real_shares, REAL, "real"), (0.2, shares, FAKE, "generated")):
+        axes.bar([place + offset for place in places], [100 * value for value in values], 0.4, color=color, alpha=0.8,
+                 label=label)
+    axes.set_xticks(list(places))
+    axes.set(xlabel="digit", ylabel="share in %", ylim=(0, 100 * 1.3 * max(*shares, *real_shares)))
+    axes.legend(fontsize=8, ncols=2, loc="upper right")
+    return figure
+
+
+@chart
+def curves(history: list[dict]) -> Figure:
+    """FID, and precision and recall, over a run: of those rows of its history where they were measured."""
+    figure, (axes,) = _figure("Measured while it learned")
+    rows = [row for row in history if "fid_digit_classifier" in row]
+    steps = [row["step"] for row in rows]
+    axes.plot(steps, [row["fid_digit_classifier"] for row in rows], color=FAKE, linewidth=1.6, label="FID (left)")
+    axes.set(xlabel="step", ylabel="FID, digit-classifier features", yscale="log")
+    other = axes.twinx()
+    other.spines["right"].set_visible(True)
+    for key, color in (("precision", SECOND), ("recall", REAL)):
+        other.plot(steps, [row[key] for row in rows], color=color, linewidth=1.2, label=f"{key} (right)")
+    other.set(ylim=(0, 1))
+    lines = [*axes.get_lines(), *other.get_lines()]
+    axes.legend(lines, [line.get_label() for line in lines], fontsize=8, loc="center right")
     return figure
 
 

@@ -3,10 +3,12 @@
 | file                        | holds                                                                       |
 |-----------------------------|-----------------------------------------------------------------------------|
 | config.json                 | architecture, shape, classes, latent_dim, recipe, library version           |
-| model.safetensors           | the generator (its average over training), float32                          |
+| model.safetensors           | the generator (its average over training), float32; or the classifier       |
 | discriminator.safetensors   | the discriminator, float16 to halve the folder                              |
 | metrics.json, history.json  | how good it is; losses by step                                              |
 | README.md, samples.png      | the model card and its picture                                              |
+| growth.png                  | of images: fixed seeds, a row for each of some moments of the training      |
+| nearest.png                 | of images: samples, each above the training image most like it              |
 """
 
 import json
@@ -19,24 +21,31 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
+from ganlib import classifier
+from ganlib.classifier import DigitClassifier
 from ganlib.model import Model
 from ganlib.networks import describe, rebuild
 from ganlib.version import __version__
 
 CONFIG, GENERATOR, DISCRIMINATOR = "config.json", "model.safetensors", "discriminator.safetensors"
 METRICS, HISTORY, CARD, SAMPLES = "metrics.json", "history.json", "README.md", "samples.png"
+GROWTH, NEAREST = "growth.png", "nearest.png"
 
 
 class WeightsError(Exception):
     """A weights folder that is missing, broken or not ours; the message names the file and what is wrong with it."""
 
 
-def shipped() -> dict[str, Path]:
-    """The models that come with ganlib: name to weights folder."""
+def _shipped_folders() -> dict[str, Path]:
     package = Path(__file__).resolve().parent
     # inside an installed package, or beside the package in a checkout and on a Space
     root = next((root for root in (package / "weights", package.parent / "weights") if root.is_dir()), None)
     return {} if root is None else {path.parent.name: path.parent for path in sorted(root.glob(f"*/{CONFIG}"))}
+
+
+def shipped() -> dict[str, Path]:
+    """The models that come with ganlib: name to weights folder. The digit classifier is no GAN, and not among them."""
+    return {name: folder for name, folder in _shipped_folders().items() if name != classifier.NAME}
 
 
 def load(source: str | Path, device: torch.device | str | None = None) -> Model:
@@ -45,12 +54,14 @@ def load(source: str | Path, device: torch.device | str | None = None) -> Model:
     device: None for the best there is. Loading is strict: every tensor must have the name and shape the architecture
     says. Raises WeightsError naming the file and what is wrong with it.
     """
-    ours = shipped()
+    ours = _shipped_folders()
     folder = ours.get(str(source), Path(source))
     if not folder.is_dir():
         raise WeightsError(f"there is no weights folder {str(source)!r}, and no shipped model of that name (shipped: "
-                           f"{', '.join(ours) or 'none'})")
+                           f"{', '.join(shipped()) or 'none'})")
     config = read_json(folder / CONFIG, dict)
+    if _is_classifier(config):
+        raise WeightsError(f"{folder} holds the {classifier.NAME}, which measures samples and makes none")
     try:
         architecture = rebuild(config.get("architecture"))
         for key in ("shape", "num_classes", "latent_dim"):
@@ -72,6 +83,51 @@ def load(source: str | Path, device: torch.device | str | None = None) -> Model:
                   config=config, history=_read_history(folder / HISTORY),
                   metrics=read_json(folder / METRICS, dict, missing={}), folder=folder)
     return model.to(device or best_device())
+
+
+def _is_classifier(config: dict) -> bool:
+    architecture = config.get("architecture")
+    return isinstance(architecture, dict) and architecture.get("name") == classifier.NAME
+
+
+def has_classifier() -> bool:
+    """Whether the digit classifier is there to measure with."""
+    return classifier.NAME in _shipped_folders()
+
+
+def load_classifier(source: str | Path = classifier.NAME, device: torch.device | str | None = None) -> DigitClassifier:
+    """The trained digit classifier: the shipped one, or that of a folder; as strict as `load`, with the same errors."""
+    folder = _shipped_folders().get(str(source), Path(source))
+    if not folder.is_dir():
+        raise WeightsError(f"there is no weights folder {str(source)!r}; python -m train {classifier.NAME} makes one")
+    config = read_json(folder / CONFIG, dict)
+    if not _is_classifier(config):
+        raise WeightsError(f"{folder / CONFIG} is not of a {classifier.NAME}")
+    with torch.device("meta"):
+        network = DigitClassifier()
+    for key, value in describe_classifier(network).items():
+        if config.get(key) != value:
+            raise WeightsError(f"{folder / CONFIG}: {key} is {config.get(key)!r}, but the {classifier.NAME}'s is "
+                               f"{value!r}")
+    _read_network(network, folder / GENERATOR)
+    return network.eval().requires_grad_(False).to(device or best_device())
+
+
+def describe_classifier(network: DigitClassifier) -> dict:
+    """What config.json says of the digit classifier, beside its recipe."""
+    return {"architecture": {"name": classifier.NAME}, "shape": list(network.shape), "num_classes": network.num_classes}
+
+
+def save_classifier(network: DigitClassifier, folder: str | Path, recipe: dict, history: list[dict]) -> Path:
+    """Write the digit classifier's weights, config and history; `save_report` writes what is said of it."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    config = {"name": classifier.NAME, "library_version": __version__, **describe_classifier(network), "recipe": recipe}
+    (folder / CONFIG).unlink(missing_ok=True)  # without its config no folder loads
+    write_whole(folder / GENERATOR, _to_safetensors(network, torch.float32))
+    write_whole(folder / HISTORY, to_json(history))
+    write_whole(folder / CONFIG, to_json(config))
+    return folder
 
 
 def _read_history(path: Path) -> list[dict]:
@@ -137,8 +193,8 @@ def save(model: Model, folder: str | Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".partial-") as temporary:
         partial = Path(temporary)
-        _write_network(model.generator, partial / GENERATOR, torch.float32)
-        _write_network(model.discriminator, partial / DISCRIMINATOR, torch.float16)
+        (partial / GENERATOR).write_bytes(_to_safetensors(model.generator, torch.float32))
+        (partial / DISCRIMINATOR).write_bytes(_to_safetensors(model.discriminator, torch.float16))
         (partial / METRICS).write_bytes(to_json(model.metrics))
         (partial / HISTORY).write_bytes(to_json(model.history))
         (partial / CONFIG).write_bytes(to_json(config))
@@ -187,9 +243,9 @@ def to_json(value) -> bytes:
     return text.encode()
 
 
-def _write_network(network: nn.Module, path: Path, dtype: torch.dtype) -> None:
+def _to_safetensors(network: nn.Module, dtype: torch.dtype) -> bytes:
     def stored(tensor: Tensor) -> Tensor:
         return (tensor.to(dtype) if tensor.is_floating_point() else tensor).detach().cpu().contiguous()
 
-    tensors = {key: stored(value) for key, value in network.state_dict().items()}
-    path.write_bytes(safetensors.torch.save(tensors))  # save_file would let nobody else read the file
+    # as bytes: save_file would let nobody else read the file
+    return safetensors.torch.save({key: stored(value) for key, value in network.state_dict().items()})

@@ -7,6 +7,7 @@ its device. Images are in [-1, 1], toys in their own units. Data know nothing of
 Of all modules this one alone reaches the network and imports torchvision, when an image set is opened.
 """
 
+import functools
 import math
 import os
 import tempfile
@@ -130,6 +131,47 @@ class Sine:
         return (distance / (-2 * bandwidth**2)).exp().mean(1) / (2 * math.pi * bandwidth**2)
 
 
+@dataclass(frozen=True)
+class Mixture:
+    """Equal Gaussians N(centre, std² I) in the plane, known through a fixed set of 100,000 of their points.
+
+    centres: (M, 2). Ring and grid are those of Srivastava et al. 2017 ("VEEGAN") and Lin et al. 2018 ("PacGAN").
+    """
+
+    name: str
+    centres: tuple[tuple[float, float], ...]
+    std: float
+
+    shape = (2,)
+    num_classes = None
+    POINTS = 100_000
+
+    @functools.cached_property
+    def points(self) -> Tensor:
+        """The training points (100,000, 2), always the same ones."""
+        return self.draw(self.POINTS, torch.Generator().manual_seed(0))
+
+    def draw(self, n: int, rng: torch.Generator) -> Tensor:
+        """n fresh points (n, 2)."""
+        centres = torch.tensor(self.centres, device=rng.device)
+        index = torch.randint(len(centres), (n,), generator=rng, device=rng.device)
+        return centres[index] + self.std * torch.randn(n, 2, generator=rng, device=rng.device)
+
+    def batch(self, n: int, rng: torch.Generator) -> tuple[Tensor, None]:
+        points = self.points.to(rng.device)
+        return points[torch.randint(len(points), (n,), generator=rng, device=rng.device)], None
+
+    def density(self, x: Tensor, bandwidth: float = 0.0) -> Tensor:
+        """Density at points x: (N, 2), as (N,); where bandwidth > 0, after smoothing by N(0, bandwidth² I)."""
+        variance = self.std**2 + bandwidth**2
+        distance = torch.cdist(x, torch.tensor(self.centres, device=x.device)).square()
+        return (distance / (-2 * variance)).exp().mean(1) / (2 * math.pi * variance)
+
+
+RING = Mixture("ring", tuple((math.cos(i * math.pi / 4), math.sin(i * math.pi / 4)) for i in range(8)), 0.01)
+GRID = Mixture("grid", tuple((float(x), float(y)) for x in range(-4, 5, 2) for y in range(-4, 5, 2)), 0.05)
+
+
 def _torchvision_images(set_name: str, train: bool, root: Path) -> tuple[Tensor, Tensor]:
     """Images (N, 28, 28) uint8, upright, and labels (N,) of one of torchvision's MNIST-shaped sets."""
     from torchvision import datasets
@@ -190,6 +232,8 @@ DATASETS: dict[str, Callable[..., Data]] = {  # of (root folder, training part?,
     **{name: _image_set(name, set_name) for name, set_name in IMAGE_SETS.items()},
     "gaussian": lambda root, train, download=True: Gaussian(),
     "sine": lambda root, train, download=True: Sine(),
+    "ring": lambda root, train, download=True: RING,
+    "grid": lambda root, train, download=True: GRID,
 }
 
 

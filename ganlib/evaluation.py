@@ -1,28 +1,42 @@
 """Which measures belong to which data: from a Model to the numbers of its metrics.json."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
+from torch import Tensor
 
 from ganlib import metrics
-from ganlib.data import Data, Gaussian, ImageData, Sine, scale
+from ganlib.classifier import ClassifierConfig, DigitClassifier, train_classifier
+from ganlib.data import Data, Gaussian, ImageData, Mixture, Sine, scale
 from ganlib.model import Model
 
 SEED = 10_000_000  # of the latents of an evaluation, far from the seeds that people look at
+NEIGHBOURS = 5  # the k of precision, recall, density and coverage
+SURE = 0.9  # from which probability on the classifier is called sure
+KID_SUBSET = 1_000
+MOMENT_SAMPLES = 5_000  # for the curves of a run
+LESSON_EPOCHS = 10
+DIGITS = ("mnist", "emnist-digits", "qmnist")  # the sets that the digit classifier knows to read
 
 
-def evaluate(model: Model, data: Data, test: Data | None = None, samples: int | None = None) -> dict:
+def _silent(what: str) -> None:
+    pass
+
+
+def evaluate(model: Model, data: Data, test: Data | None = None, samples: int | None = None,
+             classifier: DigitClassifier | None = None, tell: Callable[[str], None] = _silent) -> dict:
     """The measures of a model trained on `data`, JSON-ready. `test`: other real samples of the same kind, for images.
 
-    samples: how many to draw, None for the usual number of the data's kind. Raises ValueError where the data's shape is
+    samples: how many to draw, None for the usual number of the data's kind. classifier: for digits, whose features are
+    then measured too. tell: called with a few words as each part begins. Raises ValueError where the data's shape is
     not the model's or nothing is known to measure.
     """
     if tuple(data.shape) != tuple(model.shape):
         raise ValueError(f"{model.name} makes samples of shape {model.shape}, the data's are {tuple(data.shape)}")
     for kind, measure in MEASURES.items():
         if isinstance(data, kind):
-            return {"data": data.name, **measure(model, data, test, samples)}
+            return {"data": data.name, **measure(model, data, test, samples, classifier, tell)}
     raise ValueError(f"nothing is known to measure on {type(data).__name__}")
 
 
@@ -33,7 +47,7 @@ def final_losses(history: list[dict]) -> dict[str, float]:
             for key in ("discriminator_loss", "generator_loss") if last}
 
 
-def measure_gaussian(model: Model, data: Gaussian, test: None, samples: int | None) -> dict:
+def measure_gaussian(model: Model, data: Gaussian, test: None, samples: int | None, *_) -> dict:
     """Wasserstein-1 distance of 100,000 samples to the exact quantiles, beside that of as many real samples."""
     n = samples or 100_000
     x = model.draw(n, SEED)
@@ -42,14 +56,14 @@ def measure_gaussian(model: Model, data: Gaussian, test: None, samples: int | No
     return {
         "samples": n,
         "wasserstein_1": metrics.wasserstein_1(x, exact),
-        "wasserstein_1_of_real_samples": metrics.wasserstein_1(real, exact),
+        "wasserstein_1_of_real": metrics.wasserstein_1(real, exact),
         "mean": x.mean().item(),
         "std": x.std().item(),
         **final_losses(model.history),
     }
 
 
-def measure_sine(model: Model, data: Sine, test: None, samples: int | None) -> dict:
+def measure_sine(model: Model, data: Sine, test: None, samples: int | None, *_) -> dict:
     """Distance from the curve, the widest gap along it, and the sliced Wasserstein distance to real samples."""
     n = samples or 100_000
     x = model.draw(n, SEED)
@@ -60,49 +74,180 @@ def measure_sine(model: Model, data: Sine, test: None, samples: int | None) -> d
         "mean_distance_from_sine": (x[:, 1] - x[:, 0].sin()).abs().mean().item(),
         "largest_gap_in_x1": metrics.largest_gap(x[:, 0], 0, 2 * math.pi),
         "sliced_wasserstein": metrics.sliced_wasserstein(x, real),
-        "sliced_wasserstein_of_real_samples": metrics.sliced_wasserstein(others, real),
+        "sliced_wasserstein_of_real": metrics.sliced_wasserstein(others, real),
         **final_losses(model.history),
     }
 
 
-def measure_images(model: Model, data: ImageData, test: ImageData | None, samples: int | None) -> dict:
-    """By raw pixels alone: Fréchet distance, distances to the nearest training image, class shares by that image.
+def measure_mixture(model: Model, data: Mixture, test: None, samples: int | None, *_) -> dict:
+    """Modes that 2,500 samples cover, the share of good ones, their balance; and the sliced Wasserstein distance.
 
-    Beside each stands the same of as many real images that were not trained on, where there are any.
+    The counts and what is good are those of Lin et al. 2018 ("PacGAN", section 4.1), so that results can be compared.
+    """
+    n = samples or 2_500
+    centres = torch.tensor(data.centres)
+    x, real, others = model.draw(n, SEED), *(data.draw(n, torch.Generator().manual_seed(SEED + i)) for i in range(2))
+    found, ideal = (metrics.modes(points, centres, data.std) for points in (x, real))
+    return {
+        "samples": n,
+        "centres": len(centres),
+        **found,
+        **{key + "_of_real": value for key, value in ideal.items()},
+        "sliced_wasserstein": metrics.sliced_wasserstein(x, real),
+        "sliced_wasserstein_of_real": metrics.sliced_wasserstein(others, real),
+        **final_losses(model.history),
+    }
+
+
+def measure_images(model: Model, data: ImageData, test: ImageData | None, samples: int | None,
+                   classifier: DigitClassifier | None = None, tell: Callable[[str], None] = _silent) -> dict:
+    """Samples against test images, beside as many training images against the same: the floor, "of_real".
+
+    By raw pixels, and for digits by the classifier's features too. Where there are no test images, the training images
+    stand in for them, and there is no floor.
     """
     n = samples or 10_000
-    train_pixels = scale(data.images).flatten(1).cpu()
-    x = model.draw(n, SEED).flatten(1)
-    distance, index = metrics.nearest(x, train_pixels)
-    turns = [i % model.num_classes for i in range(n)] if model.num_classes else None
+    tell("drawing samples")
+    x = model.draw(n, SEED)
+    turns = torch.arange(n) % model.num_classes if model.num_classes else None
+    reference = data if test is None else test
+    real = scale(reference.images[:n]).cpu()
+    floor = None if test is None else scale(data.images[:n]).cpu()
     result = {
         "samples": n,
-        "pixel_frechet_distance": metrics.frechet_distance(x, train_pixels),
-        "nearest_training_image_median_distance": distance.median().item(),
-        "mean_probability_real": model.discriminate(x.unflatten(1, model.shape), turns).mean().item(),
+        "real_images": len(real),
+        "against": "training images" if test is None else "test images",
+        "mean_probability_real": model.discriminate(x, turns).mean().item(),
         **final_losses(model.history),
     }
-    labels = None if data.labels is None else data.labels.cpu()
-    if labels is not None:
-        shares = metrics.class_shares(labels[index], data.num_classes)
-        real_shares = metrics.class_shares(labels, data.num_classes)
-        result["class_shares_by_nearest_training_image"] = [round(share, 4) for share in shares.tolist()]
-        result["class_shares_kl_divergence"] = metrics.kl_divergence(shares, real_shares)
+    tell("pixels")
+    pixels = [None if images is None else images.flatten(1) for images in (x, real, floor)]
+    result |= _beside("pixel_frechet_distance", metrics.frechet_distance, *pixels)
+    tell("nearest training images")
+    train_pixels = scale(data.images).flatten(1).cpu()
+    distance = metrics.nearest(pixels[0], train_pixels)[0]
+    result["nearest_training_image_distances"] = _quantiles(distance)
     if test is not None:
-        test_pixels = scale(test.images[:n]).flatten(1).cpu()
-        test_distance, test_index = metrics.nearest(test_pixels, train_pixels)
-        result["pixel_frechet_distance_of_test_images"] = metrics.frechet_distance(test_pixels, train_pixels)
-        result["nearest_training_image_median_distance_of_test_images"] = test_distance.median().item()
-        if labels is not None:
-            right = (labels[test_index] == test.labels[:n].cpu()).double().mean().item()
-            result["nearest_training_image_accuracy_on_test_images"] = right
-            test_shares = metrics.class_shares(labels[test_index], data.num_classes)
-            result["class_shares_kl_divergence_of_test_images"] = metrics.kl_divergence(test_shares, real_shares)
+        result["nearest_training_image_distances_of_real"] = _quantiles(metrics.nearest(pixels[1], train_pixels)[0])
+    if classifier is not None:
+        tell("the classifier's features")
+        looks = [None if images is None else classifier.examine(images) for images in (x, real, floor)]
+        result |= measure_digits(*looks, tell)
+        if turns is not None:
+            result["class_as_asked"] = (looks[0][1].argmax(1) == turns).double().mean().item()
+    if turns is not None and test is not None and classifier is not None:
+        result |= measure_lessons(model, test, 6 * n, tell)
     return result
+
+
+Look = tuple[Tensor, Tensor]  # features (N, D) and class probabilities (N, classes)
+
+
+def measure_digits(fake: Look, real: Look, floor: Look | None, tell: Callable[[str], None] = _silent) -> dict:
+    """What the digit classifier says of samples: distances and overlap in its features, class shares, certainty."""
+    features = [None if look is None else look[0] for look in (fake, real, floor)]
+    tell("FID and KID")
+    result = {"features": "digit-classifier"}
+    result |= _beside("fid_digit_classifier", metrics.frechet_distance, *features)
+    if min(len(fake[0]), len(real[0])) >= KID_SUBSET:
+        result |= _beside("kid_digit_classifier", metrics.kernel_distance, *features)
+    tell("precision and recall")
+    result["neighbours"] = NEIGHBOURS
+    for name, other in (("", features[0]), ("_of_real", features[2])):
+        if other is not None:
+            overlap = metrics.precision_recall_density_coverage(features[1], other, NEIGHBOURS)
+            result |= {key + name: value for key, value in overlap.items()}
+    shares = [metrics.class_shares(look[1].argmax(1), look[1].shape[1]) if look else None
+              for look in (fake, real, floor)]
+    result["class_shares"] = [round(share, 4) for share in shares[0].tolist()]
+    result["class_shares_of_real"] = [round(share, 4) for share in shares[1].tolist()]
+    result["class_shares_kl_divergence"] = metrics.kl_divergence(shares[0], shares[1])
+    if floor is not None:
+        result["class_shares_kl_divergence_of_real"] = metrics.kl_divergence(shares[2], shares[1])
+    result["sure"] = SURE
+    for name, look in (("", fake), ("_of_real", real)):
+        result["share_sure" + name] = (look[1].max(1).values >= SURE).double().mean().item()
+    return result
+
+
+def measure_lessons(model: Model, test: ImageData, samples: int, tell: Callable[[str], None] = _silent) -> dict:
+    """How well samples teach: accuracy on real test images of a classifier that has seen generated ones alone.
+
+    Ravuri & Vinyals 2019, "Classification accuracy score for conditional generative models".
+    """
+    tell(f"{samples:,} samples to learn from")
+    turns = torch.arange(samples) % model.num_classes
+    pixels = (model.draw(samples, SEED + 1).add_(1).mul_(127.5)).round_().clamp_(0, 255).to(torch.uint8)
+    lessons = ImageData("samples", pixels, turns, model.num_classes).to(model.device)
+    config = ClassifierConfig(steps=max(1, samples * LESSON_EPOCHS // 128))
+    for step, _, student in train_classifier(lessons, config):
+        if step % 100 == 0:
+            tell(f"a classifier learning from samples, step {step:,} of {config.steps:,}")
+    return {"samples_learnt_from": samples, "accuracy_on_real_after_learning_from_samples": student.accuracy(test)}
+
+
+def measure_moment(model: Model, reference: Look, classifier: DigitClassifier, samples: int = MOMENT_SAMPLES) -> dict:
+    """The few measures of a run under way, for its curves: of fewer samples, against as many real ones."""
+    features, _ = classifier.examine(model.draw(samples, SEED))
+    overlap = metrics.precision_recall_density_coverage(reference[0][:samples], features, NEIGHBOURS)
+    return {"fid_digit_classifier": metrics.frechet_distance(reference[0][:samples], features),
+            "precision": overlap["precision"], "recall": overlap["recall"]}
+
+
+def _beside(name: str, measure: Callable[[Tensor, Tensor], float], fake: Tensor, real: Tensor,
+            floor: Tensor | None) -> dict:
+    """A measure of samples against real ones, and of other real ones against the same."""
+    result = {name: measure(real, fake)}
+    return result if floor is None else {**result, name + "_of_real": measure(real, floor)}
+
+
+def _quantiles(values: Tensor) -> dict[str, float]:
+    return {f"{share:.0%}": values.quantile(share).item() for share in (0.05, 0.25, 0.5, 0.75, 0.95)}
+
+
+def verdict(counts: Sequence[int], real_shares: Sequence[float]) -> str:
+    """A census of classes in words: which of them are missing, rare or frequent beside their shares in real data.
+
+    A class is called so only where its count is off by over a fifth and by over three standard deviations of chance.
+    """
+    total = sum(counts)
+    missing, rare, very_rare, frequent = [], [], [], []
+    for label, (count, share) in enumerate(zip(counts, real_shares)):
+        expected = total * share
+        chance = 3 * math.sqrt(expected * (1 - share))
+        if count == 0 and expected > 9:
+            missing.append(str(label))
+        elif count < expected - chance and count < 0.8 * expected:
+            (very_rare if count < expected / 2 else rare).append(str(label))
+        elif count > expected + chance and count > 1.2 * expected:
+            frequent.append(str(label))
+    there = len(counts) - len(missing)
+    start = f"all {_number(there)} digits"
+    if missing:
+        start = f"only {_number(there)} digit{'s' if there > 1 else ''}, no {_or(missing)}"
+    notes = [f"{_and(labels)} {words}" for labels, words in
+             ((very_rare, "very rare"), (rare, "a little rare"), (frequent, "too frequent")) if labels]
+    if not notes:
+        notes = ["in real proportions"] if not missing else []
+    return ", ".join([start, *notes])
+
+
+def _number(n: int) -> str:
+    words = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+    return words[n] if n < len(words) else str(n)
+
+
+def _and(words: list[str]) -> str:
+    return words[0] if len(words) == 1 else ", ".join(words[:-1]) + " and " + words[-1]
+
+
+def _or(words: list[str]) -> str:
+    return words[0] if len(words) == 1 else ", ".join(words[:-1]) + " or " + words[-1]
 
 
 MEASURES: dict[type, Callable[..., dict]] = {
     Gaussian: measure_gaussian,
     Sine: measure_sine,
+    Mixture: measure_mixture,
     ImageData: measure_images,
 }

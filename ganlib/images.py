@@ -37,6 +37,28 @@ def from_pil(image: Image.Image, channels: int = 1) -> Tensor:
     return torch.from_numpy(pixels.reshape(image.height, image.width, channels)).permute(2, 0, 1) / 127.5 - 1
 
 
+def stack(pictures: Sequence[Image.Image]) -> Tensor:
+    """PIL images of one size to (N, C, H, W) float32 in [-1, 1]."""
+    return torch.stack([from_pil(picture, 1 if picture.mode == "L" else 3) for picture in pictures])
+
+
+def read_growth(path: str | Path) -> tuple[list[int], Image.Image]:
+    """The picture of a training's fixed seeds, a row for each moment, and the steps of these moments.
+
+    Raises ValueError for a file that is no such picture.
+    """
+    try:
+        with Image.open(path) as image:
+            steps = [int(step) for step in image.text["steps"].split()]
+            grey = image.mode in ("L", "P")
+            sheet = image.convert("L" if grey else "RGB")
+    except (OSError, KeyError, ValueError, AttributeError, SyntaxError) as error:
+        raise ValueError(f"{path} does not show how a training went ({type(error).__name__})") from None
+    if not steps or sheet.height % len(steps):
+        raise ValueError(f"{path} does not show how a training went ({len(steps)} moments in {sheet.height} rows)")
+    return steps, sheet
+
+
 def enlarge(image: Image.Image, factor: int) -> Image.Image:
     """The image with every pixel a square of factor × factor."""
     return image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)

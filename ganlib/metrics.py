@@ -1,7 +1,9 @@
 """Measures of two samples, or of two feature tensors. Knows nothing of models, data sets or feature extractors."""
 
+import warnings
+
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 
 def wasserstein_1(a: Tensor, b: Tensor) -> float:
@@ -43,16 +45,94 @@ def largest_gap(values: Tensor, low: float, high: float) -> float:
     return torch.cat([inside, ends]).sort().values.diff().max().item()
 
 
+class _Given(nn.Module):
+    """Stands where a library wants a feature extractor, for features that are extracted already."""
+
+    def __init__(self, features: int):
+        super().__init__()
+        self.num_features = features
+
+    def forward(self, features: Tensor) -> Tensor:
+        return features
+
+
 def frechet_distance(a: Tensor, b: Tensor) -> float:
     """Squared Fréchet distance of the Gaussians fitted to features (N, D) and (M, D) (Heusel et al. 2017, eq. 6)."""
-    a, b = a.double(), b.double()
-    mean = (a.mean(0) - b.mean(0)).square().sum()
-    cov_a, cov_b = torch.cov(a.T), torch.cov(b.T)
-    # tr sqrt(A B) = tr sqrt(sqrt(A) B sqrt(A)), which is symmetric and so can be taken stably
-    values, vectors = torch.linalg.eigh(cov_a)
-    root = vectors * values.clamp_min(0).sqrt() @ vectors.T
-    cross = torch.linalg.eigvalsh(root @ cov_b @ root).clamp_min(0).sqrt().sum()
-    return (mean + cov_a.trace() + cov_b.trace() - 2 * cross).item()
+    from torchmetrics.image.fid import FrechetInceptionDistance
+
+    metric = FrechetInceptionDistance(_Given(a.shape[1]))
+    metric.update(a.double(), real=True)
+    metric.update(b.double(), real=False)
+    return metric.compute().item()
+
+
+def kernel_distance(a: Tensor, b: Tensor, subsets: int = 100, subset_size: int = 1_000) -> float:
+    """Squared maximum mean discrepancy of features (N, D) and (M, D) (Bińkowski et al. 2018, the KID's).
+
+    The kernel is the cubic polynomial; the mean is over random subsets, always the same ones. Raises ValueError where
+    there are fewer features than `subset_size`.
+    """
+    from torchmetrics.image.kid import KernelInceptionDistance
+
+    with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
+        warnings.filterwarnings("ignore", "Metric `Kernel Inception Distance` will save")
+        torch.default_generator.manual_seed(0)
+        metric = KernelInceptionDistance(_Given(a.shape[1]), subsets=subsets, subset_size=subset_size)
+        metric.update(a, real=True)
+        metric.update(b, real=False)
+        return metric.compute()[0].item()
+
+
+def precision_recall_density_coverage(real: Tensor, fake: Tensor, k: int = 5) -> dict[str, float]:
+    """How the manifolds of features real (N, D) and fake (M, D) overlap, by balls up to the k-th nearest neighbour.
+
+    precision: share of fakes inside a real one's ball; recall: share of reals inside a fake one's ball (Kynkäänniemi
+    et al. 2019). density: how many real balls a fake lies in, over k; coverage: share of real balls that hold a fake
+    (Naeem et al. 2020, "Reliable fidelity and diversity metrics for generative models", eq. 3 to 5).
+    """
+    real_radius, fake_radius = _radii(real, k), _radii(fake, k)
+    held_by_real, covered, recalled = [], torch.zeros(len(real), dtype=torch.bool), torch.zeros(len(real),
+                                                                                                dtype=torch.bool)
+    for part, radius in zip(fake.split(_BLOCK), fake_radius.split(_BLOCK)):
+        distance = torch.cdist(part, real)
+        inside = distance < real_radius
+        held_by_real.append(inside.sum(1))
+        covered |= inside.any(0)
+        recalled |= (distance < radius[:, None]).any(0)
+    balls = torch.cat(held_by_real).double()
+    return {
+        "precision": (balls > 0).double().mean().item(),
+        "recall": recalled.double().mean().item(),
+        "density": balls.mean().item() / k,
+        "coverage": covered.double().mean().item(),
+    }
+
+
+_BLOCK = 1_000  # rows of a distance matrix held at once
+
+
+def _radii(points: Tensor, k: int) -> Tensor:
+    """Distance (N,) of each point (N, D) to its k-th nearest other one."""
+    if len(points) <= k:
+        raise ValueError(f"{len(points)} samples have no {k}-th nearest neighbour; give more")
+    return torch.cat([torch.cdist(part, points).kthvalue(k + 1).values for part in points.split(_BLOCK)])
+
+
+def modes(samples: Tensor, centres: Tensor, std: float) -> dict[str, float]:
+    """How samples (N, D) spread over the modes of a mixture of Gaussians N(centre, std² I), centres: (M, D).
+
+    high_quality: share of samples within 3 std of their nearest centre. modes: how many centres have such a sample.
+    reverse_kl: KL in nats of the samples' shares by their nearest centre from equal shares (Srivastava et al. 2017,
+    "VEEGAN"; Lin et al. 2018, "PacGAN").
+    """
+    distance, index = nearest(samples, centres)
+    good = distance <= 3 * std
+    shares = class_shares(index, len(centres))
+    return {
+        "modes": int(index[good].unique().numel()),
+        "high_quality": good.double().mean().item(),
+        "reverse_kl": kl_divergence(shares, torch.full_like(shares, 1 / len(centres))),
+    }
 
 
 def nearest(queries: Tensor, references: Tensor) -> tuple[Tensor, Tensor]:

@@ -10,12 +10,13 @@ Parameters of the networks in `ARCHITECTURES`:
 |--------------|-----------|---------------|
 | mlp-gan      | 1,486,352 | 4,362,241     |
 | dcgan        |   791,777 |   632,033     |
+| cdcgan       |   992,801 |   634,593 |
 | toy-gaussian |     1,761 |     4,289     |
 | toy-sine     |       658 |    41,985     |
 """
 
 import math
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import MISSING, asdict, dataclass, fields
 from itertools import pairwise
 
 import torch
@@ -106,7 +107,9 @@ def _perceptron(widths, between) -> list[nn.Module]:
 class DCGANGenerator(nn.Module):
     """A linear layer to a small map, then transposed convolutions that double it, batch norm and ReLU; tanh at the end.
 
-    With classes, an embedding of the label is appended to the latent.
+    With classes, an embedding of the label is appended to the latent. A mapping network, where there is one, bends the
+    latents first (Karras et al. 2019, section 2): one round cloud of them must become ten kinds of digits, and what
+    lies between two kinds is no digit.
     """
 
     def __init__(self, architecture: "DCGAN"):
@@ -118,18 +121,24 @@ class DCGANGenerator(nn.Module):
         if architecture.num_classes:
             self.embedding = nn.Embedding(architecture.num_classes, architecture.embedding_dim)
             inputs += architecture.embedding_dim
-        self.project = nn.Linear(inputs, math.prod(self.base), bias=False)
+        widths = (inputs, *architecture.mapping)
+        self.mapping = nn.Sequential(*(layer for pair in pairwise(widths)
+                                       for layer in (nn.Linear(*pair), nn.LeakyReLU(architecture.leak))))
+        self.project = nn.Linear(widths[-1], math.prod(self.base), bias=False)
         layers = [nn.BatchNorm2d(channels[0]), nn.ReLU()]
         for narrow, wide in zip(channels[1:], channels):
             layers += [nn.ConvTranspose2d(wide, narrow, 4, 2, 1, bias=False), nn.BatchNorm2d(narrow), nn.ReLU()]
         layers += [nn.ConvTranspose2d(channels[-1], image_channels, 3, 1, 1), nn.Tanh()]
         self.layers = nn.Sequential(*layers)
         self.apply(_init_dcgan)
+        self.mapping.apply(_init_he)  # no batch norm follows to make up for a small scale
+        if self.embedding is not None:
+            nn.init.normal_(self.embedding.weight)  # the scale of the latent it stands beside
 
     def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         if self.embedding is not None:
             z = torch.cat([z, self.embedding(y)], dim=1)
-        return self.layers(self.project(z).unflatten(1, self.base))
+        return self.layers(self.project(self.mapping(z)).unflatten(1, self.base))
 
 
 class DCGANDiscriminator(nn.Module):
@@ -226,14 +235,16 @@ class DCGAN:
     """A GAN of convolutions (Radford et al. 2016, "Unsupervised representation learning with DCGANs").
 
     shape: (channels, size, size); size must be divisible by 2 for each doubling, of which there is one less than there
-    are generator_channels. features: width of the discriminator's hidden linear layer. num_classes: None, or the number
-    of classes both networks take; embedding_dim: what the generator appends to its latent for them.
+    are generator_channels. mapping: widths of linear layers that latents go through first. features: width of the
+    discriminator's hidden linear layer. num_classes: None, or the number of classes both networks take; embedding_dim:
+    what the generator appends to its latent for them.
     """
 
     shape: tuple[int, int, int]
     latent_dim: int
     generator_channels: tuple[int, ...]
     discriminator_channels: tuple[int, ...]
+    mapping: tuple[int, ...] = ()
     features: int = 256
     leak: float = 0.2
     num_classes: int | None = None
@@ -245,6 +256,8 @@ class DCGAN:
                  f"shape must be (channels, size, size), not {self.shape!r}")
         _positive_ints(self.generator_channels, "generator_channels")
         _positive_ints(self.discriminator_channels, "discriminator_channels")
+        if self.mapping != ():
+            _positive_ints(self.mapping, "mapping")
         _positive_ints((self.latent_dim, self.features, self.embedding_dim), "latent_dim, features, embedding_dim")
         _require(self.num_classes is None or (type(self.num_classes) is int and self.num_classes > 0),
                  f"num_classes must be null or a positive whole number, not {self.num_classes!r}")
@@ -281,6 +294,13 @@ ARCHITECTURES: dict[str, Architecture] = {
         generator_channels=(128, 64, 32),
         discriminator_channels=(32, 64, 128),
     ),
+    "cdcgan": DCGAN(
+        shape=(1, 28, 28),
+        latent_dim=100,
+        generator_channels=(128, 64, 32),
+        discriminator_channels=(32, 64, 128),
+        num_classes=10,
+    ),
     "toy-gaussian": MLP(
         shape=(1,),
         latent_dim=20,
@@ -305,20 +325,22 @@ def describe(name: str, architecture: Architecture) -> dict:
 
 
 def rebuild(description: dict) -> Architecture:
-    """The architecture that `describe` wrote down. Raises ValueError saying which name or field is not one of ours."""
+    """The architecture that `describe` wrote down. Raises ValueError saying which name or field is not one of ours.
+
+    A field that came later than the description has its default, which leaves the networks as they were.
+    """
     _require(isinstance(description, dict), f"an architecture must be a table of fields, not {description!r}")
     values = dict(description)
     name = values.pop("name", None)
     _require(isinstance(name, str) and name in ARCHITECTURES,
              f"unknown architecture {name!r}; known: {', '.join(ARCHITECTURES)}")
-    base = ARCHITECTURES[name]
-    known = {field.name for field in fields(base)}
-    foreign = sorted(set(values) - known)
+    kind = type(ARCHITECTURES[name])
+    foreign = sorted(set(values) - {field.name for field in fields(kind)})
     _require(not foreign, f"architecture {name} has no field {', '.join(map(repr, foreign))}")
-    missing = sorted(known - set(values))
+    missing = sorted({field.name for field in fields(kind) if field.default is MISSING} - set(values))
     _require(not missing, f"architecture {name} lacks the field {', '.join(map(repr, missing))}")
     try:
-        return replace(base, **{key: tuple(v) if isinstance(v, list) else v for key, v in values.items()})
+        return kind(**{key: tuple(v) if isinstance(v, list) else v for key, v in values.items()})
     except TypeError as error:
         raise ValueError(f"architecture {name} has a field of the wrong type: {error}") from None
 

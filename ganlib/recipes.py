@@ -2,8 +2,11 @@
 
 from dataclasses import dataclass, field, replace
 
+from ganlib.classifier import ClassifierConfig
 from ganlib.networks import ARCHITECTURES, Architecture
 from ganlib.training import TrainConfig
+
+DIGIT_CLASSIFIER = ClassifierConfig(steps=6_000, batch_size=128, bfloat16=True)
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,7 @@ RECIPES: dict[str, Recipe] = {
         fields={"dropout": 0.0},  # a gradient penalty does dropout's work, and the two together learn slower
         data="mnist",
         train=TrainConfig(
-            steps=24_000,
+            steps=45_000,
             batch_size=128,
             loss="relativistic",
             generator_rate=5e-4,
@@ -45,9 +48,10 @@ RECIPES: dict[str, Recipe] = {
     ),
     "dcgan": Recipe(
         architecture="dcgan",
+        fields={"mapping": (256, 256)},
         data="mnist",
         train=TrainConfig(
-            steps=28_000,
+            steps=40_000,
             batch_size=64,
             loss="relativistic",
             generator_rate=1e-3,
@@ -56,6 +60,7 @@ RECIPES: dict[str, Recipe] = {
             final_rate=0.05,
             r1=1.0,
             r2=1.0,
+            final_penalty=0.1,
             ema=0.999,
             bfloat16=True,
         ),

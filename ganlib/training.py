@@ -35,6 +35,7 @@ class TrainConfig:
     steps: of each of the two networks. batch_size: real samples, and as many fakes, a step. loss: a name in LOSSES.
     generator_rate, discriminator_rate, betas: Adam's. final_rate: the share of both rates left at the last step, to
     which they fall linearly. r1, r2: γ of the gradient penalties on real and on fake samples, (γ/2)·|∇D|².
+    final_penalty: the share of both γ left at the last step, to which they fall geometrically.
     ema: decay a step of the generator's average, at most; it starts lower, at (1 + step)/(10 + step).
     bfloat16: run the networks under bfloat16 autocast. seed: of the initial weights and of all that is drawn.
     """
@@ -48,6 +49,7 @@ class TrainConfig:
     final_rate: float = 1.0
     r1: float = 0.0
     r2: float = 0.0
+    final_penalty: float = 1.0
     ema: float = 0.999
     bfloat16: bool = False
     seed: int = 0
@@ -64,6 +66,8 @@ class TrainConfig:
         for name in ("generator_rate", "discriminator_rate"):
             if not 0 < getattr(self, name) < math.inf:
                 raise ValueError(f"{name} must be above 0, not {getattr(self, name)!r}")
+        if not 0 < self.final_penalty <= 1:
+            raise ValueError(f"final_penalty must be above 0 and at most 1, not {self.final_penalty!r}")
         for name, top in (("final_rate", 1), ("r1", math.inf), ("r2", math.inf), ("ema", 1)):
             if not 0 <= getattr(self, name) <= top:
                 raise ValueError(f"{name} must be from 0 to {top:g}, not {getattr(self, name)!r}")
@@ -274,7 +278,8 @@ def discriminator_loss(state: State, loss, real: Tensor, z: Tensor, y: Tensor | 
     total = loss(*logits.chunk(2))
     if penalised:
         r1, r2 = zero_centred_penalty(samples, logits).chunk(2)
-        total = total + config.r1 / 2 * r1.mean() + config.r2 / 2 * r2.mean()
+        left = config.final_penalty ** (state.step / config.steps)
+        total = total + left * (config.r1 / 2 * r1.mean() + config.r2 / 2 * r2.mean())
     return total
 
 

@@ -2,8 +2,10 @@ import math
 
 import pytest
 import scipy.linalg
+import scipy.spatial
 import scipy.stats
 import torch
+from sklearn.neighbors import NearestNeighbors
 
 from ganlib import metrics
 
@@ -83,3 +85,54 @@ def test_class_shares_and_their_divergence():
     even = torch.full((4,), 0.25, dtype=torch.double)
     assert metrics.kl_divergence(shares, even) == pytest.approx(0.5 * math.log(2))
     assert metrics.kl_divergence(even, shares) == math.inf
+
+
+def test_kernel_distance_of_known_samples():
+    a = normal(1_500, 3)
+    assert metrics.kernel_distance(a, normal(1_500, 3, seed=5), subsets=10) == pytest.approx(0, abs=0.05)
+    # one dimension, all at 1 against all at 2: E k(1,1) + E k(2,2) − 2 E k(1,2) with k(x, y) = (xy + 1)³
+    ones = torch.ones(1_000, 1)
+    assert metrics.kernel_distance(ones, 2 * ones, subsets=2) == pytest.approx(8 + 125 - 2 * 27)
+
+
+def test_kernel_distance_leaves_the_random_state_alone_and_repeats_itself():
+    a, b = normal(1_200, 3), normal(1_200, 3, seed=5)
+    before = torch.get_rng_state()
+    assert metrics.kernel_distance(a, b, subsets=3) == metrics.kernel_distance(a, b, subsets=3)
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_overlap_of_manifolds_agrees_with_nearest_neighbours():
+    real, fake, k = normal(300, 3, 1).numpy(), normal(250, 3, 2).numpy() * 0.7 + 0.5, 5
+    real_radius = NearestNeighbors(n_neighbors=k + 1).fit(real).kneighbors(real)[0][:, -1]
+    fake_radius = NearestNeighbors(n_neighbors=k + 1).fit(fake).kneighbors(fake)[0][:, -1]
+    distance = scipy.spatial.distance.cdist(fake, real)
+    inside = distance < real_radius
+    expected = {"precision": inside.any(1).mean(), "recall": (distance < fake_radius[:, None]).any(0).mean(),
+                "density": inside.sum() / (k * len(fake)), "coverage": inside.any(0).mean()}
+    measured = metrics.precision_recall_density_coverage(torch.from_numpy(real), torch.from_numpy(fake), k)
+    assert measured == pytest.approx(expected)
+
+
+def test_overlap_of_the_same_and_of_strangers():
+    a = normal(200, 2)
+    assert metrics.precision_recall_density_coverage(a, a)["coverage"] == 1
+    assert metrics.precision_recall_density_coverage(a, a + 100) == {"precision": 0, "recall": 0, "density": 0,
+                                                                     "coverage": 0}
+    with pytest.raises(ValueError, match="5-th nearest neighbour; give more"):
+        metrics.precision_recall_density_coverage(a[:5], a)
+
+
+def test_modes_of_a_mixture():
+    centres = torch.tensor([[0.0, 0.0], [10.0, 0.0], [0.0, 10.0], [10.0, 10.0]])
+    ideal = centres.repeat(5_000, 1) + 0.1 * torch.randn(20_000, 2, generator=torch.Generator().manual_seed(0))
+    found = metrics.modes(ideal, centres, 0.1)
+    assert found["modes"] == 4
+    assert found["high_quality"] == pytest.approx(1 - math.exp(-4.5), abs=0.003)  # a 2-D Gaussian within 3σ: 98.9%
+    assert found["reverse_kl"] == pytest.approx(0, abs=1e-9)
+    half = torch.cat([centres[:1].repeat(300, 1), centres[1:2].repeat(100, 1), torch.full((100, 2), 5.1)])
+    found = metrics.modes(half, centres, 0.1)
+    assert found["modes"] == 2
+    assert found["high_quality"] == pytest.approx(0.8)
+    shares = [0.6, 0.2, 0.2]
+    assert found["reverse_kl"] == pytest.approx(sum(p * math.log(4 * p) for p in shares))

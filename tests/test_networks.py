@@ -83,6 +83,20 @@ def test_dcgan_takes_classes():
     assert (discriminator(x[:1], torch.tensor([0])) - discriminator(x[:1], torch.tensor([1]))).abs() > 0
 
 
+def test_a_mapping_network_bends_the_latents_before_the_convolutions():
+    generator = replace(ARCHITECTURES["dcgan"], mapping=(64, 32)).generator()
+    assert linear_widths(generator) == [100, 64, 32, 128 * 7 * 7]
+    w = generator.mapping(torch.randn(4_000, 100))
+    assert 0.5 < w.square().mean().sqrt() < 2  # the scale that goes in comes out
+    assert (generator(torch.randn(1, 100)) - generator(torch.randn(1, 100))).abs().max() > 0
+
+
+def test_a_description_from_before_a_field_came_builds_what_it_built_then():
+    old = describe("dcgan", ARCHITECTURES["dcgan"])
+    del old["mapping"]
+    assert rebuild(old) == ARCHITECTURES["dcgan"]
+
+
 def test_dropout_draws_from_the_generator_it_is_given():
     dropout = networks.Dropout(0.3)
     x = torch.ones(10_000)
@@ -114,6 +128,7 @@ def description(**changes) -> dict:
     ({"name": "dcgan"}, "lacks the field"),
     (description(latent_dim="100"), "positive whole numbers"),
     (description(generator_channels=[0, 1]), "positive whole numbers"),
+    (description(mapping=[256, "128"]), "mapping must be a list of positive whole numbers"),
     (description(leak="0.2"), "wrong type"),
     (description(num_classes=-1), "num_classes"),
     (description(shape=[1, 30, 30]), "not divisible by 4"),

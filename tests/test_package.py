@@ -24,11 +24,12 @@ ROOMS = {
     "charts": set(),
     "card": set(),
     "version": set(),
+    "classifier": {"data"},
     "training": {"networks", "losses", "sampling", "data"},
-    "recipes": {"networks", "losses", "data", "training"},
+    "recipes": {"networks", "losses", "data", "training", "classifier"},
     "model": {"networks", "sampling"},
-    "checkpoint": {"networks", "model", "version"},
-    "evaluation": {"metrics", "data", "model"},
+    "checkpoint": {"networks", "model", "classifier", "version"},
+    "evaluation": {"metrics", "data", "model", "classifier"},
 }
 OUTSIDERS = {"gradio": "ganlib/demo", "huggingface_hub": "ganlib/hub.py", "torchvision": "ganlib/data.py"}
 

@@ -9,29 +9,33 @@ from pathlib import Path
 import torch
 
 from ganlib.data import DATASETS, NotDownloaded
-from ganlib.recipes import RECIPES
+from ganlib.recipes import DIGIT_CLASSIFIER, RECIPES
 from ganlib.training import NonFiniteLoss
+from train import classifier
 from train.run import Run, bfloat16_helps, describe_data, pick_device
 
 
 def parser() -> argparse.ArgumentParser:
-    def recipes(value) -> str:
-        return ", ".join(f"{name} {value(recipe)}" for name, recipe in RECIPES.items())
+    configs = {**{name: recipe.train for name, recipe in RECIPES.items()}, classifier.NAME: DIGIT_CLASSIFIER}
+    sets = ", ".join([*(f"{name} {recipe.data}" for name, recipe in RECIPES.items()), f"{classifier.NAME} mnist"])
+
+    def recipes(option: str) -> str:
+        return ", ".join(f"{name} {getattr(config, option)}" for name, config in configs.items())
 
     p = argparse.ArgumentParser(
         prog="python -m train", description="Train a small GAN by one of ganlib's recipes.",
         epilog="Ctrl-C saves a checkpoint; the same command with --resume goes on from it.")
-    p.add_argument("name", choices=RECIPES, metavar="NAME", help=f"the recipe: {', '.join(RECIPES)}")
-    p.add_argument("--steps", type=int, help=f"steps of each network (default: {recipes(lambda r: r.train.steps)})")
-    p.add_argument("--batch-size", type=int,
-                   help=f"real samples a step (default: {recipes(lambda r: r.train.batch_size)})")
-    p.add_argument("--seed", type=int, help=f"of weights and noise (default: {recipes(lambda r: r.train.seed)})")
+    p.add_argument("name", choices=[*RECIPES, classifier.NAME], metavar="NAME",
+                   help=f"the recipe: {', '.join(RECIPES)}; or {classifier.NAME}, which measures digits")
+    p.add_argument("--steps", type=int, help=f"steps of each network (default: {recipes('steps')})")
+    p.add_argument("--batch-size", type=int, help=f"real samples a step (default: {recipes('batch_size')})")
+    p.add_argument("--seed", type=int, help=f"of weights and noise (default: {recipes('seed')})")
     p.add_argument("--device", default="auto", help="cpu, cuda, mps or auto for the best there is (default: auto)")
     p.add_argument("--precision", choices=("auto", "float32", "bfloat16"), default="auto",
                    help="auto takes bfloat16 where the recipe does and it is faster here (default: auto)")
     p.add_argument("--data", metavar="WHERE",
                    help=f"a data set ({', '.join(DATASETS)}), a folder of images, or the folder data sets are kept in "
-                        f"(default: {recipes(lambda r: r.data)}, from GANLIB_DATA or ~/.cache/ganlib)")
+                        f"(default: {sets}, from GANLIB_DATA or ~/.cache/ganlib)")
     p.add_argument("--out", type=Path, metavar="FOLDER", help="the weights folder to write (default: runs/NAME)")
     p.add_argument("--checkpoint-every", type=int, metavar="STEPS",
                    help="steps between checkpoints, in whole rows of the history (default: a twentieth of --steps)")
@@ -67,6 +71,8 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
     threads = torch.get_num_threads()
     try:
+        if arguments.name == classifier.NAME:
+            return classifier.run(arguments)
         run = configure(arguments)
         if run.recipe.threads and run.device == "cpu":
             torch.set_num_threads(run.recipe.threads)
@@ -90,11 +96,11 @@ def main(argv: list[str] | None = None) -> int:
         print("train: stopped at once; what was last saved is kept", file=sys.stderr)
         return 130
     except OSError as error:
-        print(f"train: {error.strerror}: {error.filename or run.out}", file=sys.stderr)
+        print(f"train: {error.strerror}: {error.filename or arguments.out}", file=sys.stderr)
     except RuntimeError as error:
         if not isinstance(error, torch.OutOfMemoryError) and "not enough memory" not in str(error):
             raise
-        print(f"train: {run.device} has not enough memory for --batch-size {run.config.batch_size}", file=sys.stderr)
+        print("train: the device has not enough memory for this --batch-size; give a smaller one", file=sys.stderr)
     finally:
         torch.set_num_threads(threads)
     return 1

@@ -1,10 +1,10 @@
 """python -m train.evaluate FOLDER ...: measure weights folders anew, and rewrite their metrics, card and picture."""
 
 import argparse
-import json
 import sys
 
 from ganlib import checkpoint
+from ganlib.card import comparison
 from ganlib.data import open_data
 from train.run import open_test_part, pick_device, write_report
 
@@ -21,13 +21,15 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: list[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
+    measured: dict[str, dict] = {}
     try:
         for source in arguments.folders:
             model = checkpoint.load(source, pick_device(arguments.device))
             name = model.config.get("recipe", {}).get("data", "mnist")
             data = open_data(name, arguments.data, shape=model.shape)
             write_report(model, data, open_test_part(name, arguments.data, model.shape), model.folder)
-            print(json.dumps({source: model.metrics}, indent=2))
+            measured[model.name if model.name not in measured else source] = model.metrics
+        print("\n".join(comparison(measured)))
     except (ValueError, checkpoint.WeightsError) as error:
         print(f"train.evaluate: {error}", file=sys.stderr)
         return 1

@@ -2,12 +2,18 @@
 
 import io
 from collections.abc import Callable
+from pathlib import Path
 
-from ganlib import charts, images
-from ganlib.data import Data, Gaussian, ImageData, Sine
+import torch
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from ganlib import charts, images, metrics
+from ganlib.data import Data, Gaussian, ImageData, Sine, scale
 from ganlib.model import Model
 
 SEEDS = range(64)
+GROWTH_SEEDS = 32
 POINTS = 2_000
 SEED = 7  # of the points of a toy's picture
 
@@ -18,9 +24,7 @@ def picture(model: Model, data: Data) -> bytes:
 
 
 def _sheet(model: Model, data: ImageData) -> bytes:
-    buffer = io.BytesIO()
-    images.contact_sheet(model.sample(SEEDS), scale=3).save(buffer, format="PNG", optimize=True)
-    return buffer.getvalue()
+    return _png(images.contact_sheet(model.sample(SEEDS), scale=3))
 
 
 def _histogram(model: Model, data: Gaussian) -> bytes:
@@ -29,6 +33,44 @@ def _histogram(model: Model, data: Gaussian) -> bytes:
 
 def _scatter(model: Model, data: Sine) -> bytes:
     return charts.to_png(charts.scatter(data.curve(POINTS), model.draw(POINTS, SEED), data.curve(200)), dpi=120)
+
+
+def growth_row(model: Model) -> bytes:
+    """Fixed seeds side by side, pixel by pixel, as they are at one moment of a training."""
+    x = model.sample(range(GROWTH_SEEDS))
+    return _png(images.to_pil(torch.cat(list(x), dim=2)))
+
+
+def growth(rows: list[Path]) -> bytes:
+    """The rows of `growth_row`, "step-NUMBER.png", one under the other; the PNG's text "steps" says which they are.
+
+    In 16 shades, so that it stays small.
+    """
+    strips = [Image.open(path) for path in rows]
+    sheet = Image.new(strips[0].mode, (strips[0].width, sum(strip.height for strip in strips)))
+    top = 0
+    for strip in strips:
+        sheet.paste(strip, (0, top))
+        top += strip.height
+    text = PngInfo()
+    text.add_text("steps", " ".join(str(int(path.stem.removeprefix("step-"))) for path in rows))
+    return _png(sheet.quantize(16, dither=Image.Dither.NONE) if sheet.mode == "L" else sheet, pnginfo=text)
+
+
+def nearest_real(model: Model, data: ImageData) -> bytes:
+    """Samples, each above the training image that is nearest to it in pixels: invented, or remembered?"""
+    x = model.sample(SEEDS)
+    pixels = scale(data.images).flatten(1).cpu()
+    _, index = metrics.nearest(x.flatten(1), pixels)
+    real = pixels[index].unflatten(1, data.shape)
+    pairs = torch.cat([x, real], dim=2)
+    return _png(images.contact_sheet(pairs, columns=16, scale=2))
+
+
+def _png(image: Image.Image, **options) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, format="PNG", optimize=True, **options)
+    return buffer.getvalue()
 
 
 PICTURES: dict[type, Callable[..., bytes]] = {ImageData: _sheet, Gaussian: _histogram, Sine: _scatter}

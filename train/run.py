@@ -14,8 +14,9 @@ from tqdm import tqdm
 
 from ganlib import checkpoint
 from ganlib.card import model_card
-from ganlib.data import DATASETS, Data, ImageData, open_data
-from ganlib.evaluation import evaluate
+from ganlib.classifier import DigitClassifier
+from ganlib.data import DATASETS, Data, ImageData, open_data, scale
+from ganlib.evaluation import DIGITS, Look, evaluate, measure_moment
 from ganlib.losses import LOSSES
 from ganlib.model import Model
 from ganlib.networks import Architecture, count_parameters, describe
@@ -31,9 +32,10 @@ from ganlib.training import (
     saved_run,
     train,
 )
-from train.pictures import picture
+from train import pictures
 
 PICTURES = 40  # moments of a run of which the fixed seeds are kept
+LONG = 1_000  # steps from which on a run of digits is measured at these moments too
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,10 @@ class Run:
     def pictures(self) -> Path:
         return self.out / "training" / "samples"
 
+    @property
+    def growth(self) -> Path:
+        return self.out / "training" / "growth"
+
     def open_data(self, download: bool = True) -> Data:
         """The data to train on. Raises ValueError where there is none, or it fits neither the networks nor the run."""
         data = open_data(self.recipe.data, self.where, shape=self.architecture.shape, download=download)
@@ -134,9 +140,10 @@ class Run:
         else:
             if self.state_path.exists():  # of a run before this one: out of the way, but not lost
                 self.state_path.replace(self.state_path.with_suffix(".old"))
-            for old in self.pictures.glob("step-*.png"):
+            for old in (*self.pictures.glob("step-*.png"), *self.growth.glob("step-*.png")):
                 old.unlink()
-        self.pictures.mkdir(parents=True, exist_ok=True)
+        for folder in (self.pictures, self.growth):
+            folder.mkdir(parents=True, exist_ok=True)
         where = self.where if self.where is None or self.where in DATASETS else str(Path(self.where).resolve())
         identity = {"name": self.name, "where": where, "data": describe_data(data), "train": asdict(self.config),
                     "device": torch.device(self.device).type}
@@ -159,22 +166,38 @@ class Run:
     def _steps(self, data: Data, state: State) -> Iterator[Step]:
         """Train under a progress bar, keeping pictures as it goes."""
         size, moments = self.config.batch_size, _moments(self.config.steps)
+        measure, measured = self._measurer(data) if self.config.steps >= LONG else None, {}
         if state.step == 0:
             self._keep_picture(state, data)
         unit = "img" if isinstance(data, ImageData) else "pt"
         with tqdm(total=self.config.steps * size, initial=state.step * size, desc=self.name, unit=unit, unit_scale=True,
                   smoothing=0.05, dynamic_ncols=True) as bar:
             for step in train(self.architecture, data, self.config, self.device, state):
-                if step.number % history_interval(self.config) == 0:
-                    row = state.history[-1]
-                    bar.set_postfix_str(f"D {row['discriminator_loss']:.3f} G {row['generator_loss']:.3f}", False)
-                bar.update(size)
                 if step.number in moments:
                     self._keep_picture(state, data)
+                    measured = measure(self._model(state, data)) if measure else {}
+                if state.history and state.history[-1]["step"] == step.number:
+                    row = state.history[-1]
+                    row |= measured
+                    measured = {}
+                    bar.set_postfix_str(f"D {row['discriminator_loss']:.3f} G {row['generator_loss']:.3f}", False)
+                bar.update(size)
                 yield step
 
+    def _measurer(self, data: Data) -> Callable[[Model], dict] | None:
+        """What measures a model of digits in between; None for other data."""
+        network = digit_classifier(data, self.device)
+        test = None if network is None else open_test_part(self.recipe.data, self.where, data.shape)
+        if test is None:
+            return None
+        reference: Look = network.examine(scale(test.images))
+        return lambda model: measure_moment(model, reference, network)
+
     def _keep_picture(self, state: State, data: Data) -> None:
-        checkpoint.write_whole(self.pictures / f"step-{state.step:07d}.png", picture(self._model(state, data), data))
+        model, name = self._model(state, data), f"step-{state.step:07d}.png"
+        checkpoint.write_whole(self.pictures / name, pictures.picture(model, data))
+        if isinstance(data, ImageData):
+            checkpoint.write_whole(self.growth / name, pictures.growth_row(model))
 
     def _model(self, state: State, data: Data) -> Model:
         config = {
@@ -195,6 +218,9 @@ class Run:
             with torch.no_grad():
                 balance(model.discriminator, real, model.generator(z, y), y)
         checkpoint.save(model, self.out)
+        if isinstance(data, ImageData):
+            rows = sorted(self.growth.glob("step-*.png"))
+            checkpoint.write_whole(self.out / checkpoint.GROWTH, pictures.growth(rows))
         write_report(model, data, open_test_part(self.recipe.data, self.where, model.shape), self.out)
 
 
@@ -209,11 +235,22 @@ def describe_data(data: Data) -> str:
     return f"{len(data):,} images of {data.name}" if isinstance(data, ImageData) else f"fresh samples of {data.name}"
 
 
+def digit_classifier(data: Data, device: torch.device | str) -> DigitClassifier | None:
+    """The shipped classifier where the data is digits that it reads, else None."""
+    if data.name not in DIGITS or data.shape != (1, 28, 28) or not checkpoint.has_classifier():
+        return None
+    return checkpoint.load_classifier(device=device)
+
+
 def write_report(model: Model, data: Data, test: Data | None, folder: Path) -> None:
-    """Measure a model, and write its measures, its card and its picture into its folder."""
-    model.metrics = evaluate(model, data, test)
+    """Measure a model under a progress bar, and write its measures, its card and its pictures into its folder."""
+    with tqdm(desc=f"measuring {model.name}", bar_format="{desc}: {elapsed} {postfix}", dynamic_ncols=True) as bar:
+        model.metrics = evaluate(model, data, test, classifier=digit_classifier(data, model.device),
+                                 tell=lambda what: bar.set_postfix_str(what))
     card = model_card(checkpoint.config_of(model), model.metrics, model.history)
-    checkpoint.save_report(folder, model.metrics, card, picture(model, data))
+    checkpoint.save_report(folder, model.metrics, card, pictures.picture(model, data))
+    if isinstance(data, ImageData):
+        checkpoint.write_whole(folder / checkpoint.NEAREST, pictures.nearest_real(model, data))
 
 
 def _moments(steps: int) -> set[int]:

@@ -28,6 +28,11 @@ def _shapes() -> dict[str, list[int]]:
             for name, folder in checkpoint.shipped().items()}
 
 
+def measures(name: str) -> dict:
+    """The metrics.json of a shipped model, without loading the model."""
+    return checkpoint.read_json(checkpoint.shipped()[name] / checkpoint.METRICS, dict, missing={})
+
+
 def get(name: str) -> Model:
     """The model of that name, loaded once."""
     with _loading:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import gradio as gr
 
-from ganlib.demo import generate, interpolate, toy
+from ganlib.demo import generate, interpolate, quality, toy
 from ganlib.demo.theme import THEME
 
 CSS = Path(__file__).with_name("page.css")
@@ -16,10 +16,13 @@ from the real thing. Move a slider and watch."""
 
 
 def build() -> gr.Blocks:
-    """The page, not yet launched: three tabs, whose handlers are the API `/generate`, `/interpolate`, `/toy`."""
+    """The page, not yet launched: four tabs, whose handlers are the API.
+
+    `/generate`; `/interpolate` and `/frame`; `/toy`; `/quality` and `/growth`.
+    """
     with gr.Blocks(title="ganlib", analytics_enabled=False, delete_cache=(3600, 7200)) as demo:
         gr.Markdown(INTRODUCTION, elem_id="introduction")
-        for tab in (generate, interpolate, toy):
+        for tab in (generate, interpolate, toy, quality):
             with gr.Tab(tab.TITLE, render_children=True):
                 tab.build(demo)
     return demo.queue(max_size=64)

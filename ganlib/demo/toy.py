@@ -47,7 +47,7 @@ def toy(model: str, count: int, seed: int) -> tuple[str, dict]:
     }
     figures = [*draw(gan, data, real, fake), (charts.losses(gan.history),
                "Both losses of the training run. At ln 2 neither network can gain anything more.")]
-    return _tiles(numbers, gan) + _figures(figures), numbers
+    return _tiles(numbers, gan) + charts.to_html(figures), numbers
 
 
 def _draw_line(gan: Model, data: Gaussian, real: Tensor, fake: Tensor):
@@ -98,12 +98,6 @@ def _tiles(numbers: dict, gan: Model) -> str:
     ]
     return '<div class="numbers">' + "".join(
         f"<div><b>{value}</b><span>{html.escape(text)}</span></div>" for value, text in tiles) + "</div>"
-
-
-def _figures(figures) -> str:
-    return '<div class="charts">' + "".join(
-        f"<figure>{charts.to_svg(figure, html.escape(figure.axes[0].get_title('left')))}"
-        f"<figcaption>{html.escape(caption)}</figcaption></figure>" for figure, caption in figures) + "</div>"
 
 
 def build(demo: gr.Blocks) -> None:

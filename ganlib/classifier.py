@@ -1,0 +1,140 @@
+"""The digit classifier: a small convolutional network whose features measure generated digits, and its training.
+
+It is no GAN and no Inception network: a distance in its features says so by name, and is comparable only with itself.
+"""
+
+import copy
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ganlib.data import ImageData, scale
+
+NAME = "digit-classifier"
+BATCH = 500  # images computed at once, whatever is asked for
+
+
+@dataclass(frozen=True)
+class ClassifierConfig:
+    """One training of the classifier.
+
+    steps, batch_size: images drawn at random, so many a step. rate: AdamW's highest, to which it climbs over the first
+    tenth of the run, and from which it falls to 0 along a cosine. decay: AdamW's weight decay. turn: images are turned
+    by up to so many degrees, shift: moved by up to so many pixels, zoom: sized up or down by up to this share.
+    ema: decay a step of the average of the weights, which is what is kept. bfloat16: run the
+    network under bfloat16 autocast. seed: of the weights and of all that is drawn.
+    """
+
+    steps: int
+    batch_size: int = 128
+    rate: float = 3e-3
+    decay: float = 0.05
+    turn: float = 12.0
+    shift: float = 2.0
+    zoom: float = 0.12
+    ema: float = 0.998
+    bfloat16: bool = False
+    seed: int = 0
+
+    def __post_init__(self):
+        for name in ("steps", "batch_size"):
+            value = getattr(self, name)
+            if type(value) is not int or value < 1:
+                raise ValueError(f"{name} must be a whole number of at least 1, not {value!r}")
+
+
+class DigitClassifier(nn.Module):
+    """Two blocks of two 3×3 convolutions with batch norm, ReLU and pooling, a third to `features`, and a linear layer.
+
+    x: (N, 1, 28, 28) in [-1, 1] to logits (N, num_classes); `features(x)`: (N, 128), the averages of the last map,
+    which the logits are a linear function of.
+    """
+
+    def __init__(self, shape: tuple[int, ...] = (1, 28, 28), num_classes: int = 10,
+                 channels: tuple[int, int, int] = (32, 64, 128)):
+        super().__init__()
+        self.shape, self.num_classes = tuple(shape), num_classes
+        first, second, third = channels
+
+        def block(inputs: int, outputs: int) -> list[nn.Module]:
+            return [nn.Conv2d(inputs, outputs, 3, padding=1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU()]
+
+        self.layers = nn.Sequential(
+            *block(shape[0], first), *block(first, first), nn.MaxPool2d(2),
+            *block(first, second), *block(second, second), nn.MaxPool2d(2),
+            *block(second, third), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        self.head = nn.Linear(third, num_classes)
+
+    def features(self, x: Tensor) -> Tensor:
+        return self.layers(x).float()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.layers(x)).float()
+
+    @torch.inference_mode()
+    def examine(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Features (N, 128) and class probabilities (N, num_classes) of images (N, *shape), batch by batch, on the CPU.
+
+        Raises ValueError for images of another shape.
+        """
+        if tuple(x.shape[1:]) != self.shape:
+            raise ValueError(f"the classifier looks at images of shape {self.shape}, not {tuple(x.shape[1:])}")
+        device = self.head.weight.device
+        features = torch.cat([self.features(part.to(device)) for part in x.split(BATCH)])
+        return features.cpu(), self.head(features).softmax(1).cpu()
+
+    def accuracy(self, data: ImageData) -> float:
+        """Share of the images whose most probable class is theirs."""
+        found = [self.examine(scale(part))[1].argmax(1) for part in data.images.split(BATCH)]
+        return (torch.cat(found) == data.labels.cpu()).double().mean().item()
+
+
+def distort(x: Tensor, config: ClassifierConfig, rng: torch.Generator) -> Tensor:
+    """Every image turned, sized and moved a little, at random; what comes in from outside is as dark as can be."""
+    angle, zoom, right, down = (torch.rand(4, len(x), generator=rng, device=x.device) * 2 - 1)
+    angle, zoom = angle * math.radians(config.turn), 1 + zoom * config.zoom
+    cos, sin, move = angle.cos() / zoom, angle.sin() / zoom, 2 * config.shift / x.shape[-1]
+    matrix = torch.stack([torch.stack([cos, -sin, right * move], 1), torch.stack([sin, cos, down * move], 1)], 1)
+    grid = nn.functional.affine_grid(matrix, list(x.shape), align_corners=False)
+    return nn.functional.grid_sample(x + 1, grid, align_corners=False) - 1
+
+
+def train_classifier(data: ImageData, config: ClassifierConfig) -> Iterator[tuple[int, Tensor, DigitClassifier]]:
+    """Train on labelled images, on the device that holds them; yields (steps done, loss, classifier) after each step.
+
+    The classifier is the average of the weights over the steps, in eval mode; live: it changes with the next step.
+    Raises ValueError for images without labels.
+    """
+    if data.labels is None:
+        raise ValueError(f"{data.name} has no labels to learn")
+    device = data.images.device
+    before = torch.get_rng_state()
+    try:
+        torch.default_generator.manual_seed(config.seed)
+        network = DigitClassifier(data.shape, data.num_classes)
+    finally:
+        torch.set_rng_state(before)
+    network.to(device, memory_format=torch.channels_last)
+    average = copy.deepcopy(network).eval().requires_grad_(False)
+    rng = torch.Generator(device).manual_seed(config.seed)
+    optimizer = torch.optim.AdamW(network.parameters(), config.rate, weight_decay=config.decay, fused=True)
+    (group,) = optimizer.param_groups
+    for step in range(config.steps):
+        share = (step + 1) / config.steps
+        group["lr"] = config.rate * min(10 * share, (1 + math.cos(math.pi * share)) / 2)
+        x, y = data.batch(config.batch_size, rng)
+        with torch.autocast(device.type, torch.bfloat16, enabled=config.bfloat16):
+            logits = network(distort(x, config, rng))
+        loss = nn.functional.cross_entropy(logits, y)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        decay = min(config.ema, (1 + step) / (10 + step))
+        with torch.no_grad():
+            torch._foreach_lerp_(list(average.parameters()), list(network.parameters()), 1 - decay)
+            for mine, current in zip(average.buffers(), network.buffers()):
+                mine.copy_(current)
+        yield step + 1, loss.detach(), average

@@ -1,0 +1,125 @@
+"""The tab that says how good the pictures are, and shows how they came to be."""
+
+import functools
+import html
+
+import gradio as gr
+from PIL import Image
+
+from ganlib import charts, checkpoint, images, metrics
+from ganlib.card import MEASURES, written
+from ganlib.classifier import DigitClassifier
+from ganlib.demo import models
+from ganlib.demo.controls import plainly, radio, slider
+from ganlib.evaluation import verdict
+
+TITLE = "Quality"
+EXPLANATION = ("A GAN’s losses do not say how good its pictures are, so the pictures themselves are measured, beside "
+               "real ones that were measured in the same way.")
+CENSUS, MAX_SEED, MOMENTS = 1_000, 9_999, 40
+COLUMNS = 8  # of the fixed seeds' sheet
+
+
+@plainly
+def quality(model: str, seed: int) -> tuple[str, dict]:
+    """A census of 1,000 fresh samples of the noise of `seed`: verdict and charts as HTML, and the numbers.
+
+    The dictionary: model, seed, counts (of each digit, as the digit classifier reads them), real_shares, verdict, and
+    measures (the model's metrics.json).
+    """
+    gan = models.get(model)
+    reader, real_shares = _reader(), gan.metrics.get("class_shares_of_real")
+    numbers = {"model": gan.name, "seed": seed, "measures": gan.metrics}
+    parts = []
+    if reader is not None and real_shares and tuple(gan.shape) == reader.shape:
+        _, probabilities = reader.examine(gan.draw(CENSUS, seed))
+        counts = metrics.class_shares(probabilities.argmax(1), reader.num_classes).mul(CENSUS).round().int().tolist()
+        words = verdict(counts, real_shares)
+        numbers |= {"counts": counts, "real_shares": real_shares, "verdict": words}
+        parts.append((charts.census([count / CENSUS for count in counts], real_shares, CENSUS),
+                      f"As the digit classifier reads them: {words}."))
+    if any("fid_digit_classifier" in row for row in gan.history):
+        parts.append((charts.curves(gan.history),
+                      "FID is a distance between generated and real pictures: the lower, the better. Precision is how "
+                      "many generated ones lie among real ones, recall the other way round."))
+    if not parts:
+        raise gr.Error(f"{gan.name} has not been measured by the digit classifier.", print_exception=False)
+    return charts.to_html(parts), numbers
+
+
+@plainly
+def growth(model: str, moment: int) -> tuple[Image.Image, str]:
+    """The fixed seeds at one of the moments that were kept of the training, from 0 (noise) on; and which that is."""
+    steps, sheet = _growth(model)
+    row = min(moment, len(steps) - 1)
+    size = sheet.height // len(steps)
+    tiles = [sheet.crop((left, row * size, left + size, (row + 1) * size)) for left in range(0, sheet.width, size)]
+    x = images.stack(tiles)
+    return images.contact_sheet(x, columns=COLUMNS), f"After **{steps[row]:,}** of {steps[-1]:,} steps."
+
+
+def nearest(model: str) -> str | None:
+    """The picture of samples above the training images nearest to them, where the model's folder has one."""
+    path = models.get(model).folder / checkpoint.NEAREST
+    return str(path) if path.exists() else None
+
+
+@functools.cache
+def _reader() -> DigitClassifier | None:
+    return checkpoint.load_classifier(device=checkpoint.best_device()) if checkpoint.has_classifier() else None
+
+
+@functools.cache
+def _growth(model: str) -> tuple[list[int], Image.Image]:
+    return images.read_growth(models.get(model).folder / checkpoint.GROWTH)
+
+
+def table(models: dict[str, dict]) -> str:
+    """The measures of several models side by side, as an HTML table; real ones last."""
+    rows = []
+    for measure in MEASURES:
+        holders = [measured for measured in models.values() if measure.key in measured]
+        if not holders:
+            continue
+        real = next((m[measure.key_of_real] for m in holders if measure.key_of_real in m), None)
+        cells = [written(measure, measured.get(measure.key)) for measured in models.values()] + [written(measure, real)]
+        arrow = {"low": " ↓", "high": " ↑"}.get(measure.better, "")
+        rows.append(f"<tr><th>{html.escape(measure.words.format(**holders[0]))}{arrow}</th>"
+                    + "".join(f"<td>{html.escape(cell)}</td>" for cell in cells) + "</tr>")
+    head = "".join(f"<th>{html.escape(name)}</th>" for name in (*models, "real"))
+    first = next(iter(models.values()))
+    note = (f"{first['samples']:,} samples each, without truncation, against {first['real_images']:,} "
+            f"{first['against']}; “real” is as many training images, measured in the same way. ↑ higher is better, ↓ "
+            f"lower is better. FID and KID are distances in the features of our own digit classifier, no Inception FID: they "
+            f"compare with nothing measured elsewhere.")
+    return (f'<div class="measures"><table><thead><tr><th></th>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
+            f"<p>{html.escape(note)}</p></div>")
+
+
+def build(demo: gr.Blocks) -> None:
+    names = models.image_models()
+    gr.Markdown(EXPLANATION, elem_classes="explain")
+    with gr.Row():
+        model = radio(names, value=names[0], label="Model")
+        seed = slider(0, MAX_SEED, value=7, step=1, label="Seed of the census", elem_id="quality-seed")
+    drawing = gr.HTML(label="charts", elem_id="quality")
+    numbers = gr.JSON(label="numbers", visible=False)
+    with gr.Row():
+        with gr.Column(min_width=320):
+            moment = slider(0, MOMENTS, value=MOMENTS, step=1, label="Time of the training", elem_id="moment",
+                            info="the same 32 seeds, from noise to digits")
+            sheet = gr.Image(format="png", interactive=False, label="Growing up", elem_classes="picture",
+                             elem_id="growth", buttons=["download"], alt_text="fixed seeds at a moment of the training")
+            when = gr.Markdown(label="which moment", elem_classes="status")
+        with gr.Column(min_width=320):
+            gr.Markdown("Remembered, or new? Each generated digit stands above the training image most like it.",
+                        elem_classes="explain")
+            pairs = gr.Image(type="filepath", interactive=False, label="Nearest real digits", elem_classes="picture",
+                             elem_id="nearest", buttons=["download", "fullscreen"],
+                             alt_text="samples above the training images nearest to them")
+    gr.HTML(table({name: models.measures(name) for name in names}), label="measures", elem_id="measures")
+    gr.on([demo.load, model.change, seed.change], quality, [model, seed], [drawing, numbers], api_name="quality",
+          show_progress="minimal", trigger_mode="always_last")
+    gr.on([demo.load, model.change, moment.change], growth, [model, moment], [sheet, when], api_name="growth",
+          show_progress="hidden", trigger_mode="always_last")
+    gr.on([demo.load, model.change], nearest, model, pairs, api_visibility="private", show_progress="hidden")

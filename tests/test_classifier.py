@@ -1,0 +1,126 @@
+from dataclasses import replace
+
+import pytest
+import safetensors.torch
+import torch
+
+import ganlib
+from ganlib import WeightsError, checkpoint
+from ganlib.classifier import NAME, ClassifierConfig, DigitClassifier, distort, train_classifier
+from ganlib.data import ImageData, open_data, scale
+from ganlib.recipes import DIGIT_CLASSIFIER
+from tests.conftest import MNIST_ROOT, needs_mnist
+from train import classifier as command
+from train.__main__ import main
+
+CONFIG = ClassifierConfig(steps=80, batch_size=64, rate=1e-2, ema=0.9)
+
+
+@pytest.fixture(scope="module")
+def network(digits) -> DigitClassifier:
+    for _, _, network in train_classifier(ImageData("some", digits.images[:1500], digits.labels[:1500], 10), CONFIG):
+        pass
+    return network
+
+
+def test_it_learns_in_a_moment(digits, network):
+    unseen = ImageData("others", digits.images[1500:1790], digits.labels[1500:1790], 10)
+    assert network.accuracy(unseen) > 0.75
+
+
+def test_features_are_what_the_logits_are_linear_in(network, digits):
+    x = scale(digits.images[:7])
+    features, probabilities = network.examine(x)
+    assert features.shape == (7, 128)
+    torch.testing.assert_close(probabilities, network.head(features).softmax(1))
+    torch.testing.assert_close(probabilities.sum(1), torch.ones(7))
+    torch.testing.assert_close(features, torch.cat([network.examine(part)[0] for part in x.split(1)]),
+                               atol=1e-5, rtol=1e-4)
+
+
+def test_the_same_config_trains_the_same_classifier(digits):
+    config = replace(CONFIG, steps=3)
+    torch.manual_seed(1)
+    before = torch.get_rng_state()
+    *_, (steps, loss, first) = train_classifier(digits, config)
+    *_, (_, again_loss, again) = train_classifier(digits, config)
+    assert torch.equal(before, torch.get_rng_state())
+    assert steps == 3
+    assert loss == again_loss
+    assert all(torch.equal(a, b) for a, b in zip(first.state_dict().values(), again.state_dict().values()))
+
+
+def test_distortion_moves_digits_a_little_and_leaves_none_out(digits):
+    x = scale(digits.images[:64])
+    still = replace(CONFIG, turn=0, shift=0, zoom=0)
+    torch.testing.assert_close(distort(x, still, torch.Generator().manual_seed(0)), x, atol=1e-5, rtol=0)
+    moved = distort(x, CONFIG, torch.Generator().manual_seed(0))
+    assert (moved - x).abs().mean() > 0.02
+    assert moved.min() >= -1.001
+    assert moved.max() <= 1.001
+    ink = (moved + 1).sum((1, 2, 3)) / (x + 1).sum((1, 2, 3))
+    assert ink.min() > 0.6
+    assert ink.max() < 1.6
+
+
+def test_it_looks_at_nothing_but_digits():
+    with pytest.raises(ValueError, match=r"images of shape \(1, 28, 28\), not \(3, 32, 32\)"):
+        DigitClassifier().eval().examine(torch.zeros(2, 3, 32, 32))
+    with pytest.raises(ValueError, match="has no labels"):
+        next(train_classifier(ImageData("few", torch.zeros(4, 1, 28, 28, dtype=torch.uint8), None, None), CONFIG))
+    with pytest.raises(ValueError, match="steps must be a whole number of at least 1"):
+        ClassifierConfig(steps=0)
+
+
+def test_a_saved_classifier_opens_and_is_no_gan(tmp_path, network, digits):
+    folder = checkpoint.save_classifier(network, tmp_path / "reader", {"data": "digits"}, [{"step": 80, "loss": 0.5}])
+    again = checkpoint.load_classifier(folder, "cpu")
+    x = scale(digits.images[:5])
+    torch.testing.assert_close(again.examine(x)[1], network.examine(x)[1], atol=1e-5, rtol=1e-4)
+    with pytest.raises(WeightsError, match="which measures samples and makes none"):
+        ganlib.load(folder)
+
+
+def test_a_folder_that_is_no_classifier_is_refused(tmp_path, network, model):
+    with pytest.raises(WeightsError, match="there is no weights folder"):
+        checkpoint.load_classifier(tmp_path / "nowhere")
+    with pytest.raises(WeightsError, match=f"is not of a {NAME}"):
+        checkpoint.load_classifier(ganlib.save(model, tmp_path / "gan"))
+    folder = checkpoint.save_classifier(network, tmp_path / "reader", {}, [])
+    state = network.state_dict()
+    del state["head.bias"]
+    safetensors.torch.save_file(state, folder / "model.safetensors")
+    with pytest.raises(WeightsError, match="lacks tensor head.bias"):
+        checkpoint.load_classifier(folder)
+
+
+def test_the_command_refuses_what_it_cannot_do(tmp_path, capsys):
+    assert main([NAME, "--resume", "--out", str(tmp_path / "out")]) == 1
+    assert "leave out --resume" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+@needs_mnist
+def test_the_command_trains_measures_and_says_how_good_it_is(tmp_path, capsys):
+    out = tmp_path / "reader"
+    assert main([NAME, "--steps", "5", "--batch-size", "32", "--data", MNIST_ROOT, "--out", str(out)]) == 0
+    assert "of 10,000 images it has not seen" in capsys.readouterr().out
+    assert {path.name for path in out.iterdir()} == {"README.md", "config.json", "history.json", "metrics.json",
+                                                     "model.safetensors", "samples.png"}
+    assert checkpoint.read_json(out / "metrics.json", dict)["images"] == 10_000
+
+
+@needs_mnist
+def test_the_shipped_classifier_reads_what_its_card_says():
+    network, test = checkpoint.load_classifier(device="cpu"), open_data("mnist", MNIST_ROOT, train=False)
+    metrics, _ = command.report(network, test)
+    assert metrics["accuracy"] >= 0.995
+    folder = ganlib.shipped()["dcgan"].parent / NAME
+    said = checkpoint.read_json(folder / "metrics.json", dict)["accuracy"]
+    assert metrics["accuracy"] == pytest.approx(said, abs=2e-4)
+
+
+def test_the_shipped_classifier_is_what_its_recipe_makes():
+    config = checkpoint.read_json(ganlib.shipped()["dcgan"].parent / NAME / "config.json", dict)
+    trained = config["recipe"]["train"]
+    assert ClassifierConfig(**trained) == replace(DIGIT_CLASSIFIER, bfloat16=trained["bfloat16"])

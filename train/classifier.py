@@ -1,0 +1,80 @@
+"""python -m train digit-classifier: the network whose features measure generated digits."""
+
+import argparse
+import io
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import torch
+from tqdm import tqdm
+
+from ganlib import checkpoint, images
+from ganlib.card import classifier_card
+from ganlib.classifier import NAME, DigitClassifier, train_classifier
+from ganlib.data import ImageData, NotDownloaded, open_data, scale
+from ganlib.networks import count_parameters
+from ganlib.recipes import DIGIT_CLASSIFIER
+from train.run import bfloat16_helps, describe_data, pick_device
+
+ROWS = 100  # of its history
+MISTAKES = 64  # shown in its picture at most
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """What the command line asks for. Raises ValueError saying what is wrong with it."""
+    if arguments.resume or arguments.checkpoint_every is not None:
+        raise ValueError(f"{NAME} is trained in minutes, without checkpoints: leave out --resume and "
+                         f"--checkpoint-every")
+    device, out = pick_device(arguments.device), arguments.out or Path("runs") / NAME
+    given = {key: getattr(arguments, key) for key in ("steps", "batch_size", "seed")}
+    config = replace(DIGIT_CLASSIFIER, **{key: value for key, value in given.items() if value is not None})
+    precise = {"float32": False, "bfloat16": True}.get(arguments.precision, config.bfloat16 and bfloat16_helps(device))
+    config = replace(config, bfloat16=precise)
+    try:
+        data = open_data("mnist", arguments.data, download=not arguments.dry_run)
+    except NotDownloaded:
+        data = None
+    if arguments.dry_run:
+        print(json.dumps({
+            "name": NAME, "out": str(out), "data": describe_data(data) if data else "mnist, to be downloaded",
+            "device": device, "train": asdict(config),
+            "sizes": {"parameters": count_parameters(DigitClassifier()),
+                      "samples_seen": config.steps * config.batch_size},
+        }, indent=2))
+        return 0
+    if data.labels is None or data.num_classes != 10:
+        raise ValueError(f"{NAME} learns ten classes of labelled images, which {data.name} has not")
+    test = open_data("mnist", arguments.data, train=False)
+    print(f"Training {NAME} on {describe_data(data)}, on {device}.")
+    history, window, every = [], [], max(1, config.steps // ROWS)
+    with tqdm(total=config.steps * config.batch_size, desc=NAME, unit="img", unit_scale=True,
+              dynamic_ncols=True) as bar:
+        for step, loss, network in train_classifier(data.to(device), config):
+            bar.update(config.batch_size)
+            window.append(loss)
+            if step % every == 0 or step == config.steps:
+                history.append({"step": step, "loss": torch.stack(window).mean().item()})
+                window.clear()
+                bar.set_postfix_str(f"loss {history[-1]['loss']:.3f}", False)
+    recipe = {"name": NAME, "data": data.name, "device": device, "train": asdict(config)}
+    checkpoint.save_classifier(network, out, recipe, history)
+    metrics, picture = report(network, test)
+    checkpoint.save_report(out, metrics, classifier_card(recipe, metrics), picture)
+    print(f"It reads {metrics['accuracy']:.2%} of {metrics['images']:,} images it has not seen. It is in {out}.")
+    return 0
+
+
+def report(network: DigitClassifier, test: ImageData) -> tuple[dict, bytes]:
+    """Its accuracy on images it has not seen, and a picture of those it reads wrongly: read as, truly."""
+    read = network.examine(scale(test.images))[1].argmax(1)
+    truth = test.labels.cpu()
+    wrong = (read != truth).nonzero().flatten()
+    metrics = {"data": test.name, "images": len(truth), "parameters": count_parameters(network),
+               "accuracy": 1 - len(wrong) / len(truth)}
+    shown = wrong[:MISTAKES] if len(wrong) else torch.arange(min(MISTAKES, len(truth)))
+    captions = [f"{read[i]}, not {truth[i]}" if len(wrong) else str(read[i].item()) for i in shown]
+    buffer = io.BytesIO()
+    sheet = images.contact_sheet(scale(test.images[shown.to(test.images.device)]), scale=3, captions=captions)
+    sheet.save(buffer, format="PNG", optimize=True)
+    return metrics, buffer.getvalue()
