@@ -88,7 +88,7 @@ MEASURES = (
 
 def comparison(models: dict[str, dict]) -> list[str]:
     """A Markdown table of the measures of one model or several, beside real samples'; every count is stated."""
-    measured = next(iter(models.values()))
+    measured = next((metrics for metrics in models.values() if "against" in metrics), next(iter(models.values())))
     known = [measure for measure in MEASURES if any(measure.key in metrics for metrics in models.values())]
     real = any(measure.key_of_real in metrics for measure in known for metrics in models.values())
     lines = ["| | " + " | ".join([*models, *(["real"] if real else [])]) + " |",

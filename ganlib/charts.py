@@ -92,13 +92,14 @@ def histogram(real: Tensor, fake: Tensor, density: Callable[[Tensor], Tensor]) -
 
 
 @chart
-def scatter(real: Tensor, fake: Tensor, curve: Tensor) -> Figure:
-    """Real and generated points (N, 2), with the curve (M, 2) that real points lie on."""
+def scatter(real: Tensor, fake: Tensor, extent: tuple[float, ...], curve: Tensor | None = None) -> Figure:
+    """Real and generated points (N, 2) on `extent` (x1, x1, x2, x2), and the curve (M, 2) that real ones may lie on."""
     figure, (axes,) = _figure("Real and generated points")
     for values, color, label, size in ((real, REAL, "real", 9), (fake, FAKE, "generated", 5)):
         axes.scatter(*values.T.numpy(), s=size, color=color, alpha=0.5, linewidths=0, label=label, rasterized=True)
-    axes.plot(*curve.T.numpy(), color=INK, linewidth=0.8, label="x₂ = sin x₁")
-    axes.set(xlabel="x₁", ylabel="x₂", xlim=(-0.8, 2 * math.pi + 0.8), ylim=(-1.8, 1.8))
+    if curve is not None:
+        axes.plot(*curve.T.numpy(), color=INK, linewidth=0.8, label="x₂ = sin x₁")
+    axes.set(xlabel="x₁", ylabel="x₂", xlim=extent[:2], ylim=extent[2:])
     axes.legend(fontsize=8, markerscale=2)
     return figure
 
@@ -117,13 +118,15 @@ def opinion_line(x: Tensor, discriminator: Tensor, best: Tensor) -> Figure:
 
 
 @chart
-def opinion_map(discriminator: Tensor, best: Tensor, extent: tuple[float, ...], curve: Tensor) -> Figure:
+def opinion_map(discriminator: Tensor, best: Tensor, extent: tuple[float, ...],
+                curve: Tensor | None = None) -> Figure:
     """The same over the plane: two maps (H, W), rows from the lowest x2 up, on `extent` (x1, x1, x2, x2)."""
     figure, axes = _figure("D(x)", columns=2)
     axes[1].set_title("Best, p/(p+q)")
     for ax, values in zip(axes, (discriminator, best)):
         image = ax.imshow(values.numpy(), OPINION, vmin=0, vmax=1, origin="lower", extent=extent, aspect="auto")
-        ax.plot(*curve.T.numpy(), color="#1f2937", linewidth=0.8)
+        if curve is not None:
+            ax.plot(*curve.T.numpy(), color="#1f2937", linewidth=0.8)
         ax.set(xlabel="x₁", xlim=extent[:2], ylim=extent[2:])
     axes[0].set_ylabel("x₂")
     axes[1].set_yticklabels([])

@@ -107,6 +107,7 @@ class Sine:
     name = "sine"
     shape = (2,)
     num_classes = None
+    extent = (-0.8, 2 * math.pi + 0.8, -1.8, 1.8)  # where to look at it: x1 from, to; x2 from, to
 
     def batch(self, n: int, rng: torch.Generator) -> tuple[Tensor, None]:
         x = torch.rand(n, generator=rng, device=rng.device).mul_(2 * math.pi)
@@ -145,6 +146,12 @@ class Mixture:
     shape = (2,)
     num_classes = None
     POINTS = 100_000
+
+    @property
+    def extent(self) -> tuple[float, float, float, float]:
+        """Where to look at it: x1 from, to; x2 from, to."""
+        reach = 1.3 * max(abs(number) for centre in self.centres for number in centre)
+        return (-reach, reach, -reach, reach)
 
     @functools.cached_property
     def points(self) -> Tensor:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from ganlib import metrics
+from ganlib import images, metrics
 from ganlib.classifier import ClassifierConfig, DigitClassifier, train_classifier
 from ganlib.data import Data, Gaussian, ImageData, Mixture, Sine, scale
 from ganlib.model import Model
@@ -121,7 +121,7 @@ def measure_images(model: Model, data: ImageData, test: ImageData | None, sample
         **final_losses(model.history),
     }
     tell("pixels")
-    pixels = [None if images is None else images.flatten(1) for images in (x, real, floor)]
+    pixels = [None if part is None else part.flatten(1) for part in (x, real, floor)]
     result |= _beside("pixel_frechet_distance", metrics.frechet_distance, *pixels)
     tell("nearest training images")
     train_pixels = scale(data.images).flatten(1).cpu()
@@ -131,7 +131,7 @@ def measure_images(model: Model, data: ImageData, test: ImageData | None, sample
         result["nearest_training_image_distances_of_real"] = _quantiles(metrics.nearest(pixels[1], train_pixels)[0])
     if classifier is not None:
         tell("the classifier's features")
-        looks = [None if images is None else classifier.examine(images) for images in (x, real, floor)]
+        looks = [None if part is None else classifier.examine(part) for part in (x, real, floor)]
         result |= measure_digits(*looks, tell)
         if turns is not None:
             result["class_as_asked"] = (looks[0][1].argmax(1) == turns).double().mean().item()
@@ -177,7 +177,7 @@ def measure_lessons(model: Model, test: ImageData, samples: int, tell: Callable[
     """
     tell(f"{samples:,} samples to learn from")
     turns = torch.arange(samples) % model.num_classes
-    pixels = (model.draw(samples, SEED + 1).add_(1).mul_(127.5)).round_().clamp_(0, 255).to(torch.uint8)
+    pixels = images.to_uint8(model.draw(samples, SEED + 1))
     lessons = ImageData("samples", pixels, turns, model.num_classes).to(model.device)
     config = ClassifierConfig(steps=max(1, samples * LESSON_EPOCHS // 128))
     for step, _, student in train_classifier(lessons, config):

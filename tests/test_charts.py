@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from ganlib import charts
-from ganlib.data import Gaussian, Sine
+from ganlib.data import RING, Gaussian, Sine
 
 HISTORY = [{"step": i, "discriminator_loss": 0.69, "generator_loss": 0.7} for i in range(1, 50)]
 LINE, CURVE = torch.linspace(-5, 10, 50), Sine().curve(50)
@@ -17,9 +17,14 @@ def points(data) -> torch.Tensor:
 
 CHARTS = {
     "histogram": lambda: charts.histogram(points(Gaussian()), points(Gaussian()), Gaussian().density),
-    "scatter": lambda: charts.scatter(points(Sine()), points(Sine()), CURVE),
+    "scatter": lambda: charts.scatter(points(Sine()), points(Sine()), Sine().extent, CURVE),
+    "scatter without a curve": lambda: charts.scatter(points(RING), points(RING), RING.extent),
     "opinion_line": lambda: charts.opinion_line(LINE, LINE.sigmoid(), torch.full_like(LINE, 0.5)),
     "opinion_map": lambda: charts.opinion_map(torch.rand(4, 6), torch.full((4, 6), torch.nan), (0, 6, -1, 1), CURVE),
+    "census": lambda: charts.census([0.1] * 10, [0.2, 0.0] * 5, 1000),
+    "curves": lambda: charts.curves([row | {"fid_digit_classifier": 1 / row["step"], "precision": 0.5, "recall": 0.6}
+                                     for row in HISTORY[::5]] + HISTORY),
+    "curves of a run that was not measured": lambda: charts.curves(HISTORY),
     "losses": lambda: charts.losses(HISTORY),
     "losses of an unfinished run": lambda: charts.losses([]),
 }

@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from ganlib.data import DATASETS, Gaussian, ImageData, Sine, image_folder, open_data, scale
+from ganlib.data import DATASETS, GRID, RING, Gaussian, ImageData, Sine, image_folder, open_data, scale
 from tests.conftest import MNIST_ROOT, needs_mnist
 
 
@@ -19,7 +19,7 @@ def rng(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-@pytest.mark.parametrize("data", [Gaussian(), Sine()])
+@pytest.mark.parametrize("data", [Gaussian(), Sine(), RING, GRID])
 def test_toys_keep_the_data_contract(data):
     x, y = data.batch(7, rng())
     assert x.shape == (7, *data.shape)
@@ -253,3 +253,27 @@ def test_emnist_is_stood_upright_and_qmnist_labelled(tmp_path):
     (raw / "qmnist-train-images-idx3-ubyte").write_bytes(idx(images))
     (raw / "qmnist-train-labels-idx2-int").write_bytes(header + labels.tobytes())
     assert DATASETS["qmnist"](tmp_path, True).labels.tolist() == [5, 7]
+
+
+@pytest.mark.parametrize(("data", "modes", "spacing"), [(RING, 8, 2 * math.sin(math.pi / 8)), (GRID, 25, 2)])
+def test_mixtures_are_as_published(data, modes, spacing):
+    centres = torch.tensor(data.centres)
+    assert len(centres) == modes
+    assert len(data.points) == 100_000
+    apart = torch.cdist(centres, centres) + 100 * torch.eye(modes)
+    assert apart.min().item() == pytest.approx(spacing, abs=1e-5)
+    x, y = data.batch(5_000, torch.Generator().manual_seed(1))
+    assert x.shape == (5_000, 2)
+    assert y is None
+    distance, index = torch.cdist(x, centres).min(1)
+    assert (distance < 5.5 * data.std).all()
+    assert (distance < 3 * data.std).float().mean().item() == pytest.approx(1 - math.exp(-4.5), abs=0.006)
+    assert torch.bincount(index, minlength=modes).min() > 0.7 * 5_000 / modes
+    assert torch.cdist(x[:50], data.points).min(1).values.max() < 1e-3  # it learns from a fixed set of points
+    assert data.extent[0] < centres.min() < centres.max() < data.extent[1]
+
+
+def test_the_density_of_a_mixture_adds_up_to_one():
+    line = torch.linspace(-6, 6, 600)
+    density = GRID.density(torch.cartesian_prod(line, line), bandwidth=0.1)
+    assert (density.sum() * (line[1] - line[0]) ** 2).item() == pytest.approx(1, abs=1e-3)

@@ -11,6 +11,7 @@ from PIL import Image
 
 import ganlib
 from ganlib import images
+from tests.conftest import untrained
 
 
 @pytest.fixture(scope="module")
@@ -28,12 +29,14 @@ def pixels(path: str) -> numpy.ndarray:
 
 def test_the_api_has_the_promised_names(client):
     named = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
-    assert set(named) == {"/generate", "/interpolate", "/frame", "/toy"}
+    assert set(named) == {"/generate", "/interpolate", "/frame", "/toy", "/quality", "/growth"}
     assert [p["parameter_name"] for p in named["/generate"]["parameters"]] == [
         "model", "seed", "count", "truncation", "captions"]
     assert [p["parameter_name"] for p in named["/interpolate"]["parameters"]] == [
         "model", "first", "second", "steps", "method"]
     assert [p["parameter_name"] for p in named["/toy"]["parameters"]] == ["model", "count", "seed"]
+    assert [p["parameter_name"] for p in named["/quality"]["parameters"]] == ["model", "seed"]
+    assert [p["parameter_name"] for p in named["/growth"]["parameters"]] == ["model", "moment"]
 
 
 @pytest.mark.parametrize("name", ["dcgan", "mlp-gan"])
@@ -95,6 +98,41 @@ def test_toy_gives_charts_and_numbers(client, name, title):
     json.dumps(numbers)
 
 
+@pytest.mark.parametrize("name", ["dcgan", "mlp-gan"])
+def test_quality_takes_a_census_of_fresh_samples(client, name):
+    charts, numbers = client.predict(name, 5, api_name="/quality")
+    assert 'aria-label="A census of 1,000 samples"' in charts
+    assert 'aria-label="Measured while it learned"' in charts
+    assert numbers["verdict"] in charts
+    assert sum(numbers["counts"]) == 1_000
+    assert min(numbers["counts"]) > 30
+    assert numbers["measures"] == ganlib.load(name, "cpu").metrics
+    again, other = (client.predict(name, seed, api_name="/quality")[1]["counts"] for seed in (5, 6))
+    assert again == numbers["counts"]
+    assert other != again
+
+
+def test_growth_shows_the_fixed_seeds_from_noise_to_digits(client):
+    model = ganlib.load("dcgan", "cpu")
+    first, started = client.predict("dcgan", 0, api_name="/growth")
+    last, ended = client.predict("dcgan", 40, api_name="/growth")
+    assert started == f"After **0** of {model.history[-1]['step']:,} steps."
+    assert ended == f"After **{model.history[-1]['step']:,}** of {model.history[-1]['step']:,} steps."
+    expected = numpy.asarray(images.contact_sheet(model.sample(range(32)), columns=8)).astype(int)
+    assert numpy.abs(pixels(last).astype(int) - expected).mean() < 6  # kept in 16 shades
+    assert numpy.abs(pixels(first).astype(int) - expected).mean() > 20
+
+
+def test_a_model_that_was_not_measured_says_so(tmp_path, monkeypatch):
+    from ganlib.demo import models, quality
+
+    strange = ganlib.load(ganlib.save(untrained("dcgan"), tmp_path / "strange"), "cpu")
+    monkeypatch.setattr(models, "get", lambda name: strange)
+    assert "has not been measured" in quality.quality("strange", 7)[0]
+    assert quality.growth("strange", 3)[0] is None
+    assert quality.nearest("strange") is None
+
+
 REFUSALS = [
     ("/generate", ("dcgan", 7, 101, 1, []), "How many must be a whole number from 1 to 100, not 101."),
     ("/generate", ("dcgan", 7, 0, 1, []), "How many must be a whole number from 1 to 100, not 0."),
@@ -111,6 +149,8 @@ REFUSALS = [
     ("/interpolate", ("dcgan", 1, 2, 8, "cubic"), "Path must be lerp or slerp, not 'cubic'."),
     ("/frame", ("dcgan", 1, 2, "slerp", 1.5), "Scrub must be a number from 0 to 1, not 1.5."),
     ("/toy", ("toy-sine", 10_100, 1), "Samples must be a whole number from 100 to 10000, not 10100."),
+    ("/quality", ("toy-sine", 1), "Model must be dcgan or mlp-gan, not 'toy-sine'."),
+    ("/growth", ("dcgan", 41), "Time of the training must be a whole number from 0 to 40, not 41."),
     ("/toy", ("dcgan", 500, 1), "Distribution must be toy-gaussian or toy-sine, not 'dcgan'."),
 ]
 

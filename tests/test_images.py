@@ -3,6 +3,7 @@ import torch
 from PIL import Image
 
 from ganlib import images
+from train.pictures import growth
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -67,3 +68,29 @@ def test_png_and_gif_are_written_whole(tmp_path):
 def test_other_channels_are_refused():
     with pytest.raises(ValueError, match="1 or 3"):
         images.to_pil(torch.zeros(2, 4, 4))
+
+
+def test_the_picture_of_a_training_is_read_back(tmp_path):
+    rows = []
+    for step, value in ((0, -1.0), (5, 0.0), (40, 1.0)):
+        path = tmp_path / f"step-{step:07d}.png"
+        images.to_pil(torch.full((1, 4, 12), value)).save(path)
+        rows.append(path)
+    (tmp_path / "growth.png").write_bytes(growth(rows))
+    steps, sheet = images.read_growth(tmp_path / "growth.png")
+    assert steps == [0, 5, 40]
+    assert sheet.size == (12, 12)
+    assert [round(sheet.getpixel((3, row * 4 + 2)) / 255, 1) for row in range(3)] == [0, 0.5, 1]
+
+
+def test_another_picture_is_not_taken_for_one_of_a_training(tmp_path):
+    images.write_png(images.to_pil(torch.zeros(1, 4, 4)), tmp_path / "a.png")
+    (tmp_path / "b.png").write_bytes(b"no picture")
+    for name in ("a.png", "b.png", "nowhere.png"):
+        with pytest.raises(ValueError, match="does not show how a training went"):
+            images.read_growth(tmp_path / name)
+
+
+def test_pictures_become_tensors_again():
+    x = torch.randint(0, 256, (3, 1, 5, 7)) / 127.5 - 1
+    torch.testing.assert_close(images.stack([images.to_pil(image) for image in x]), x)

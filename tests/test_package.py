@@ -29,7 +29,7 @@ ROOMS = {
     "recipes": {"networks", "losses", "data", "training", "classifier"},
     "model": {"networks", "sampling"},
     "checkpoint": {"networks", "model", "classifier", "version"},
-    "evaluation": {"metrics", "data", "model", "classifier"},
+    "evaluation": {"metrics", "data", "model", "classifier", "images"},
 }
 OUTSIDERS = {"gradio": "ganlib/demo", "huggingface_hub": "ganlib/hub.py", "torchvision": "ganlib/data.py"}
 

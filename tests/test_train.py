@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 
 import ganlib
+from ganlib import images
 from ganlib.data import Sine
 from ganlib.recipes import RECIPES
 from ganlib.training import TrainConfig, saved_run
@@ -73,13 +74,34 @@ def test_a_run_ends_with_a_weights_folder_and_pictures_on_the_way(tmp_path, caps
 
 
 @needs_mnist
-def test_a_few_steps_on_real_mnist(tmp_path):
+def test_a_few_steps_on_real_mnist(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("train.run.LONG", 2)  # as a long run, which is measured on the way
+    monkeypatch.setattr("train.run.MOMENTS", 2)
     out = tmp_path / "dcgan"
     assert run("dcgan", "--steps", 3, "--batch-size", 16, "--data", MNIST_ROOT, "--out", out, "--device", "cpu") == 0
     model = ganlib.load(out)
     assert model.config["recipe"]["data"] == "mnist"
-    assert sum(model.metrics["class_shares_by_nearest_training_image"]) == pytest.approx(1, abs=0.01)
-    assert model.metrics["nearest_training_image_accuracy_on_test_images"] > 0.95
+    measured = model.metrics
+    assert sum(measured["class_shares"]) == pytest.approx(1, abs=0.01)
+    assert measured["fid_digit_classifier"] > 100 * measured["fid_digit_classifier_of_real"] > 0  # three steps of noise
+    assert measured["kid_digit_classifier"] > measured["kid_digit_classifier_of_real"]
+    assert measured["precision"] < 0.5 < measured["precision_of_real"]
+    assert measured["share_sure_of_real"] > 0.95
+    assert [set(row) >= {"fid_digit_classifier", "precision", "recall"} for row in model.history] == [True, False, True]
+    steps, sheet = images.read_growth(out / "growth.png")
+    assert steps == [0, 1, 3]
+    assert sheet.size == (32 * 28, 3 * 28)
+    with Image.open(out / "nearest.png") as pairs:
+        assert pairs.width > 16 * 28
+    card = (out / "README.md").read_text()
+    assert "| FID, digit-classifier features |" in card
+    assert "| precision (k = 5) |" in card
+    assert "Samples: 10,000, without truncation. Measured against 10,000 test images" in card
+    capsys.readouterr()
+    assert evaluate.main(["--compare", "mlp-gan", str(out)]) == 0
+    shown = capsys.readouterr().out
+    assert "| | mlp-gan | dcgan | real |" in shown
+    assert "Samples: mlp-gan: 10,000, dcgan: 10,000" in shown
 
 
 def test_a_folder_of_ones_own_images_trains(tmp_path):

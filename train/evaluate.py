@@ -1,4 +1,4 @@
-"""python -m train.evaluate FOLDER ...: measure weights folders anew, and rewrite their metrics, card and picture."""
+"""python -m train.evaluate FOLDER ...: measure weights folders anew, and rewrite their metrics, card and pictures."""
 
 import argparse
 import sys
@@ -12,10 +12,13 @@ from train.run import open_test_part, pick_device, write_report
 def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(
         prog="python -m train.evaluate",
-        description="Measure trained models: writes metrics.json, the model card and samples.png of each folder.")
+        description="Measure trained models: writes metrics.json, the model card and the pictures of each folder, and "
+                    "prints one table of all.")
     p.add_argument("folders", nargs="+", metavar="FOLDER", help="a weights folder, such as weights/dcgan")
     p.add_argument("--data", metavar="WHERE", help="as for python -m train (default: what the model was trained on)")
     p.add_argument("--device", default="auto", help="cpu, cuda, mps or auto for the best there is (default: auto)")
+    p.add_argument("--compare", action="store_true",
+                   help="print the table of what was measured before, measure nothing (default: measure)")
     return p
 
 
@@ -25,9 +28,12 @@ def main(argv: list[str] | None = None) -> int:
     try:
         for source in arguments.folders:
             model = checkpoint.load(source, pick_device(arguments.device))
-            name = model.config.get("recipe", {}).get("data", "mnist")
-            data = open_data(name, arguments.data, shape=model.shape)
-            write_report(model, data, open_test_part(name, arguments.data, model.shape), model.folder)
+            if not arguments.compare:
+                name = model.config.get("recipe", {}).get("data", "mnist")
+                data = open_data(name, arguments.data, shape=model.shape)
+                write_report(model, data, open_test_part(name, arguments.data, model.shape), model.folder)
+            elif not model.metrics:
+                raise ValueError(f"{source} has not been measured yet: leave --compare out")
             measured[model.name if model.name not in measured else source] = model.metrics
         print("\n".join(comparison(measured)))
     except (ValueError, checkpoint.WeightsError) as error:

@@ -9,7 +9,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from ganlib import charts, images, metrics
-from ganlib.data import Data, Gaussian, ImageData, Sine, scale
+from ganlib.data import Data, Gaussian, ImageData, Mixture, Sine, scale
 from ganlib.model import Model
 
 SEEDS = range(64)
@@ -31,8 +31,10 @@ def _histogram(model: Model, data: Gaussian) -> bytes:
     return charts.to_png(charts.histogram(data.quantiles(POINTS), model.draw(POINTS, SEED), data.density), dpi=120)
 
 
-def _scatter(model: Model, data: Sine) -> bytes:
-    return charts.to_png(charts.scatter(data.curve(POINTS), model.draw(POINTS, SEED), data.curve(200)), dpi=120)
+def _scatter(model: Model, data: Sine | Mixture) -> bytes:
+    real, _ = data.batch(POINTS, torch.Generator().manual_seed(SEED))
+    curve = data.curve(200) if isinstance(data, Sine) else None
+    return charts.to_png(charts.scatter(real, model.draw(POINTS, SEED), data.extent, curve), dpi=120)
 
 
 def growth_row(model: Model) -> bytes:
@@ -73,4 +75,5 @@ def _png(image: Image.Image, **options) -> bytes:
     return buffer.getvalue()
 
 
-PICTURES: dict[type, Callable[..., bytes]] = {ImageData: _sheet, Gaussian: _histogram, Sine: _scatter}
+PICTURES: dict[type, Callable[..., bytes]] = {ImageData: _sheet, Gaussian: _histogram, Sine: _scatter,
+                                              Mixture: _scatter}

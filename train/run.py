@@ -34,7 +34,7 @@ from ganlib.training import (
 )
 from train import pictures
 
-PICTURES = 40  # moments of a run of which the fixed seeds are kept
+MOMENTS = 40  # moments of a run of which the fixed seeds are kept
 LONG = 1_000  # steps from which on a run of digits is measured at these moments too
 
 
@@ -255,7 +255,7 @@ def write_report(model: Model, data: Data, test: Data | None, folder: Path) -> N
 
 def _moments(steps: int) -> set[int]:
     """Steps of which the fixed seeds are kept: close together at first, when most happens."""
-    return {max(1, round(steps * (i / PICTURES) ** 2)) for i in range(1, PICTURES + 1)}
+    return {max(1, round(steps * (i / MOMENTS) ** 2)) for i in range(1, MOMENTS + 1)}
 
 
 @contextmanager

@@ -43,13 +43,15 @@ def quality(model: str, seed: int) -> tuple[str, dict]:
                       "FID is a distance between generated and real pictures: the lower, the better. Precision is how "
                       "many generated ones lie among real ones, recall the other way round."))
     if not parts:
-        raise gr.Error(f"{gan.name} has not been measured by the digit classifier.", print_exception=False)
+        return f"{html.escape(gan.name)} has not been measured by the digit classifier.", numbers
     return charts.to_html(parts), numbers
 
 
 @plainly
-def growth(model: str, moment: int) -> tuple[Image.Image, str]:
+def growth(model: str, moment: int) -> tuple[Image.Image | None, str]:
     """The fixed seeds at one of the moments that were kept of the training, from 0 (noise) on; and which that is."""
+    if not (models.get(model).folder / checkpoint.GROWTH).exists():
+        return None, f"The folder of {model} does not show how its training went."
     steps, sheet = _growth(model)
     row = min(moment, len(steps) - 1)
     size = sheet.height // len(steps)
@@ -90,10 +92,10 @@ def table(models: dict[str, dict]) -> str:
     first = next(iter(models.values()))
     note = (f"{first['samples']:,} samples each, without truncation, against {first['real_images']:,} "
             f"{first['against']}; “real” is as many training images, measured in the same way. ↑ higher is better, ↓ "
-            f"lower is better. FID and KID are distances in the features of our own digit classifier, no Inception FID: they "
-            f"compare with nothing measured elsewhere.")
-    return (f'<div class="measures"><table><thead><tr><th></th>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
-            f"<p>{html.escape(note)}</p></div>")
+            f"lower is better. FID and KID are distances in the features of our own digit classifier, no Inception "
+            f"FID: they compare with nothing measured elsewhere.")
+    return (f'<div class="measures"><table><thead><tr><th></th>{head}</tr></thead>'
+            f"<tbody>{''.join(rows)}</tbody></table><p>{html.escape(note)}</p></div>")
 
 
 def build(demo: gr.Blocks) -> None:

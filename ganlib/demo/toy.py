@@ -1,14 +1,14 @@
 """The tab where a GAN learned a distribution that is known, so that one can see how well."""
 
 import html
-import math
+from dataclasses import dataclass
 
 import gradio as gr
 import torch
 from torch import Tensor
 
 from ganlib import charts, metrics
-from ganlib.data import DATASETS, Gaussian, Sine, default_root
+from ganlib.data import DATASETS, Gaussian, Mixture, Sine, default_root
 from ganlib.demo import models
 from ganlib.demo.controls import plainly, radio, slider
 from ganlib.model import Model
@@ -18,7 +18,7 @@ EXPLANATION = ("Here the truth is known, so what a GAN learned can be held again
                "generated; where they agree, no discriminator can say better than ½.")
 MAX_COUNT, MAX_SEED = 10_000, 9_999
 REAL_SEED = 1  # of the real sample the generated one is held against
-BANDWIDTH = {Gaussian: 0.25, Sine: 0.12}
+BANDWIDTH = 0.25  # what densities on the line are smoothed by
 
 
 @plainly
@@ -26,7 +26,8 @@ def toy(model: str, count: int, seed: int) -> tuple[str, dict]:
     """`count` generated samples beside as many real ones: charts and numbers as HTML, and the numbers with the samples.
 
     The dictionary: model, count, seed, milliseconds, distance (Wasserstein-1; sliced in the plane), distance_of_real
-    (between two real samples of that size), losses (discriminator and generator, at the end of training), samples.
+    (between two real samples of that size), losses (discriminator and generator, at the end of training), samples; for
+    mixtures also centres, modes, high_quality and reverse_kl.
     """
     gan = models.get(model)
     data = DATASETS[gan.config["recipe"]["data"]](default_root(), True)
@@ -45,13 +46,15 @@ def toy(model: str, count: int, seed: int) -> tuple[str, dict]:
         "losses": {key: gan.metrics.get(f"final_{key}") for key in ("discriminator_loss", "generator_loss")},
         "samples": fake.tolist(),
     }
+    if isinstance(data, Mixture):
+        numbers |= {"centres": len(data.centres), **metrics.modes(fake, torch.tensor(data.centres), data.std)}
     figures = [*draw(gan, data, real, fake), (charts.losses(gan.history),
                "Both losses of the training run. At ln 2 neither network can gain anything more.")]
     return _tiles(numbers, gan) + charts.to_html(figures), numbers
 
 
 def _draw_line(gan: Model, data: Gaussian, real: Tensor, fake: Tensor):
-    width = BANDWIDTH[Gaussian]
+    width = BANDWIDTH
     x = torch.linspace(data.mean - 4.5 * data.std, data.mean + 4.5 * data.std, 301)
     best = _best(data.density(x[:, None], width), metrics.kernel_density(fake, x[:, None], width))
     yield (charts.histogram(real, fake, data.density),
@@ -61,17 +64,35 @@ def _draw_line(gan: Model, data: Gaussian, real: Tensor, fake: Tensor):
            f"where there is neither.")
 
 
-def _draw_plane(gan: Model, data: Sine, real: Tensor, fake: Tensor):
-    width, extent, curve = BANDWIDTH[Sine], (-0.8, 2 * math.pi + 0.8, -1.8, 1.8), data.curve(200)
-    x1, x2 = torch.linspace(*extent[:2], 96), torch.linspace(*extent[2:], 64)
+@dataclass(frozen=True)
+class Plane:
+    """How a distribution in the plane is shown.
+
+    bandwidth: what densities are smoothed by, to be seen and compared. truth: where the real points lie, in words.
+    """
+
+    bandwidth: float
+    truth: str
+
+
+PLANES = {
+    "sine": Plane(0.12, "the line is sin x₁, where all real ones lie"),
+    "ring": Plane(0.06, "real ones sit on eight spots of the unit circle, 0.01 wide"),
+    "grid": Plane(0.2, "real ones sit on 25 spots, 0.05 wide"),
+}
+
+
+def _draw_plane(gan: Model, data: Sine | Mixture, real: Tensor, fake: Tensor):
+    plane = PLANES[data.name]
+    curve = data.curve(200) if isinstance(data, Sine) else None
+    x1, x2 = torch.linspace(*data.extent[:2], 96), torch.linspace(*data.extent[2:], 64)
     points = torch.cartesian_prod(x2, x1).flip(1)
-    best = _best(data.density(points, width), metrics.kernel_density(fake, points, width))
-    yield (charts.scatter(real, fake, curve),
-           f"{len(fake):,} points of each kind; the line is sin x₁, where all real ones lie.")
-    yield (charts.opinion_map(gan.discriminate(points).view(64, 96), best.view(64, 96), extent, curve),
+    best = _best(data.density(points, plane.bandwidth), metrics.kernel_density(fake, points, plane.bandwidth))
+    yield (charts.scatter(real, fake, data.extent, curve), f"{len(fake):,} points of each kind; {plane.truth}.")
+    yield (charts.opinion_map(gan.discriminate(points).view(64, 96), best.view(64, 96), data.extent, curve),
            f"What the discriminator says over the plane, and the best it could. Orange: surely generated; blue: surely "
-           f"real; white: can’t say. p and q are smoothed by {width:g}; far from both there is no best answer, and it "
-           f"is left blank.")
+           f"real; white: can’t say. p and q are smoothed by {plane.bandwidth:g}; far from both there is no best "
+           f"answer, and it is left blank.")
 
 
 def _best(p: Tensor, q: Tensor) -> Tensor:
@@ -83,6 +104,7 @@ def _best(p: Tensor, q: Tensor) -> Tensor:
 DRAWINGS = {
     Gaussian: (_draw_line, metrics.wasserstein_1),
     Sine: (_draw_plane, metrics.sliced_wasserstein),
+    Mixture: (_draw_plane, metrics.sliced_wasserstein),
 }
 
 
@@ -92,6 +114,8 @@ def _tiles(numbers: dict, gan: Model) -> str:
     tiles = [
         (f"{numbers['distance']:.3f}", f"{name}, generated to real"),
         (f"{numbers['distance_of_real']:.3f}", "the same between two real samples of this size"),
+        *([(f"{numbers['modes']} of {numbers['centres']}", "spots that generated points reach"),
+           (f"{numbers['high_quality']:.1%}", "of them within 3σ of a spot")] if "modes" in numbers else []),
         *((f"{losses[key]:.3f}", f"{who} loss at the end (ln 2 is 0.693)")
           for key, who in (("discriminator_loss", "discriminator"), ("generator_loss", "generator")) if losses[key]),
         (f"{numbers['milliseconds']:.1f} ms", f"for {numbers['count']:,} samples on {gan.device.type.upper()}"),
@@ -105,7 +129,7 @@ def build(demo: gr.Blocks) -> None:
     gr.Markdown(EXPLANATION, elem_classes="explain")
     with gr.Row():
         model = radio(names, value=names[0], label="Distribution",
-                         info="numbers from N(3, 2²), or points on a sine curve")
+                      info="numbers from N(3, 2²), points on a sine curve, or on a few small spots")
         count = slider(100, MAX_COUNT, value=2_000, step=100, label="Samples")
         seed = slider(0, MAX_SEED, value=7, step=1, label="Seed", elem_id="toy-seed")
     drawing = gr.HTML(label="charts", elem_id="toy")

@@ -5,9 +5,8 @@ from pathlib import Path
 
 from playwright.sync_api import sync_playwright
 
-from tests.browser.test_page import CHROMIUM, FLAGS
+from tests.browser.test_page import CHROMIUM, FLAGS, PICTURES
 
-TABS = {"Generate": "#sheet img", "Interpolate": "#strip img", "Toy distributions": "#toy svg"}
 SCREENS = {"wide": {"width": 1280, "height": 860}, "narrow": {"width": 390, "height": 844}}
 
 
@@ -20,7 +19,7 @@ def main(folder: str, address: str = "http://127.0.0.1:7860") -> None:
                 context = browser.new_context(viewport=viewport, color_scheme=scheme)
                 page = context.new_page()
                 page.goto(address)
-                for tab, picture in TABS.items():
+                for tab, picture in PICTURES.items():
                     page.get_by_role("tab", name=tab).click()
                     page.locator(picture).first.wait_for()
                     page.wait_for_timeout(1_000)  # for the pictures that follow the first

@@ -7,6 +7,9 @@ import pytest
 
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
 
+PICTURES = {"Generate": "#sheet img", "Interpolate": "#strip img", "Toy distributions": "#toy svg",
+            "Quality": "#quality svg"}
+
 # they keep the browser itself from calling home
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
          "--disable-sync", "--no-first-run"]
@@ -89,6 +92,12 @@ def test_each_tab_opens(visit):
     assert visit.page.locator("#toy svg").count() == 3
     visit.page.get_by_label("toy-sine").check()
     visit.page.get_by_text("sliced Wasserstein distance").wait_for()
+    visit.tab("Quality")
+    for name in ("growth", "nearest"):
+        visit.page.locator(f"#{name} img").wait_for()
+    visit.page.locator("#quality svg").first.wait_for()
+    assert visit.page.locator("#quality svg").count() == 2
+    assert "FID, digit-classifier features" in visit.page.locator("#measures table").inner_text()
 
 
 def test_moving_the_seed_changes_the_picture_and_the_same_seed_brings_it_back(visit):
@@ -110,6 +119,13 @@ def test_scrubbing_changes_the_frame(visit):
     visit.until_changed("still", lambda: visit.set_slider("position", 0.05))
 
 
+def test_the_time_slider_goes_back_to_noise(visit):
+    visit.tab("Quality")
+    visit.page.locator("#growth img").wait_for()
+    visit.until_changed("growth", lambda: visit.set_slider("moment", 0))
+    visit.page.get_by_text("After 0 of").wait_for()
+
+
 def test_the_sheet_can_be_downloaded_as_png(visit):
     with visit.page.expect_download() as download:
         visit.page.locator("#sheet").get_by_label("Download").click()
@@ -122,10 +138,9 @@ def test_the_sheet_can_be_downloaded_as_png(visit):
                                    {"viewport": {"width": 1280, "height": 900}, "color_scheme": "light"}],
                          indirect=True, ids=["phone", "desktop"])
 def test_nothing_is_wider_than_the_screen(visit):
-    for tab in ("Generate", "Interpolate", "Toy distributions"):
+    for tab, picture in PICTURES.items():
         visit.tab(tab)
-        visit.page.locator({"Generate": "#sheet img", "Interpolate": "#strip img", "Toy distributions": "#toy svg"}[tab]
-                           ).first.wait_for()
+        visit.page.locator(picture).first.wait_for()
         assert visit.page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), tab
     dark = visit.page.evaluate("document.body.classList.contains('dark')")
     assert dark == (visit.page.viewport_size["width"] == 390)
