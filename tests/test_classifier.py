@@ -87,8 +87,7 @@ def test_a_folder_that_is_no_classifier_is_refused(tmp_path, network, model):
     with pytest.raises(WeightsError, match=f"is not of a {NAME}"):
         checkpoint.load_classifier(ganlib.save(model, tmp_path / "gan"))
     folder = checkpoint.save_classifier(network, tmp_path / "reader", {}, [])
-    state = network.state_dict()
-    del state["head.bias"]
+    state = {key: value.contiguous() for key, value in network.state_dict().items() if key != "head.bias"}
     safetensors.torch.save_file(state, folder / "model.safetensors")
     with pytest.raises(WeightsError, match="lacks tensor head.bias"):
         checkpoint.load_classifier(folder)

@@ -12,8 +12,9 @@ from ganlib.networks import ARCHITECTURES, DCGAN, count_parameters, describe, re
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_a_generator_makes_samples_and_a_discriminator_logits(name):
     architecture = ARCHITECTURES[name]
-    x = architecture.generator()(torch.randn(5, architecture.latent_dim))
-    logits = architecture.discriminator()(x)
+    y = None if architecture.num_classes is None else torch.arange(5)
+    x = architecture.generator()(torch.randn(5, architecture.latent_dim), y)
+    logits = architecture.discriminator()(x, y)
     assert x.shape == (5, *architecture.shape)
     assert logits.shape == (5,)
     assert logits.dtype == torch.float32
