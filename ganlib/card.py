@@ -29,10 +29,12 @@ def model_card(config: dict, metrics: dict, history: list[dict]) -> str:
         "## Training", "", *_table({**recipe["train"], "data": recipe["data"], "device": recipe.get("device", "")}), "",
         "Generator and discriminator:", "", *_table({k: v for k, v in architecture.items() if k != "name"}), "",
         "## How good it is", "",
-        *(comparison({config["name"]: metrics}) if metrics else ["Not measured yet."]), "",
+        *(Comparison.of({config["name"]: metrics}).markdown() if metrics else ["Not measured yet."]), "",
         f"Over {history[-1]['step']:,} steps the losses are in `history.json`; a GAN's losses do not say how good its "
         "samples are." if history else "", "",
-        *(_digits_note() if "fid_digit_classifier" in metrics else []),
+        *(["Samples, each above the training image nearest to it: invented, or remembered?", "",
+           "![samples above their nearest training images](nearest.png)", ""]
+          if "nearest_training_image_distances" in metrics else []),
         "## Limits", "",
         "It was made to be looked at and learnt from. It knows nothing but its training data, repeats that data's "
         "biases, and some of its samples are wrong.", "",
@@ -64,13 +66,15 @@ MEASURES = (
     Measure("density", "density (k = {neighbours})", ".3f", "high"),
     Measure("coverage", "coverage (k = {neighbours})", ".3f", "high"),
     Measure("class_shares_kl_divergence", "KL divergence of the class shares from real ones, nats", ".2g", "low"),
-    Measure("share_sure", "share the classifier is at least {sure:.0%} sure of", ".1%", "high"),
+    Measure("class_shares", "class shares in %, from 0 on (real: test images)"),
+    Measure("share_sure", "share the classifier is at least {sure:.0%} sure of (real: test images)", ".1%", "high"),
     Measure("class_as_asked", "share whose class is the one asked for", ".2%", "high"),
     Measure("accuracy_on_real_after_learning_from_samples",
             "accuracy on real test images of a classifier taught by {samples_learnt_from:,} samples alone", ".2%",
             "high"),
     Measure("pixel_frechet_distance", "Fréchet distance in raw pixels", ".3g", "low"),
-    Measure("nearest_training_image_distances", "distance to the nearest training image, 5% / 50% / 95%"),
+    Measure("nearest_training_image_distances",
+            "distance to the nearest training image, 5% / 50% / 95% (real: test images)"),
     Measure("mean_probability_real", "its discriminator’s mean probability that samples are real", ".2f"),
     Measure("wasserstein_1", "Wasserstein-1 distance", ".3f", "low"),
     Measure("sliced_wasserstein", "sliced Wasserstein-1 distance", ".3f", "low"),
@@ -79,6 +83,7 @@ MEASURES = (
     Measure("modes", "modes with a sample, of {centres}", "d", "high"),
     Measure("high_quality", "share within 3σ of a mode", ".1%", "high"),
     Measure("reverse_kl", "reverse KL from equal shares of the modes, nats", ".2g", "low"),
+    Measure("kl_from_equal_shares", "KL from equal shares of the modes, nats", ".3f", "low"),
     Measure("mean", "mean"),
     Measure("std", "standard deviation"),
     Measure("final_discriminator_loss", "discriminator’s loss at the end (ln 2 is 0.693)", ".3f"),
@@ -86,29 +91,51 @@ MEASURES = (
 )
 
 
-def comparison(models: dict[str, dict]) -> list[str]:
-    """A Markdown table of the measures of one model or several, beside real samples'; every count is stated."""
-    measured = next((metrics for metrics in models.values() if "against" in metrics), next(iter(models.values())))
-    known = [measure for measure in MEASURES if any(measure.key in metrics for metrics in models.values())]
-    real = any(measure.key_of_real in metrics for measure in known for metrics in models.values())
-    lines = ["| | " + " | ".join([*models, *(["real"] if real else [])]) + " |",
-             "|---|" + "---|" * (len(models) + real)]
-    for measure in known:
-        holders = [metrics for metrics in models.values() if measure.key in metrics]
-        cells = [written(measure, metrics.get(measure.key)) for metrics in models.values()]
-        if real:
-            cells.append(written(measure, next((m[measure.key_of_real] for m in holders if measure.key_of_real in m),
-                                                None)))
-        lines.append(f"| {measure.words.format(**holders[0])} | " + " | ".join(cells) + " |")
-    counts = ", ".join(f"{name}: {metrics['samples']:,}" for name, metrics in models.items()) if len(models) > 1 \
-        else f"{measured['samples']:,}"
-    lines += ["", f"Samples: {counts}, without truncation."]
-    if "against" in measured:
-        lines[-1] += (f" Measured against {measured['real_images']:,} {measured['against']}" +
-                      ("; “real” is as many training images, measured in the same way." if real else "."))
-    elif real:
-        lines[-1] += " “Real” is as many fresh samples of the data, measured in the same way."
-    return lines
+@dataclass(frozen=True)
+class Comparison:
+    """The measures of one model or several, side by side: a column for each, and one for real samples where there are.
+
+    rows: the measure, what it is called, and its columns. note: how many samples, and measured against what.
+    """
+
+    columns: list[str]
+    rows: list[tuple[Measure, str, list[str]]]
+    note: str
+
+    @classmethod
+    def of(cls, models: dict[str, dict]) -> "Comparison":
+        """From the models' metrics.json; those that were not measured have empty columns."""
+        known = [(measure, [metrics for metrics in models.values() if measure.key in metrics]) for measure in MEASURES]
+        known = [(measure, holders) for measure, holders in known if holders]
+        beside = any(measure.key_of_real in metrics for measure, holders in known for metrics in holders)
+        rows = []
+        for measure, holders in known:
+            cells = [written(measure, metrics.get(measure.key)) for metrics in models.values()]
+            real = next((metrics[measure.key_of_real] for metrics in holders if measure.key_of_real in metrics), None)
+            rows.append((measure, measure.words.format(**holders[0]), [*cells, *([written(measure, real)] * beside)]))
+        return cls([*models, *(["real"] * beside)], rows, _note(models, beside))
+
+    def markdown(self) -> list[str]:
+        return ["| | " + " | ".join(self.columns) + " |", "|---|" + "---|" * len(self.columns),
+                *(f"| {words} | " + " | ".join(cells) + " |" for _, words, cells in self.rows), "", self.note]
+
+
+def _note(models: dict[str, dict], beside: bool) -> str:
+    counts = {name: f"{metrics['samples']:,}" for name, metrics in models.items() if "samples" in metrics}
+    if len(set(counts.values())) > 1:
+        note = "Samples: " + ", ".join(f"{name} {count}" for name, count in counts.items()) + ", without truncation."
+    else:
+        note = "".join(f"{count} samples each, without truncation." for count in set(counts.values()))
+    images = next((metrics for metrics in models.values() if "against" in metrics), None)
+    if images:
+        note += f" Images are measured against {images['real_images']:,} {images['against']}."
+    if beside:
+        note += (" “Real” is as many training images, measured in the same way, where nothing else is said." if images
+                 else " “Real” is as many fresh samples of the data, measured in the same way.")
+    if any("fid_digit_classifier" in metrics for metrics in models.values()):
+        note += (" FID and KID are distances in the features of ganlib’s own digit classifier: no Inception FID, and "
+                 "comparable only with what this classifier has measured.")
+    return note
 
 
 def written(measure: Measure, value) -> str:
@@ -117,15 +144,9 @@ def written(measure: Measure, value) -> str:
         return ""
     if isinstance(value, dict):  # quantiles
         return " / ".join(f"{value[share]:.3g}" for share in ("5%", "50%", "95%"))
+    if isinstance(value, list):  # shares
+        return " ".join(f"{100 * share:.1f}" for share in value)
     return format(value, measure.form)
-
-
-def _digits_note() -> list[str]:
-    return ["The FID and KID here are distances in the features of ganlib’s own digit classifier: they are no "
-            "Inception FID, and comparable only with others measured by it. Below are samples, each above the training "
-            "image nearest to it: invented, or remembered?", "",
-            "![samples above their nearest training images](nearest.png)",
-            ""]
 
 
 def classifier_card(recipe: dict, metrics: dict) -> str:

@@ -70,6 +70,25 @@ class ImageData:
         return scale(self.images[index]), None if self.labels is None else self.labels[index]
 
 
+class StackedDigits(ImageData):
+    """Three digits drawn at random, as the red, green and blue of one image: a set with 1,000 kinds to miss.
+
+    Metz et al. 2017, "Unrolled generative adversarial networks", section 3.3.1. `images` are the single digits.
+    """
+
+    def __init__(self, digits: ImageData):
+        super().__init__(f"stacked-{digits.name}", digits.images, None, None)
+        self.digits = digits
+        self.shape = (3, *digits.shape[1:])
+
+    def to(self, device: torch.device | str) -> "StackedDigits":
+        return StackedDigits(self.digits.to(device))
+
+    def batch(self, n: int, rng: torch.Generator) -> tuple[Tensor, None]:
+        index = torch.randint(len(self.images), (n, 3), generator=rng, device=self.images.device)
+        return scale(self.images[index].squeeze(2)), None
+
+
 def scale(images: Tensor) -> Tensor:
     """uint8 pixels to float32 in [-1, 1]."""
     return images.float().div_(127.5).sub_(1)
@@ -237,6 +256,7 @@ def _image_set(name: str, set_name: str) -> Callable[[Path, bool], ImageData]:
 
 DATASETS: dict[str, Callable[..., Data]] = {  # of (root folder, training part?, download if it is missing?)
     **{name: _image_set(name, set_name) for name, set_name in IMAGE_SETS.items()},
+    "stacked-mnist": lambda *how: StackedDigits(DATASETS["mnist"](*how)),
     "gaussian": lambda root, train, download=True: Gaussian(),
     "sine": lambda root, train, download=True: Sine(),
     "ring": lambda root, train, download=True: RING,

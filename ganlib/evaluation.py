@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ganlib import images, metrics
 from ganlib.classifier import ClassifierConfig, DigitClassifier, train_classifier
-from ganlib.data import Data, Gaussian, ImageData, Mixture, Sine, scale
+from ganlib.data import Data, Gaussian, ImageData, Mixture, Sine, StackedDigits, scale
 from ganlib.model import Model
 
 SEED = 10_000_000  # of the latents of an evaluation, far from the seeds that people look at
@@ -17,20 +17,23 @@ SURE = 0.9  # from which probability on the classifier is called sure
 KID_SUBSET = 1_000
 MOMENT_SAMPLES = 5_000  # for the curves of a run
 LESSON_EPOCHS = 10
-DIGITS = ("mnist", "emnist-digits", "qmnist")  # the sets that the digit classifier knows to read
+DIGITS = ("mnist", "emnist-digits", "qmnist", "stacked-mnist")  # the sets that the digit classifier knows to read
 
 
-def _silent(what: str) -> None:
+Tell = Callable[[str, float], None]  # told what begins, in a few words, and which share of the work is done
+
+
+def _silent(what: str, share: float) -> None:
     pass
 
 
 def evaluate(model: Model, data: Data, test: Data | None = None, samples: int | None = None,
-             classifier: DigitClassifier | None = None, tell: Callable[[str], None] = _silent) -> dict:
+             classifier: DigitClassifier | None = None, tell: Tell = _silent) -> dict:
     """The measures of a model trained on `data`, JSON-ready. `test`: other real samples of the same kind, for images.
 
     samples: how many to draw, None for the usual number of the data's kind. classifier: for digits, whose features are
-    then measured too. tell: called with a few words as each part begins. Raises ValueError where the data's shape is
-    not the model's or nothing is known to measure.
+    then measured too. tell: hears how far it is. Raises ValueError where the data's shape is not the model's or nothing
+    is known to measure.
     """
     if tuple(data.shape) != tuple(model.shape):
         raise ValueError(f"{model.name} makes samples of shape {model.shape}, the data's are {tuple(data.shape)}")
@@ -100,14 +103,16 @@ def measure_mixture(model: Model, data: Mixture, test: None, samples: int | None
 
 
 def measure_images(model: Model, data: ImageData, test: ImageData | None, samples: int | None,
-                   classifier: DigitClassifier | None = None, tell: Callable[[str], None] = _silent) -> dict:
+                   classifier: DigitClassifier | None = None, tell: Tell = _silent) -> dict:
     """Samples against test images, beside as many training images against the same: the floor, "of_real".
 
     By raw pixels, and for digits by the classifier's features too. Where there are no test images, the training images
     stand in for them, and there is no floor.
     """
     n = samples or 10_000
-    tell("drawing samples")
+    teaches = model.num_classes is not None and test is not None and classifier is not None
+    now = (lambda what, share: tell(what, share / 4)) if teaches else tell  # learning from samples takes the longest
+    now("drawing samples", 0)
     x = model.draw(n, SEED)
     turns = torch.arange(n) % model.num_classes if model.num_classes else None
     reference = data if test is None else test
@@ -120,38 +125,59 @@ def measure_images(model: Model, data: ImageData, test: ImageData | None, sample
         "mean_probability_real": model.discriminate(x, turns).mean().item(),
         **final_losses(model.history),
     }
-    tell("pixels")
+    now("pixels", 0.1)
     pixels = [None if part is None else part.flatten(1) for part in (x, real, floor)]
     result |= _beside("pixel_frechet_distance", metrics.frechet_distance, *pixels)
-    tell("nearest training images")
+    now("nearest training images", 0.15)
     train_pixels = scale(data.images).flatten(1).cpu()
     distance = metrics.nearest(pixels[0], train_pixels)[0]
     result["nearest_training_image_distances"] = _quantiles(distance)
     if test is not None:
         result["nearest_training_image_distances_of_real"] = _quantiles(metrics.nearest(pixels[1], train_pixels)[0])
     if classifier is not None:
-        tell("the classifier's features")
+        now("the classifier's features", 0.45)
         looks = [None if part is None else classifier.examine(part) for part in (x, real, floor)]
-        result |= measure_digits(*looks, tell)
+        result |= measure_digits(*looks, lambda what, share: now(what, 0.6 + 0.4 * share))
         if turns is not None:
             result["class_as_asked"] = (looks[0][1].argmax(1) == turns).double().mean().item()
-    if turns is not None and test is not None and classifier is not None:
-        result |= measure_lessons(model, test, 6 * n, tell)
+    if teaches:
+        result |= measure_lessons(model, test, 6 * n, lambda what, share: tell(what, 0.25 + 0.75 * share))
     return result
+
+
+def measure_stacked(model: Model, data: StackedDigits, test: StackedDigits | None, samples: int | None,
+                    classifier: DigitClassifier | None = None, tell: Tell = _silent) -> dict:
+    """How many of the 1,000 kinds of stacked digits 26,000 samples show, and how evenly.
+
+    Each channel is read by the digit classifier, so without it there is nothing to count.
+    """
+    n = samples or 26_000
+    result = {"samples": n, **final_losses(model.history)}
+    if classifier is None:
+        return result
+    tell("reading samples", 0)
+    x = model.draw(n, SEED)
+    read = torch.stack([classifier.examine(channel)[1].argmax(1) for channel in x.split(1, dim=1)], dim=1)
+    kinds = read @ torch.tensor([100, 10, 1])
+    shares, even = metrics.class_shares(kinds, 1_000), torch.full((1_000,), 1e-3, dtype=torch.double)
+    ideal = torch.randint(1_000, (n,), generator=torch.Generator().manual_seed(SEED))
+    return {**result, "centres": 1_000, "modes": int((shares > 0).sum()),
+            "kl_from_equal_shares": metrics.kl_divergence(shares, even),
+            "kl_from_equal_shares_of_real": metrics.kl_divergence(metrics.class_shares(ideal, 1_000), even)}
 
 
 Look = tuple[Tensor, Tensor]  # features (N, D) and class probabilities (N, classes)
 
 
-def measure_digits(fake: Look, real: Look, floor: Look | None, tell: Callable[[str], None] = _silent) -> dict:
+def measure_digits(fake: Look, real: Look, floor: Look | None, tell: Tell = _silent) -> dict:
     """What the digit classifier says of samples: distances and overlap in its features, class shares, certainty."""
     features = [None if look is None else look[0] for look in (fake, real, floor)]
-    tell("FID and KID")
+    tell("FID and KID", 0)
     result = {"features": "digit-classifier"}
     result |= _beside("fid_digit_classifier", metrics.frechet_distance, *features)
     if min(len(fake[0]), len(real[0])) >= KID_SUBSET:
         result |= _beside("kid_digit_classifier", metrics.kernel_distance, *features)
-    tell("precision and recall")
+    tell("precision and recall", 0.5)
     result["neighbours"] = NEIGHBOURS
     for name, other in (("", features[0]), ("_of_real", features[2])):
         if other is not None:
@@ -170,27 +196,29 @@ def measure_digits(fake: Look, real: Look, floor: Look | None, tell: Callable[[s
     return result
 
 
-def measure_lessons(model: Model, test: ImageData, samples: int, tell: Callable[[str], None] = _silent) -> dict:
+def measure_lessons(model: Model, test: ImageData, samples: int, tell: Tell = _silent) -> dict:
     """How well samples teach: accuracy on real test images of a classifier that has seen generated ones alone.
 
     Ravuri & Vinyals 2019, "Classification accuracy score for conditional generative models".
     """
-    tell(f"{samples:,} samples to learn from")
+    tell("drawing samples to learn from", 0)
     turns = torch.arange(samples) % model.num_classes
     pixels = images.to_uint8(model.draw(samples, SEED + 1))
     lessons = ImageData("samples", pixels, turns, model.num_classes).to(model.device)
     config = ClassifierConfig(steps=max(1, samples * LESSON_EPOCHS // 128))
     for step, _, student in train_classifier(lessons, config):
-        if step % 100 == 0:
-            tell(f"a classifier learning from samples, step {step:,} of {config.steps:,}")
+        if step % 50 == 0:
+            tell("a classifier learns from samples", step / config.steps)
     return {"samples_learnt_from": samples, "accuracy_on_real_after_learning_from_samples": student.accuracy(test)}
 
 
 def measure_moment(model: Model, reference: Look, classifier: DigitClassifier, samples: int = MOMENT_SAMPLES) -> dict:
     """The few measures of a run under way, for its curves: of fewer samples, against as many real ones."""
     features, _ = classifier.examine(model.draw(samples, SEED))
-    overlap = metrics.precision_recall_density_coverage(reference[0][:samples], features, NEIGHBOURS)
-    return {"fid_digit_classifier": metrics.frechet_distance(reference[0][:samples], features),
+    # from all over the set: the first half of MNIST's test images is the easier one
+    real = reference[0][::max(1, len(reference[0]) // samples)][:samples]
+    overlap = metrics.precision_recall_density_coverage(real, features, NEIGHBOURS)
+    return {"fid_digit_classifier": metrics.frechet_distance(real, features),
             "precision": overlap["precision"], "recall": overlap["recall"]}
 
 
@@ -249,5 +277,6 @@ MEASURES: dict[type, Callable[..., dict]] = {
     Gaussian: measure_gaussian,
     Sine: measure_sine,
     Mixture: measure_mixture,
+    StackedDigits: measure_stacked,  # before the class it is a kind of
     ImageData: measure_images,
 }

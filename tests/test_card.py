@@ -1,23 +1,35 @@
 import ganlib
-from ganlib.card import model_card
+from ganlib.card import MEASURES, Comparison, classifier_card, model_card, written
+from ganlib.checkpoint import read_json
 
 CONFIG = {
     "name": "dcgan", "shape": [1, 28, 28], "latent_dim": 100,
     "architecture": {"name": "dcgan", "generator_channels": [128, 64, 32]},
     "recipe": {"data": "mnist", "device": "cpu", "train": {"steps": 1000, "generator_rate": 0.001}},
 }
+METRICS = {
+    "samples": 1_000, "real_images": 900, "against": "test images", "neighbours": 5, "precision": 0.9123,
+    "pixel_frechet_distance": 1.23456, "pixel_frechet_distance_of_real": 0.5,
+    "class_shares": [0.25, 0.75], "class_shares_of_real": [0.5, 0.5],
+}
 
 
 def test_the_card_says_what_it_is_how_it_was_made_and_how_good_it_is():
     history = [{"step": 1000, "discriminator_loss": 0.6, "generator_loss": 0.8}]
-    card = model_card(CONFIG, {"pixel_frechet_distance": 1.23456}, history)
+    card = model_card(CONFIG, METRICS, history)
     front, body = card.split("---\n")[1:3]
     assert "license: mit" in front
     assert "library_name: ganlib" in front
     assert "datasets: [ylecun/mnist]" in front
     assert "pipeline_tag: unconditional-image-generation" in front
     assert "ganlib.load(" in body
-    assert "| pixel frechet distance | 1.235 |" in body
+    assert "| | dcgan | real |" in body
+    assert "| Fréchet distance in raw pixels | 1.23 | 0.5 |" in body
+    assert "| precision (k = 5) | 0.912 |  |" in body
+    assert "| class shares in %, from 0 on (real: test images) | 25.0 75.0 | 50.0 50.0 |" in body
+    assert "1,000 samples each, without truncation. Images are measured against 900 test images." in body
+    assert "FID and KID" not in body
+    assert "![samples above" not in body
     assert "| generator rate | 0.001 |" in body
     assert "| generator channels | 128, 64, 32 |" in body
     assert "1,000 steps" in body
@@ -25,6 +37,23 @@ def test_the_card_says_what_it_is_how_it_was_made_and_how_good_it_is():
 
 def test_a_card_without_measures_says_so():
     assert "Not measured yet." in model_card(CONFIG, {}, [])
+
+
+def test_several_models_make_one_table():
+    other = {"samples": 2_000, "wasserstein_1": 0.0123, "wasserstein_1_of_real": 0.01}
+    compared = Comparison.of({"a": METRICS, "b": other, "c": {}})
+    assert compared.columns == ["a", "b", "c", "real"]
+    assert "| Wasserstein-1 distance |  | 0.012 |  | 0.010 |" in compared.markdown()
+    assert compared.note.startswith("Samples: a 1,000, b 2,000, without truncation.")
+    assert "no Inception FID" in Comparison.of({"a": {"fid_digit_classifier": 1.0}}).note
+    assert Comparison.of({"a": {}}).rows == []
+
+
+def test_no_measure_is_listed_twice_and_quantiles_are_written_short():
+    assert len({measure.key for measure in MEASURES}) == len(MEASURES)
+    (distances,) = [measure for measure in MEASURES if measure.key == "nearest_training_image_distances"]
+    assert written(distances, {"5%": 1.23456, "25%": 2, "50%": 3.0, "75%": 4, "95%": 10.04}) == "1.23 / 3 / 10"
+    assert written(distances, None) == ""
 
 
 def test_every_shipped_card_holds_its_own_measures():
@@ -38,3 +67,11 @@ def test_points_are_not_images():
     card = model_card({**CONFIG, "shape": [2], "recipe": {**CONFIG["recipe"], "data": "sine"}}, {}, [])
     assert "pipeline_tag" not in card
     assert "2-dimensional points" in card
+
+
+def test_the_classifiers_card_is_its_own():
+    folder = ganlib.shipped()["dcgan"].parent / "digit-classifier"
+    config, metrics = (read_json(folder / name, dict) for name in ("config.json", "metrics.json"))
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    assert card == classifier_card(config["recipe"], metrics)
+    assert f"reads {metrics['accuracy']:.2%} of 10,000 test images" in card

@@ -31,7 +31,7 @@ def test_the_api_has_the_promised_names(client):
     named = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
     assert set(named) == {"/generate", "/interpolate", "/frame", "/toy", "/quality", "/growth"}
     assert [p["parameter_name"] for p in named["/generate"]["parameters"]] == [
-        "model", "seed", "count", "truncation", "captions"]
+        "model", "seed", "count", "truncation", "captions", "digit"]
     assert [p["parameter_name"] for p in named["/interpolate"]["parameters"]] == [
         "model", "first", "second", "steps", "method"]
     assert [p["parameter_name"] for p in named["/toy"]["parameters"]] == ["model", "count", "seed"]
@@ -133,6 +133,27 @@ def test_a_model_that_was_not_measured_says_so(tmp_path, monkeypatch):
     assert quality.nearest("strange") is None
 
 
+def test_a_model_with_classes_makes_the_digit_that_is_asked_for(tmp_path, monkeypatch):
+    from ganlib.demo import generate, models
+
+    gan = ganlib.load(ganlib.save(untrained("cdcgan"), tmp_path / "cdcgan"), "cpu")
+    monkeypatch.setattr(models, "get", lambda name: gan)
+
+    def sheet(*arguments) -> numpy.ndarray:
+        return numpy.asarray(generate.generate("cdcgan", *arguments)[0])
+
+    expected = images.contact_sheet(gan.sample(range(3, 7), labels=8))
+    assert numpy.array_equal(sheet(3, 4, 1.0, [], "8"), expected)
+    assert not numpy.array_equal(sheet(3, 4, 1.0, [], "7"), expected)
+    table, status = generate.generate("cdcgan", 3, 25, 1.0, ["seed"], "all")
+    rows = gan.sample([3] * 10 + [4] * 10, labels=list(range(10)) * 2)
+    captions = ["3"] * 10 + ["4"] * 10
+    assert numpy.array_equal(numpy.asarray(table), images.contact_sheet(rows, 10, captions=captions))
+    assert "20 pictures" in status
+    picked = gan.labels_of(range(4))
+    assert numpy.array_equal(sheet(0, 4, 1.0, [], "any"), images.contact_sheet(gan.sample(range(4), labels=picked)))
+
+
 REFUSALS = [
     ("/generate", ("dcgan", 7, 101, 1, []), "How many must be a whole number from 1 to 100, not 101."),
     ("/generate", ("dcgan", 7, 0, 1, []), "How many must be a whole number from 1 to 100, not 0."),
@@ -145,6 +166,8 @@ REFUSALS = [
     ("/generate", ("toy-sine", 7, 4, 1, []), "Model must be"),
     ("/generate", ("../weights/dcgan", 7, 4, 1, []), "Model must be"),
     ("/generate", ("dcgan", 7, 4, 1, ["name"]), "Write under each picture must be a list of seed or opinion"),
+    ("/generate", ("dcgan", 7, 4, 1, [], "3"), "dcgan cannot be asked for a digit: it has no classes."),
+    ("/generate", ("dcgan", 7, 4, 1, [], "ten"), "Digit must be any, 0, 1, "),
     ("/interpolate", ("dcgan", 1, 2, 1, "slerp"), "Steps must be a whole number from 2 to 64, not 1."),
     ("/interpolate", ("dcgan", 1, 2, 8, "cubic"), "Path must be lerp or slerp, not 'cubic'."),
     ("/frame", ("dcgan", 1, 2, "slerp", 1.5), "Scrub must be a number from 0 to 1, not 1.5."),

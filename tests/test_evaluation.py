@@ -130,12 +130,15 @@ def test_a_model_with_classes_is_measured_on_them_and_teaches(digits, reader):
     architecture = replace(ARCHITECTURES["dcgan"], num_classes=10)
     model = Model("cdcgan", architecture, Remembering(None), architecture.discriminator())
     said = []
-    measured = evaluate(model, few, test, samples=200, classifier=reader, tell=said.append)
+    measured = evaluate(model, few, test, samples=200, classifier=reader, tell=lambda *told: said.append(told))
     assert measured["class_as_asked"] == pytest.approx(reader.accuracy(few), abs=0.06)
     assert measured["samples_learnt_from"] == 1_200
     assert measured["accuracy_on_real_after_learning_from_samples"] > 0.5
     assert measured["fid_digit_classifier"] > 0
-    assert "FID and KID" in said
+    assert "FID and KID" in [what for what, _ in said]
+    shares = [share for _, share in said]
+    assert shares == sorted(shares)
+    assert 0 <= shares[0] <= shares[-1] <= 1
 
 
 def test_a_moment_of_a_run_is_measured_by_fewer_samples(digits, reader):

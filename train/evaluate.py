@@ -4,7 +4,7 @@ import argparse
 import sys
 
 from ganlib import checkpoint
-from ganlib.card import comparison
+from ganlib.card import Comparison
 from ganlib.data import open_data
 from train.run import open_test_part, pick_device, write_report
 
@@ -35,7 +35,7 @@ def main(argv: list[str] | None = None) -> int:
             elif not model.metrics:
                 raise ValueError(f"{source} has not been measured yet: leave --compare out")
             measured[model.name if model.name not in measured else source] = model.metrics
-        print("\n".join(comparison(measured)))
+        print("\n".join(Comparison.of(measured).markdown()))
     except (ValueError, checkpoint.WeightsError) as error:
         print(f"train.evaluate: {error}", file=sys.stderr)
         return 1

@@ -15,7 +15,7 @@ from tqdm import tqdm
 from ganlib import checkpoint
 from ganlib.card import model_card
 from ganlib.classifier import DigitClassifier
-from ganlib.data import DATASETS, Data, ImageData, open_data, scale
+from ganlib.data import DATASETS, Data, ImageData, StackedDigits, open_data, scale
 from ganlib.evaluation import DIGITS, Look, evaluate, measure_moment
 from ganlib.losses import LOSSES
 from ganlib.model import Model
@@ -187,9 +187,9 @@ class Run:
     def _measurer(self, data: Data) -> Callable[[Model], dict] | None:
         """What measures a model of digits in between; None for other data."""
         network = digit_classifier(data, self.device)
-        test = None if network is None else open_test_part(self.recipe.data, self.where, data.shape)
-        if test is None:
+        if network is None or data.shape != network.shape:
             return None
+        test = open_test_part(self.recipe.data, self.where, data.shape)
         reference: Look = network.examine(scale(test.images))
         return lambda model: measure_moment(model, reference, network)
 
@@ -237,19 +237,23 @@ def describe_data(data: Data) -> str:
 
 def digit_classifier(data: Data, device: torch.device | str) -> DigitClassifier | None:
     """The shipped classifier where the data is digits that it reads, else None."""
-    if data.name not in DIGITS or data.shape != (1, 28, 28) or not checkpoint.has_classifier():
+    if data.name not in DIGITS or data.shape[1:] != (28, 28) or not checkpoint.has_classifier():
         return None
     return checkpoint.load_classifier(device=device)
 
 
 def write_report(model: Model, data: Data, test: Data | None, folder: Path) -> None:
     """Measure a model under a progress bar, and write its measures, its card and its pictures into its folder."""
-    with tqdm(desc=f"measuring {model.name}", bar_format="{desc}: {elapsed} {postfix}", dynamic_ncols=True) as bar:
-        model.metrics = evaluate(model, data, test, classifier=digit_classifier(data, model.device),
-                                 tell=lambda what: bar.set_postfix_str(what))
+    with tqdm(desc=f"measuring {model.name}", total=100, dynamic_ncols=True, leave=False,
+              bar_format="{desc}: {percentage:3.0f}%|{bar}| {elapsed}, {postfix}") as bar:
+        def tell(what: str, share: float) -> None:
+            bar.n = 100 * share
+            bar.set_postfix_str(what)
+
+        model.metrics = evaluate(model, data, test, classifier=digit_classifier(data, model.device), tell=tell)
     card = model_card(checkpoint.config_of(model), model.metrics, model.history)
     checkpoint.save_report(folder, model.metrics, card, pictures.picture(model, data))
-    if isinstance(data, ImageData):
+    if isinstance(data, ImageData) and not isinstance(data, StackedDigits):
         checkpoint.write_whole(folder / checkpoint.NEAREST, pictures.nearest_real(model, data))
 
 

@@ -15,12 +15,23 @@ MAX_COUNT, MAX_SEED = 100, 9_999
 
 
 @plainly
-def generate(model: str, seed: int, count: int, truncation: float, captions: list[str]) -> tuple[Image.Image, str]:
-    """A contact sheet (PNG) of `count` pictures, of seed, seed + 1, …; and a line on how it was made."""
+def generate(model: str, seed: int, count: int, truncation: float, captions: list[str],
+             digit: str = "any") -> tuple[Image.Image, str]:
+    """A contact sheet (PNG) of `count` pictures, of seed, seed + 1, …; and a line on how it was made.
+
+    digit: "0" to "9" asks for that digit; "all" for a row of all ten for each seed, of count // 10 seeds and at least
+    one; "any" lets each seed pick. Only models with classes take another than "any".
+    """
     gan = models.get(model)
-    seeds = range(seed, seed + count)
+    if digit != "any" and gan.num_classes is None:
+        raise ValueError(f"{model} cannot be asked for a digit: it has no classes. Leave Digit at any.")
+    columns, label, seeds = None, None if digit in ("any", "all") else int(digit), range(seed, seed + count)
+    if digit == "all":
+        columns = gan.num_classes
+        seeds = [s for s in range(seed, seed + max(1, count // columns)) for _ in range(columns)]
+        label = [i % columns for i in range(len(seeds))]
     with models.clock() as milliseconds:
-        labels = gan.labels_of(seeds)
+        labels = gan.labels_of(seeds, label)
         x = gan.sample(seeds, labels, truncation)
         made = milliseconds()
     opinions = gan.discriminate(x, labels)
@@ -29,8 +40,8 @@ def generate(model: str, seed: int, count: int, truncation: float, captions: lis
         lines.append([str(s) for s in seeds])
     if "opinion" in captions:
         lines.append([f"{p:.0%} real" for p in opinions.tolist()])
-    sheet = images.contact_sheet(x, captions=["\n".join(texts) for texts in zip(*lines)] if lines else None)
-    status = (f"{models.credit(gan, count, made)} On average its discriminator gives them {opinions.mean():.0%} to be "
+    sheet = images.contact_sheet(x, columns, captions=["\n".join(texts) for texts in zip(*lines)] if lines else None)
+    status = (f"{models.credit(gan, len(x), made)} On average its discriminator gives them {opinions.mean():.0%} to be "
               f"real.")
     return sheet, status
 
@@ -49,12 +60,19 @@ def build(demo: gr.Blocks) -> None:
             with gr.Row(equal_height=True):
                 seed = slider(0, MAX_SEED, value=7, step=1, label="Seed", scale=5, elem_id="seed")
                 dice = gr.Button("Roll", icon=DICE, scale=1, min_width=88, elem_id="dice")
+            digit = radio([("any", "any"), *((str(i), str(i)) for i in range(10)), ("all ten", "all")], value="any",
+                          label="Digit", info="any: the seed picks; all ten: a row for each seed", elem_id="digit",
+                          visible=models.has_classes(names[0]))
             count = slider(1, MAX_COUNT, value=25, step=1, label="How many")
             truncation = slider(0, sampling.MAX_TRUNCATION, value=1, step=0.05, label="Truncation ψ",
                                    info="below 1: more typical; 0: the average picture; above 1: wilder")
             captions = checkboxes([("its seed", "seed"), ("the discriminator’s opinion", "opinion")], value=[],
                                      label="Write under each picture")
     dice.click(None, outputs=seed, js=f"() => Math.floor(Math.random() * {MAX_SEED + 1})", api_visibility="private")
-    inputs = [model, seed, count, truncation, captions]
-    gr.on([demo.load, *(component.change for component in inputs)], generate, inputs, [sheet, status],
+    inputs, outputs = [model, seed, count, truncation, captions, digit], [sheet, status]
+    gr.on([demo.load, *(component.change for component in inputs[1:])], generate, inputs, outputs,
           api_name="generate", show_progress="hidden", trigger_mode="always_last")
+    # first the digit: what was picked for one model may be nothing to the next
+    model.change(lambda name: gr.update(value="any", visible=models.has_classes(name)), model, digit,
+                 api_visibility="private", show_progress="hidden").then(
+        generate, inputs, outputs, api_visibility="private", show_progress="hidden", trigger_mode="always_last")

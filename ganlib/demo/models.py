@@ -28,6 +28,11 @@ def _shapes() -> dict[str, list[int]]:
             for name, folder in checkpoint.shipped().items()}
 
 
+def has_classes(name: str) -> bool:
+    """Whether a shipped model can be asked for a class, without loading the model."""
+    return checkpoint.read_json(checkpoint.shipped()[name] / checkpoint.CONFIG, dict).get("num_classes") is not None
+
+
 def measures(name: str) -> dict:
     """The metrics.json of a shipped model, without loading the model."""
     return checkpoint.read_json(checkpoint.shipped()[name] / checkpoint.METRICS, dict, missing={})

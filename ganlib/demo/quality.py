@@ -7,7 +7,7 @@ import gradio as gr
 from PIL import Image
 
 from ganlib import charts, checkpoint, images, metrics
-from ganlib.card import MEASURES, written
+from ganlib.card import Comparison
 from ganlib.classifier import DigitClassifier
 from ganlib.demo import models
 from ganlib.demo.controls import plainly, radio, slider
@@ -76,26 +76,17 @@ def _growth(model: str) -> tuple[list[int], Image.Image]:
     return images.read_growth(models.get(model).folder / checkpoint.GROWTH)
 
 
-def table(models: dict[str, dict]) -> str:
-    """The measures of several models side by side, as an HTML table; real ones last."""
-    rows = []
-    for measure in MEASURES:
-        holders = [measured for measured in models.values() if measure.key in measured]
-        if not holders:
-            continue
-        real = next((m[measure.key_of_real] for m in holders if measure.key_of_real in m), None)
-        cells = [written(measure, measured.get(measure.key)) for measured in models.values()] + [written(measure, real)]
-        arrow = {"low": " ↓", "high": " ↑"}.get(measure.better, "")
-        rows.append(f"<tr><th>{html.escape(measure.words.format(**holders[0]))}{arrow}</th>"
-                    + "".join(f"<td>{html.escape(cell)}</td>" for cell in cells) + "</tr>")
-    head = "".join(f"<th>{html.escape(name)}</th>" for name in (*models, "real"))
-    first = next(iter(models.values()))
-    note = (f"{first['samples']:,} samples each, without truncation, against {first['real_images']:,} "
-            f"{first['against']}; “real” is as many training images, measured in the same way. ↑ higher is better, ↓ "
-            f"lower is better. FID and KID are distances in the features of our own digit classifier, no Inception "
-            f"FID: they compare with nothing measured elsewhere.")
-    return (f'<div class="measures"><table><thead><tr><th></th>{head}</tr></thead>'
-            f"<tbody>{''.join(rows)}</tbody></table><p>{html.escape(note)}</p></div>")
+def table(measured: dict[str, dict]) -> str:
+    """The measures of several models side by side, as an HTML table."""
+    compared = Comparison.of(measured)
+    arrows = {"low": " ↓", "high": " ↑"}
+    rows = "".join(
+        f"<tr><th>{html.escape(words)}{arrows.get(measure.better, '')}</th>"
+        + "".join(f"<td>{html.escape(cell)}</td>" for cell in cells) + "</tr>"
+        for measure, words, cells in compared.rows if measure.key != "class_shares")  # which the census shows
+    head = "".join(f"<th>{html.escape(name)}</th>" for name in compared.columns)
+    return (f'<div class="measures"><table><thead><tr><th></th>{head}</tr></thead><tbody>{rows}</tbody></table>'
+            f"<p>{html.escape(compared.note)} ↑: higher is better; ↓: lower is better.</p></div>")
 
 
 def build(demo: gr.Blocks) -> None:

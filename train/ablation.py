@@ -1,0 +1,205 @@
+"""python -m train.ablation: what each ingredient of the dcgan recipe is worth, on the same budget."""
+
+import argparse
+import statistics
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import torch
+from torch import nn
+from torch.nn.utils.parametrizations import spectral_norm
+from tqdm import tqdm
+
+from ganlib import checkpoint, metrics
+from ganlib.data import ImageData, open_data, scale
+from ganlib.evaluation import measure_moment
+from ganlib.model import Model
+from ganlib.networks import DCGAN
+from ganlib.recipes import RECIPES
+from ganlib.training import NonFiniteLoss, TrainConfig, train
+from train.run import bfloat16_helps, pick_device
+
+SAMPLES = 10_000
+BATCH = RECIPES["dcgan"].train.batch_size
+
+
+class HalvesNorm(nn.BatchNorm2d):
+    """Batch norm that keeps real samples and fakes apart where a batch holds both, one after the other."""
+
+    def forward(self, x):
+        if len(x) <= BATCH:
+            return super().forward(x)
+        return torch.cat([super(HalvesNorm, self).forward(part) for part in x.split(BATCH)])
+
+
+def _with_batch_norm(discriminator: nn.Module) -> nn.Module:
+    """Batch norm after every convolution but the first, as in Radford et al. 2016."""
+    layers, first = [], True
+    for layer in discriminator.layers:
+        layers.append(layer)
+        if isinstance(layer, nn.Conv2d):
+            layers += [] if first else [HalvesNorm(layer.out_channels)]
+            first = False
+    discriminator.layers = nn.Sequential(*layers)
+    return discriminator
+
+
+def _with_spectral_norm(discriminator: nn.Module) -> nn.Module:
+    """Miyato et al. 2018: every layer's largest singular value is held at 1."""
+    for layer in [module for module in discriminator.modules() if isinstance(module, nn.Conv2d | nn.Linear)]:
+        spectral_norm(layer)
+    return discriminator
+
+
+def _without_batch_norm(generator: nn.Module) -> nn.Module:
+    """He initialised in place of it, the last layer at a quarter of that (as R3GAN, which has none)."""
+    layers = [layer for layer in generator.layers if not isinstance(layer, nn.BatchNorm2d)]
+    convolutions = [layer for layer in layers if isinstance(layer, nn.ConvTranspose2d)]
+    nn.init.kaiming_normal_(generator.project.weight)
+    for layer in convolutions:
+        inputs = layer.in_channels * layer.kernel_size[0] ** 2 / layer.stride[0] ** 2
+        nn.init.normal_(layer.weight, 0, (2 / inputs) ** 0.5)
+    convolutions[-1].weight.data.mul_(0.25)
+    generator.layers = nn.Sequential(*layers)
+    return generator
+
+
+@dataclass(frozen=True)
+class Altered(DCGAN):
+    """A DCGAN whose networks are changed after they are built, for a comparison."""
+
+    generator_change: Callable[[nn.Module], nn.Module] | None = None
+    discriminator_change: Callable[[nn.Module], nn.Module] | None = None
+
+    def generator(self) -> nn.Module:
+        network = super().generator()
+        return self.generator_change(network) if self.generator_change else network
+
+    def discriminator(self) -> nn.Module:
+        network = super().discriminator()
+        return self.discriminator_change(network) if self.discriminator_change else network
+
+
+@dataclass(frozen=True)
+class Variant:
+    """The dcgan recipe with some of its fields changed: of the networks, and of the training."""
+
+    fields: dict = field(default_factory=dict)
+    train: dict = field(default_factory=dict)
+
+
+CLASSIC = {"loss": "non-saturating", "betas": (0.5, 0.999), "r1": 0.0, "r2": 0.0, "generator_rate": 2e-4,
+           "discriminator_rate": 2e-4}
+VARIANTS = {
+    "the recipe": Variant(),
+    "with classes": Variant(fields={"num_classes": 10}),
+    "no mapping network": Variant(fields={"mapping": ()}),
+    "penalties that stay": Variant(train={"final_penalty": 1.0}),
+    "R1 alone": Variant(train={"r2": 0.0}),
+    "non-saturating loss": Variant(train={"loss": "non-saturating"}),
+    "no average of the generator": Variant(train={"ema": 0.0}),
+    "rates of 2e-4": Variant(train={"generator_rate": 2e-4, "discriminator_rate": 2e-4}),
+    "no batch norm in G": Variant(fields={"generator_change": _without_batch_norm}),
+    "non-saturating, batch norm in D, β₁ 0.5, no penalty": Variant({"discriminator_change": _with_batch_norm}, CLASSIC),
+    "hinge, spectral norm in D, no penalty": Variant(
+        {"discriminator_change": _with_spectral_norm},
+        {"loss": "hinge", "r1": 0.0, "r2": 0.0, "generator_rate": 2e-4, "discriminator_rate": 4e-4}),
+}
+
+
+def build(variant: Variant, steps: int, seed: int, bfloat16: bool) -> tuple[Altered, TrainConfig]:
+    """The networks and the training of a variant of the dcgan recipe."""
+    recipe = RECIPES["dcgan"]
+    base = recipe.build()
+    fields = {key: getattr(base, key) for key in base.__dataclass_fields__} | variant.fields
+    return Altered(**fields), replace(recipe.train, steps=steps, seed=seed, bfloat16=bfloat16, **variant.train)
+
+
+def run(variant: Variant, data: ImageData, judge: Callable[[Model], dict], steps: int, seed: int, device: str,
+        bfloat16: bool, name: str) -> dict:
+    """Train a variant and measure it; a run whose loss is not finite has no measures."""
+    architecture, config = build(variant, steps, seed, bfloat16)
+    try:
+        with tqdm(total=steps, desc=f"{name}, seed {seed}", unit="step", dynamic_ncols=True, leave=False) as bar:
+            for step in train(architecture, data, config, device):
+                bar.update()
+    except NonFiniteLoss:
+        return {}
+    return judge(Model(name, architecture, step.generator, step.state.discriminator))
+
+
+def table(results: dict[str, list[dict]], floor: float, steps: int) -> list[str]:
+    """A Markdown table: means over the seeds and, for the FID, their span; the best first."""
+    def mean(runs: list[dict], key: str) -> float:
+        return statistics.mean(run[key] for run in runs)
+
+    lines = ["| | FID / floor | precision | recall |", "|---|---|---|---|"]
+    measured = {name: [run for run in runs if run] for name, runs in results.items()}
+    for name in sorted(measured, key=lambda name: mean(measured[name], "fid_digit_classifier")
+                       if measured[name] else float("inf")):
+        runs = measured[name]
+        if not runs:
+            lines.append(f"| {name} | did not stay finite | | |")
+            continue
+        ratios = sorted(run["fid_digit_classifier"] / floor for run in runs)
+        lines.append(f"| {name} | {statistics.mean(ratios):.3g} ({ratios[0]:.3g} to {ratios[-1]:.3g}) | "
+                     f"{mean(runs, 'precision'):.3f} | {mean(runs, 'recall'):.3f} |")
+    seeds = max(len(runs) for runs in results.values())
+    return [*lines, "", f"{steps:,} steps of {BATCH} each, {seeds} seeds; {SAMPLES:,} samples against as many test "
+            f"images, FID in digit-classifier features, floor {floor:.3g}."]
+
+
+def parser() -> argparse.ArgumentParser:
+    p = argparse.ArgumentParser(
+        prog="python -m train.ablation",
+        description="Train the dcgan recipe with one ingredient changed at a time, and print what came out as a table.")
+    p.add_argument("--steps", type=int, default=2_000, help="of each run (default: 2000)")
+    p.add_argument("--seeds", type=int, default=2, help="runs of each variant (default: 2)")
+    p.add_argument("--only", nargs="+", metavar="VARIANT", choices=VARIANTS,
+                   help=f"some of: {'; '.join(VARIANTS)} (default: all)")
+    p.add_argument("--device", default="auto", help="cpu, cuda, mps or auto for the best there is (default: auto)")
+    p.add_argument("--data", metavar="WHERE", help="as for python -m train (default: mnist)")
+    p.add_argument("--out", type=Path, metavar="FILE", default=Path("runs/ablation.json"),
+                   help="the results as JSON; what is in it already is not run again (default: runs/ablation.json)")
+    return p
+
+
+def main(argv: list[str] | None = None) -> int:
+    arguments = parser().parse_args(argv)
+    try:
+        if arguments.steps < 1 or arguments.seeds < 1:
+            raise ValueError("--steps and --seeds must be at least 1")
+        device = pick_device(arguments.device)
+        data, test = (open_data("mnist", arguments.data, train=part) for part in (True, False))
+        network = checkpoint.load_classifier(device=device)
+        real, other = (network.examine(scale(images[:SAMPLES])) for images in (test.images, data.images))
+        floor = metrics.frechet_distance(real[0], other[0])
+        saved = checkpoint.read_json(arguments.out, dict, missing={})
+        budget = f"{arguments.steps} steps"
+        runs, precise, data = saved.setdefault(budget, {}), bfloat16_helps(device), data.to(device)
+        arguments.out.parent.mkdir(parents=True, exist_ok=True)
+        names = arguments.only or VARIANTS
+        for seed in range(arguments.seeds):
+            for name in names:
+                if len(runs.setdefault(name, [])) > seed:
+                    continue
+                runs[name].append(run(VARIANTS[name], data, lambda model: measure_moment(model, real, network, SAMPLES),
+                                      arguments.steps, seed, device, precise, name))
+                checkpoint.write_whole(arguments.out, checkpoint.to_json(saved))
+        print("\n".join(table({name: runs[name] for name in names}, floor, arguments.steps)))
+    except (ValueError, checkpoint.WeightsError) as error:
+        print(f"train.ablation: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"train.ablation: {error.strerror}: {error.filename}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("train.ablation: stopped; the same command goes on", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
