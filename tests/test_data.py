@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from ganlib.data import DATASETS, GRID, RING, Gaussian, ImageData, Sine, image_folder, open_data, scale
+from ganlib.data import DATASETS, GRID, RING, Gaussian, ImageData, Sine, StackedDigits, image_folder, open_data, scale
 from tests.conftest import MNIST_ROOT, needs_mnist
 
 
@@ -277,3 +277,26 @@ def test_the_density_of_a_mixture_adds_up_to_one():
     line = torch.linspace(-6, 6, 600)
     density = GRID.density(torch.cartesian_prod(line, line), bandwidth=0.1)
     assert (density.sum() * (line[1] - line[0]) ** 2).item() == pytest.approx(1, abs=1e-3)
+
+
+def test_stacked_digits_are_three_digits_in_three_colours(digits):
+    few = ImageData("few", digits.images[:50], digits.labels[:50], 10)
+    stacked = StackedDigits(few)
+    assert stacked.shape == (3, 28, 28)
+    assert stacked.num_classes is None
+    x, y = stacked.batch(200, rng())
+    assert x.shape == (200, 3, 28, 28)
+    assert y is None
+    single = scale(few.images).flatten(1)
+    for channel in x.unbind(1):
+        distance, index = torch.cdist(channel.flatten(1), single, compute_mode="donot_use_mm_for_euclid_dist").min(1)
+        assert distance.max() == 0
+        assert len(index.unique()) > 40  # each channel draws for itself
+    assert not torch.equal(x[:, 0], x[:, 1])
+    assert isinstance(stacked.to("cpu"), StackedDigits)
+
+
+@needs_mnist
+def test_stacked_mnist_opens_by_name():
+    assert open_data("stacked-mnist", MNIST_ROOT).shape == (3, 28, 28)
+    assert len(open_data("stacked-mnist", MNIST_ROOT, train=False)) == 10_000

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from ganlib.classifier import ClassifierConfig, DigitClassifier, train_classifier
-from ganlib.data import Gaussian, ImageData, Sine, scale
+from ganlib.data import RING, Gaussian, ImageData, Sine, StackedDigits, scale
 from ganlib.evaluation import evaluate, measure_digits, measure_moment, verdict
 from ganlib.model import Model
 from ganlib.networks import ARCHITECTURES
@@ -163,3 +163,36 @@ def test_data_of_another_shape_is_refused():
 ])
 def test_the_verdict_of_a_census(counts, words):
     assert verdict(counts, [0.1] * 10) == words
+
+
+def test_a_perfect_mixture_covers_all_modes():
+    centres = torch.tensor(RING.centres)
+
+    class Perfect(Ideal):
+        def forward(self, z, y=None):
+            return centres[(torch.special.ndtr(z[:, 0]) * 8).long().clamp_max(7)] + 0.01 * z[:, :1].roll(1, 0)
+
+    measured = evaluate(Model("ring", ARCHITECTURES["toy-sine"], Perfect(None), nn.Identity()), RING)
+    assert measured["samples"] == 2_500
+    assert measured["modes"] == measured["modes_of_real"] == measured["centres"] == 8
+    assert measured["high_quality_of_real"] == pytest.approx(0.989, abs=0.008)
+    assert measured["reverse_kl"] < 0.01
+    assert measured["sliced_wasserstein"] < 0.05
+
+
+def test_the_kinds_of_stacked_digits_are_counted(digits, reader):
+    """One that always makes the same three digits, and one that draws all at random."""
+    stacked = StackedDigits(ImageData("few", digits.images[:1000], digits.labels[:1000], 10))
+    architecture = replace(ARCHITECTURES["dcgan"], shape=(3, 28, 28))
+    one = stacked.batch(1, torch.Generator().manual_seed(0))[0]
+    collapsed = Model("stacked", architecture, Ideal(lambda z: one.expand(len(z), -1, -1, -1)), nn.Identity())
+    measured = evaluate(collapsed, stacked, samples=100, classifier=reader)
+    assert measured["modes"] == 1
+    assert measured["kl_from_equal_shares"] == pytest.approx(math.log(1_000))
+    drawing = Model("stacked", architecture, Ideal(
+        lambda z: stacked.batch(len(z), torch.Generator().manual_seed(int(z[0, 0].abs() * 1e6)))[0]), nn.Identity())
+    measured = evaluate(drawing, stacked, samples=3_000, classifier=reader)
+    assert measured["modes"] > 700
+    assert measured["kl_from_equal_shares"] < 1
+    assert measured["kl_from_equal_shares_of_real"] == pytest.approx(0.17, abs=0.05)
+    assert "modes" not in evaluate(drawing, stacked, samples=10)  # nobody to read them
