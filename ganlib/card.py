@@ -9,17 +9,18 @@ DATASET_IDS = {"mnist": "ylecun/mnist", "fashion-mnist": "zalando-datasets/fashi
 def model_card(config: dict, metrics: dict, history: list[dict]) -> str:
     """Markdown with the Hub's front matter: what it is, how to load it, how it was trained, how good it is, limits."""
     recipe, architecture = {"data": "unknown data", "train": {}, **config["recipe"]}, config["architecture"]
-    images = len(config["shape"]) == 3
+    images, classes = len(config["shape"]) == 3, config.get("num_classes")
     front = ["---", f"license: {LICENSE}", "library_name: ganlib", "tags: [gan, ganlib, "
              f"{architecture['name']}]"]
     if images:
-        front.append("pipeline_tag: unconditional-image-generation")
+        front.append("pipeline_tag: unconditional-image-generation")  # the Hub has none for classes
     if recipe["data"] in DATASET_IDS:
         front.append(f"datasets: [{DATASET_IDS[recipe['data']]}]")
     title = f"# {config['name']}"
     kind = "images" if images else f"{config['shape'][0]}-dimensional points"
     about = (f"A small GAN ({architecture['name']}) that makes {kind} of shape {tuple(config['shape'])} from "
-             f"{config['latent_dim']} random numbers, trained on {recipe['data']} with ganlib.")
+             f"{config['latent_dim']} random numbers{' and one of ' + str(classes) + ' classes' if classes else ''}, "
+             f"trained on {recipe['data']} with ganlib.")
     return "\n".join([
         *front, "---", "", title, "", about, "", "![samples](samples.png)", "",
         "## Use", "", "```python", "import ganlib", "",
@@ -63,11 +64,11 @@ MEASURES = (
     Measure("kid_digit_classifier", "KID, digit-classifier features", ".2g", "low"),
     Measure("precision", "precision (k = {neighbours})", ".3f", "high"),
     Measure("recall", "recall (k = {neighbours})", ".3f", "high"),
-    Measure("density", "density (k = {neighbours})", ".3f", "high"),
+    Measure("density", "density (k = {neighbours})", ".3f"),
     Measure("coverage", "coverage (k = {neighbours})", ".3f", "high"),
     Measure("class_shares_kl_divergence", "KL divergence of the class shares from real ones, nats", ".2g", "low"),
     Measure("class_shares", "class shares in %, from 0 on (real: test images)"),
-    Measure("share_sure", "share the classifier is at least {sure:.0%} sure of (real: test images)", ".1%", "high"),
+    Measure("share_sure", "share the classifier is at least {sure:.0%} sure of (real: test images)", ".1%"),
     Measure("class_as_asked", "share whose class is the one asked for", ".2%", "high"),
     Measure("accuracy_on_real_after_learning_from_samples",
             "accuracy on real test images of a classifier taught by {samples_learnt_from:,} samples alone", ".2%",
@@ -103,8 +104,17 @@ class Comparison:
     note: str
 
     @classmethod
+    def several(cls, models: dict[str, dict]) -> list["Comparison"]:
+        """A comparison for each group of models that can be compared: measured on the same data, in the same way."""
+        groups: dict[tuple, dict[str, dict]] = {}
+        for name, metrics in models.items():
+            alike = tuple(metrics.get(key) for key in ("data", "against", "features", "samples", "real_images"))
+            groups.setdefault(alike, {})[name] = metrics
+        return [cls.of(group) for group in groups.values()]
+
+    @classmethod
     def of(cls, models: dict[str, dict]) -> "Comparison":
-        """From the models' metrics.json; those that were not measured have empty columns."""
+        """From the metrics.json of models that were measured in the same way."""
         known = [(measure, [metrics for metrics in models.values() if measure.key in metrics]) for measure in MEASURES]
         known = [(measure, holders) for measure, holders in known if holders]
         beside = any(measure.key_of_real in metrics for measure, holders in known for metrics in holders)
@@ -121,20 +131,17 @@ class Comparison:
 
 
 def _note(models: dict[str, dict], beside: bool) -> str:
-    counts = {name: f"{metrics['samples']:,}" for name, metrics in models.items() if "samples" in metrics}
-    if len(set(counts.values())) > 1:
-        note = "Samples: " + ", ".join(f"{name} {count}" for name, count in counts.items()) + ", without truncation."
-    else:
-        note = "".join(f"{count} samples each, without truncation." for count in set(counts.values()))
-    images = next((metrics for metrics in models.values() if "against" in metrics), None)
-    if images:
-        note += f" Images are measured against {images['real_images']:,} {images['against']}."
+    first = next(iter(models.values()))
+    if "samples" not in first:
+        return ""
+    note, images = f"{first['samples']:,} samples, without truncation", "against" in first
+    note += f", measured against {first['real_images']:,} {first['against']}." if images else "."
     if beside:
         note += (" “Real” is as many training images, measured in the same way, where nothing else is said." if images
-                 else " “Real” is as many fresh samples of the data, measured in the same way.")
-    if any("fid_digit_classifier" in metrics for metrics in models.values()):
-        note += (" FID and KID are distances in the features of ganlib’s own digit classifier: no Inception FID, and "
-                 "comparable only with what this classifier has measured.")
+                 else " “Real” is as many real samples, measured in the same way.")
+    if "fid_digit_classifier" in first:
+        note += (f" FID and KID are distances in the features of ganlib’s own {first['features']}, which knows the "
+                 f"training images: no Inception FID, and comparable only with what this classifier has measured.")
     return note
 
 
@@ -151,9 +158,10 @@ def written(measure: Measure, value) -> str:
 
 def classifier_card(recipe: dict, metrics: dict) -> str:
     """The card of the digit classifier, which is no GAN: what it is for, how it was trained, what it gets wrong."""
+    ids = [f"datasets: [{DATASET_IDS[recipe['data']]}]"] if recipe["data"] in DATASET_IDS else []
     return "\n".join([
         "---", f"license: {LICENSE}", "library_name: ganlib", "tags: [image-classification, ganlib, digits]",
-        "pipeline_tag: image-classification", f"datasets: [{DATASET_IDS['mnist']}]", "---", "",
+        "pipeline_tag: image-classification", *ids, "---", "",
         "# digit-classifier", "",
         "A small convolutional network that reads handwritten digits of 28×28 pixels. ganlib uses the 128 numbers "
         "before its last layer as features to measure generated digits: a distance in them is no Inception FID, and "

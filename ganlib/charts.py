@@ -138,6 +138,7 @@ def opinion_map(discriminator: Tensor, best: Tensor, extent: tuple[float, ...],
 def losses(history: list[dict]) -> Figure:
     """Both losses of a run by step, with the line of ln 2, where neither network can do better."""
     figure, (axes,) = _figure("Losses of the training run")
+    history = [row for row in history if "generator_loss" in row]  # others hold measures
     steps = [row["step"] for row in history]
     axes.axhline(LN2, color=INK, linewidth=0.8, linestyle=":", label="ln 2 ≈ 0.693")
     for key, color, label in (("discriminator_loss", SECOND, "discriminator"), ("generator_loss", FAKE, "generator")):

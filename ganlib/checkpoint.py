@@ -132,9 +132,10 @@ def save_classifier(network: DigitClassifier, folder: str | Path, recipe: dict, 
 
 def _read_history(path: Path) -> list[dict]:
     rows = read_json(path, list, missing=[])
-    keys = ("step", "discriminator_loss", "generator_loss")
-    if not all(isinstance(row, dict) and all(isinstance(row.get(key), int | float) for key in keys) for row in rows):
-        raise WeightsError(f"{path}: every row must have the numbers {', '.join(keys)}")
+    ok = all(isinstance(row, dict) and "step" in row and all(isinstance(value, int | float) for value in row.values())
+             and ("discriminator_loss" in row) == ("generator_loss" in row) for row in rows)
+    if not ok:
+        raise WeightsError(f"{path}: every row must have a step, and both losses or none, all numbers")
     return rows
 
 

@@ -4,6 +4,7 @@ It is no GAN and no Inception network: a distance in its features says so by nam
 """
 
 import copy
+import hashlib
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,6 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from ganlib.data import ImageData, scale
+from ganlib.networks import exact_convolutions
+from ganlib.sampling import MAX_SEED
 
 NAME = "digit-classifier"
 BATCH = 500  # images computed at once, whatever is asked for
@@ -24,8 +27,8 @@ class ClassifierConfig:
     steps, batch_size: images drawn at random, so many a step. rate: AdamW's highest, to which it climbs over the first
     tenth of the run, and from which it falls to 0 along a cosine. decay: AdamW's weight decay. turn: images are turned
     by up to so many degrees, shift: moved by up to so many pixels, zoom: sized up or down by up to this share.
-    ema: decay a step of the average of the weights, which is what is kept. bfloat16: run the
-    network under bfloat16 autocast. seed: of the weights and of all that is drawn.
+    ema: decay a step of the average of the weights, which is what is kept. bfloat16: run the network under bfloat16
+    autocast. seed: of the weights and of all that is drawn.
     """
 
     steps: int
@@ -44,6 +47,8 @@ class ClassifierConfig:
             value = getattr(self, name)
             if type(value) is not int or value < 1:
                 raise ValueError(f"{name} must be a whole number of at least 1, not {value!r}")
+        if type(self.seed) is not int or not 0 <= self.seed <= MAX_SEED:
+            raise ValueError(f"seed must be a whole number from 0 to {MAX_SEED}, not {self.seed!r}")
 
 
 class DigitClassifier(nn.Module):
@@ -83,8 +88,16 @@ class DigitClassifier(nn.Module):
         if tuple(x.shape[1:]) != self.shape:
             raise ValueError(f"the classifier looks at images of shape {self.shape}, not {tuple(x.shape[1:])}")
         device = self.head.weight.device
-        features = torch.cat([self.features(part.to(device)) for part in x.split(BATCH)])
+        with exact_convolutions(device):
+            features = torch.cat([self.features(part.to(device)) for part in x.split(BATCH)])
         return features.cpu(), self.head(features).softmax(1).cpu()
+
+    def fingerprint(self) -> str:
+        """Eight hexadecimal digits that tell this classifier's weights from another's: its distances are its own."""
+        digest = hashlib.sha256()
+        for value in self.state_dict().values():
+            digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()[:8]
 
     def accuracy(self, data: ImageData) -> float:
         """Share of the images whose most probable class is theirs."""

@@ -177,6 +177,10 @@ class Mixture:
         """The training points (100,000, 2), always the same ones."""
         return self.draw(self.POINTS, torch.Generator().manual_seed(0))
 
+    @functools.lru_cache(maxsize=4)  # noqa: B019 the two mixtures there are live as long as the process
+    def _points_on(self, device: torch.device) -> Tensor:
+        return self.points.to(device)
+
     def draw(self, n: int, rng: torch.Generator) -> Tensor:
         """n fresh points (n, 2)."""
         centres = torch.tensor(self.centres, device=rng.device)
@@ -184,7 +188,7 @@ class Mixture:
         return centres[index] + self.std * torch.randn(n, 2, generator=rng, device=rng.device)
 
     def batch(self, n: int, rng: torch.Generator) -> tuple[Tensor, None]:
-        points = self.points.to(rng.device)
+        points = self._points_on(rng.device)
         return points[torch.randint(len(points), (n,), generator=rng, device=rng.device)], None
 
     def density(self, x: Tensor, bandwidth: float = 0.0) -> Tensor:

@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from ganlib import images, metrics
-from ganlib.classifier import ClassifierConfig, DigitClassifier, train_classifier
+from ganlib.classifier import NAME, ClassifierConfig, DigitClassifier, train_classifier
 from ganlib.data import Data, Gaussian, ImageData, Mixture, Sine, StackedDigits, scale
 from ganlib.model import Model
 
@@ -45,7 +46,8 @@ def evaluate(model: Model, data: Data, test: Data | None = None, samples: int | 
 
 def final_losses(history: list[dict]) -> dict[str, float]:
     """Mean losses over the last tenth of a run's history."""
-    last = history[-max(1, len(history) // 10):]
+    rows = [row for row in history if "generator_loss" in row]
+    last = rows[-max(1, len(rows) // 10):]
     return {f"final_{key}": sum(row[key] for row in last) / len(last)
             for key in ("discriminator_loss", "generator_loss") if last}
 
@@ -113,16 +115,17 @@ def measure_images(model: Model, data: ImageData, test: ImageData | None, sample
     teaches = model.num_classes is not None and test is not None and classifier is not None
     now = (lambda what, share: tell(what, share / 4)) if teaches else tell  # learning from samples takes the longest
     now("drawing samples", 0)
-    x = model.draw(n, SEED)
-    turns = torch.arange(n) % model.num_classes if model.num_classes else None
-    reference = data if test is None else test
-    real = scale(reference.images[:n]).cpu()
-    floor = None if test is None else scale(data.images[:n]).cpu()
+    asked = None
+    if model.num_classes:  # in the shares that the data has
+        asked = data.labels.cpu()[torch.randint(len(data), (n,), generator=torch.Generator().manual_seed(SEED))]
+    x = model.draw(n, SEED, asked)
+    real = scale(some((data if test is None else test).images, n)).cpu()
+    floor = None if test is None else scale(some(data.images, n)).cpu()
     result = {
         "samples": n,
         "real_images": len(real),
         "against": "training images" if test is None else "test images",
-        "mean_probability_real": model.discriminate(x, turns).mean().item(),
+        "mean_probability_real": model.discriminate(x, asked).mean().item(),
         **final_losses(model.history),
     }
     now("pixels", 0.1)
@@ -137,9 +140,10 @@ def measure_images(model: Model, data: ImageData, test: ImageData | None, sample
     if classifier is not None:
         now("the classifier's features", 0.45)
         looks = [None if part is None else classifier.examine(part) for part in (x, real, floor)]
+        result["features"] = f"{NAME} {classifier.fingerprint()}"
         result |= measure_digits(*looks, lambda what, share: now(what, 0.6 + 0.4 * share))
-        if turns is not None:
-            result["class_as_asked"] = (looks[0][1].argmax(1) == turns).double().mean().item()
+        if asked is not None:
+            result["class_as_asked"] = (looks[0][1].argmax(1) == asked).double().mean().item()
     if teaches:
         result |= measure_lessons(model, test, 6 * n, lambda what, share: tell(what, 0.25 + 0.75 * share))
     return result
@@ -147,7 +151,7 @@ def measure_images(model: Model, data: ImageData, test: ImageData | None, sample
 
 def measure_stacked(model: Model, data: StackedDigits, test: StackedDigits | None, samples: int | None,
                     classifier: DigitClassifier | None = None, tell: Tell = _silent) -> dict:
-    """How many of the 1,000 kinds of stacked digits 26,000 samples show, and how evenly.
+    """How many of the 1,000 kinds of stacked digits 26,000 samples show, and how evenly; and as many real ones.
 
     Each channel is read by the digit classifier, so without it there is nothing to count.
     """
@@ -155,15 +159,16 @@ def measure_stacked(model: Model, data: StackedDigits, test: StackedDigits | Non
     result = {"samples": n, **final_losses(model.history)}
     if classifier is None:
         return result
-    tell("reading samples", 0)
-    x = model.draw(n, SEED)
-    read = torch.stack([classifier.examine(channel)[1].argmax(1) for channel in x.split(1, dim=1)], dim=1)
-    kinds = read @ torch.tensor([100, 10, 1])
-    shares, even = metrics.class_shares(kinds, 1_000), torch.full((1_000,), 1e-3, dtype=torch.double)
-    ideal = torch.randint(1_000, (n,), generator=torch.Generator().manual_seed(SEED))
-    return {**result, "centres": 1_000, "modes": int((shares > 0).sum()),
-            "kl_from_equal_shares": metrics.kl_divergence(shares, even),
-            "kl_from_equal_shares_of_real": metrics.kl_divergence(metrics.class_shares(ideal, 1_000), even)}
+    even = torch.full((1_000,), 1e-3, dtype=torch.double)
+    real, _ = (test or data).batch(n, torch.Generator((test or data).images.device).manual_seed(SEED))
+    result |= {"features": f"{NAME} {classifier.fingerprint()}", "centres": len(even)}
+    for i, (name, x) in enumerate((("", model.draw(n, SEED)), ("_of_real", real))):
+        tell("reading digits", i / 2)
+        read = torch.stack([classifier.examine(channel)[1].argmax(1) for channel in x.split(1, dim=1)], dim=1)
+        shares = metrics.class_shares(read @ torch.tensor([100, 10, 1]), len(even))
+        result |= {"modes" + name: int((shares > 0).sum()),
+                   "kl_from_equal_shares" + name: metrics.kl_divergence(shares, even)}
+    return result
 
 
 Look = tuple[Tensor, Tensor]  # features (N, D) and class probabilities (N, classes)
@@ -173,8 +178,7 @@ def measure_digits(fake: Look, real: Look, floor: Look | None, tell: Tell = _sil
     """What the digit classifier says of samples: distances and overlap in its features, class shares, certainty."""
     features = [None if look is None else look[0] for look in (fake, real, floor)]
     tell("FID and KID", 0)
-    result = {"features": "digit-classifier"}
-    result |= _beside("fid_digit_classifier", metrics.frechet_distance, *features)
+    result = _beside("fid_digit_classifier", metrics.frechet_distance, *features)
     if min(len(fake[0]), len(real[0])) >= KID_SUBSET:
         result |= _beside("kid_digit_classifier", metrics.kernel_distance, *features)
     tell("precision and recall", 0.5)
@@ -205,7 +209,8 @@ def measure_lessons(model: Model, test: ImageData, samples: int, tell: Tell = _s
     turns = torch.arange(samples) % model.num_classes
     pixels = images.to_uint8(model.draw(samples, SEED + 1))
     lessons = ImageData("samples", pixels, turns, model.num_classes).to(model.device)
-    config = ClassifierConfig(steps=max(1, samples * LESSON_EPOCHS // 128))
+    config = ClassifierConfig(steps=1)
+    config = replace(config, steps=max(1, samples * LESSON_EPOCHS // config.batch_size))
     for step, _, student in train_classifier(lessons, config):
         if step % 50 == 0:
             tell("a classifier learns from samples", step / config.steps)
@@ -214,12 +219,17 @@ def measure_lessons(model: Model, test: ImageData, samples: int, tell: Tell = _s
 
 def measure_moment(model: Model, reference: Look, classifier: DigitClassifier, samples: int = MOMENT_SAMPLES) -> dict:
     """The few measures of a run under way, for its curves: of fewer samples, against as many real ones."""
-    features, _ = classifier.examine(model.draw(samples, SEED))
-    # from all over the set: the first half of MNIST's test images is the easier one
-    real = reference[0][::max(1, len(reference[0]) // samples)][:samples]
+    real = some(reference[0], samples)
+    asked = some(reference[1], samples).argmax(1) if model.num_classes else None
+    features, _ = classifier.examine(model.draw(len(real), SEED, asked))
     overlap = metrics.precision_recall_density_coverage(real, features, NEIGHBOURS)
     return {"fid_digit_classifier": metrics.frechet_distance(real, features),
             "precision": overlap["precision"], "recall": overlap["recall"]}
+
+
+def some(items: Tensor, n: int) -> Tensor:
+    """At most n items from all over a set: sets are often sorted, and the first half of MNIST's test is the easier."""
+    return items[torch.linspace(0, len(items) - 1, min(n, len(items))).round().long().to(items.device)]
 
 
 def _beside(name: str, measure: Callable[[Tensor, Tensor], float], fake: Tensor, real: Tensor,

@@ -15,6 +15,7 @@ from torch import Tensor
 
 BACKGROUND = (13, 15, 22)
 INK = (196, 202, 216)
+MOMENTS, GROWTH_SEEDS = 40, 32  # of a training: how often its fixed seeds are kept after the start, and how many
 SHEET_WIDTH = 1200  # pixels a sheet aims at: more than a page shows, so that a page only ever shrinks it
 
 
@@ -40,6 +41,15 @@ def from_pil(image: Image.Image, channels: int = 1) -> Tensor:
 def stack(pictures: Sequence[Image.Image]) -> Tensor:
     """PIL images of one size to (N, C, H, W) float32 in [-1, 1]."""
     return torch.stack([from_pil(picture, 1 if picture.mode == "L" else 3) for picture in pictures])
+
+
+def read(path: str | Path) -> Image.Image:
+    """A picture that is wholly in memory. Raises ValueError for a file that is none."""
+    try:
+        with Image.open(path) as image:
+            return image.convert("L" if image.mode == "L" else "RGB")
+    except (OSError, ValueError, SyntaxError) as error:
+        raise ValueError(f"{path} is not a readable image ({type(error).__name__})") from None
 
 
 def read_growth(path: str | Path) -> tuple[list[int], Image.Image]:

@@ -1,15 +1,13 @@
 """A trained GAN in use: sample, interpolate, discriminate."""
 
-import threading
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from ganlib import sampling
-from ganlib.networks import Architecture
+from ganlib.networks import Architecture, exact_convolutions
 
 BATCH = 256  # samples computed at once, whatever is asked for
 
@@ -72,12 +70,14 @@ class Model:
         return self.decode(sampling.truncate(sampling.latents(seeds, self.latent_dim), truncation),
                            self.labels_of(seeds, labels))
 
-    def draw(self, n: int, seed: int) -> Tensor:
+    def draw(self, n: int, seed: int, labels: Tensor | None = None) -> Tensor:
         """n samples (n, *shape) of one seed's stream of noise: for statistics, and quicker than a seed each.
 
-        Where the model has classes, they take turns.
+        labels: (n,) for a model with classes; None lets the classes take turns.
         """
-        y = torch.arange(n) % self.num_classes if self.num_classes else None
+        y = None
+        if self.num_classes:
+            y = torch.arange(n) % self.num_classes if labels is None else labels
         return self.decode(sampling.noise(seed, n, self.latent_dim), y)
 
     def interpolate(self, first: int, second: int, steps: int = 32, method: str = "slerp",
@@ -113,7 +113,7 @@ class Model:
         return self._in_batches(self.discriminator, x.float(), self.labels_of(range(len(x)), labels)).sigmoid()
 
     def _in_batches(self, network: nn.Module, inputs: Tensor, y: Tensor | None) -> Tensor:
-        with _exact_convolutions() if self.device.type == "cuda" else nullcontext():
+        with exact_convolutions(self.device):
             parts = [network(inputs[i:i + BATCH].to(self.device), None if y is None else y[i:i + BATCH].to(self.device))
                      for i in range(0, len(inputs), BATCH)]
         return torch.cat([part.float().cpu() for part in parts])
@@ -136,13 +136,3 @@ class Model:
         if len(chosen) != len(seeds):
             raise ValueError(f"there are {len(chosen)} labels for {len(seeds)} samples; give one, or one for each")
         return torch.tensor([sampling.whole(label, 0, self.num_classes - 1, "a label") for label in chosen])
-
-
-_cudnn = threading.Lock()  # cuDNN's settings are the whole process's, and pages compute in threads
-
-
-@contextmanager
-def _exact_convolutions() -> Iterator[None]:
-    """One fixed algorithm in float32: cuDNN's default, TensorFloat-32, is off by about 1e-3."""
-    with _cudnn, torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False):
-        yield

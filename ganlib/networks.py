@@ -16,6 +16,9 @@ Parameters of the networks in `ARCHITECTURES`:
 """
 
 import math
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import MISSING, asdict, dataclass, fields
 from itertools import pairwise
 
@@ -347,3 +350,16 @@ def rebuild(description: dict) -> Architecture:
 
 def count_parameters(module: nn.Module) -> int:
     return sum(p.numel() for p in module.parameters())
+
+
+_cudnn = threading.Lock()  # cuDNN's settings are the whole process's, and pages compute in threads
+
+
+@contextmanager
+def exact_convolutions(device: torch.device) -> Iterator[None]:
+    """On CUDA one fixed algorithm in float32: cuDNN's default, TensorFloat-32, is off by about 1e-3."""
+    if device.type != "cuda":
+        yield
+        return
+    with _cudnn, torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False):
+        yield

@@ -50,10 +50,12 @@ def test_the_table_ranks_by_fid_and_states_its_budget():
     def row(fid):
         return {"fid_digit_classifier": fid, "precision": 0.9, "recall": 0.8}
 
-    lines = ablation.table({"a": [row(4.0), row(6.0)], "b": [row(1.0), row(1.2)], "c": [{}, {}]}, 2.0, 500)
+    results = {"a": [row(4.0), row(6.0)], "d": [row(0.2), {}], "b": [row(1.0), row(1.2)], "c": [{}, {}]}
+    lines = ablation.table(results, 2.0, 500)
     assert lines[2] == "| b | 0.55 (0.5 to 0.6) | 0.900 | 0.800 |"
     assert lines[3].startswith("| a | 2.5 (2 to 3) |")
-    assert lines[4].startswith("| c | did not stay finite")
+    assert lines[4] == "| d | 0.1 (0.1 to 0.1); 1 of 2 did not stay finite | 0.900 | 0.800 |"
+    assert lines[5].startswith("| c | 2 of 2 did not stay finite")
     assert lines[-1].startswith("500 steps of 64 each, 2 seeds")
 
 
@@ -63,9 +65,27 @@ def test_the_command_keeps_what_it_has_run(tmp_path, capsys, monkeypatch):
     out = tmp_path / "runs" / "ablation.json"
     options = ["--steps", "2", "--seeds", "1", "--data", MNIST_ROOT, "--out", str(out), "--device", "cpu", "--only"]
     assert ablation.main([*options, "the recipe"]) == 0
-    first = json.loads(out.read_text())
+    (first,) = json.loads(out.read_text())
+    first["measures"]["precision"] = 0.123456  # which no run gives
+    out.write_text(json.dumps([first]))
+    capsys.readouterr()
     assert ablation.main([*options, "the recipe", "R1 alone"]) == 0
-    assert json.loads(out.read_text())["2 steps"]["the recipe"] == first["2 steps"]["the recipe"]
-    assert "| R1 alone | " in capsys.readouterr().out
-    assert ablation.main(["--steps", "0"]) == 1
-    assert "must be at least 1" in capsys.readouterr().err
+    assert [entry["variant"] for entry in json.loads(out.read_text())] == ["the recipe", "R1 alone"]
+    shown = capsys.readouterr().out
+    assert "| 0.123 |" in shown
+    assert "| R1 alone | " in shown
+    monkeypatch.setattr(ablation, "SAMPLES", 250)  # another measure: what was saved is not it
+    assert ablation.main([*options, "the recipe"]) == 0
+    assert "| 0.123 |" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("arguments", "sentence"), [
+    (["--steps", "0"], "must be at least 1"),
+    (["--data", "sine"], "does not read sine"),
+    (["--device", "tpu"], "--device must be auto"),
+])
+def test_bad_options_get_one_sentence(arguments, sentence, capsys, tmp_path):
+    assert ablation.main([*arguments, "--out", str(tmp_path / "out.json")]) == 1
+    error = capsys.readouterr().err
+    assert sentence in error
+    assert error.count("\n") == 1

@@ -27,7 +27,7 @@ def test_the_card_says_what_it_is_how_it_was_made_and_how_good_it_is():
     assert "| Fréchet distance in raw pixels | 1.23 | 0.5 |" in body
     assert "| precision (k = 5) | 0.912 |  |" in body
     assert "| class shares in %, from 0 on (real: test images) | 25.0 75.0 | 50.0 50.0 |" in body
-    assert "1,000 samples each, without truncation. Images are measured against 900 test images." in body
+    assert "1,000 samples, without truncation, measured against 900 test images." in body
     assert "FID and KID" not in body
     assert "![samples above" not in body
     assert "| generator rate | 0.001 |" in body
@@ -39,14 +39,19 @@ def test_a_card_without_measures_says_so():
     assert "Not measured yet." in model_card(CONFIG, {}, [])
 
 
-def test_several_models_make_one_table():
-    other = {"samples": 2_000, "wasserstein_1": 0.0123, "wasserstein_1_of_real": 0.01}
-    compared = Comparison.of({"a": METRICS, "b": other, "c": {}})
-    assert compared.columns == ["a", "b", "c", "real"]
-    assert "| Wasserstein-1 distance |  | 0.012 |  | 0.010 |" in compared.markdown()
-    assert compared.note.startswith("Samples: a 1,000, b 2,000, without truncation.")
-    assert "no Inception FID" in Comparison.of({"a": {"fid_digit_classifier": 1.0}}).note
-    assert Comparison.of({"a": {}}).rows == []
+def test_models_that_were_measured_alike_make_one_table_and_others_another():
+    ring = {"data": "ring", "samples": 2_500, "centres": 8, "modes": 8, "reverse_kl": 0.012, "reverse_kl_of_real": 0.01}
+    first, second, last = Comparison.several({"a": METRICS, "ring": ring, "b": {**METRICS, "precision": 0.5}, "c": {}})
+    assert first.columns == ["a", "b", "real"]
+    assert "| precision (k = 5) | 0.912 | 0.500 |  |" in first.markdown()
+    assert second.columns == ["ring", "real"]
+    assert "| modes with a sample, of 8 | 8 |  |" in second.markdown()
+    assert second.note == ("2,500 samples, without truncation. “Real” is as many real samples, measured in the same "
+                           "way.")
+    assert last.rows == []
+    digits = {**METRICS, "fid_digit_classifier": 1.0, "features": "digit-classifier 1a2b3c4d"}
+    assert "ganlib’s own digit-classifier 1a2b3c4d" in Comparison.of({"a": digits}).note
+    assert len(Comparison.several({"a": digits, "b": {**digits, "features": "digit-classifier 5e6f"}})) == 2
 
 
 def test_no_measure_is_listed_twice_and_quantiles_are_written_short():

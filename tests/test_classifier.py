@@ -93,9 +93,19 @@ def test_a_folder_that_is_no_classifier_is_refused(tmp_path, network, model):
         checkpoint.load_classifier(folder)
 
 
-def test_the_command_refuses_what_it_cannot_do(tmp_path, capsys):
-    assert main([NAME, "--resume", "--out", str(tmp_path / "out")]) == 1
-    assert "leave out --resume" in capsys.readouterr().err
+@pytest.mark.parametrize(("arguments", "sentence"), [
+    (["--resume"], "leave out --resume"),
+    (["--steps", "0"], "steps must be a whole number of at least 1"),
+    (["--seed", "18446744073709551616"], "seed must be a whole number from 0 to 4294967295"),
+    (["--seed", "-1"], "seed must be"),
+    (["--data", "sine"], "digit-classifier learns the digits of mnist, emnist-digits, qmnist, not sine"),
+    (["--data", "nowhere"], "no folder 'nowhere'"),
+])
+def test_the_command_refuses_what_it_cannot_do(arguments, sentence, tmp_path, capsys):
+    assert main([NAME, *arguments, "--out", str(tmp_path / "out")]) == 1
+    error = capsys.readouterr().err
+    assert sentence in error
+    assert "Traceback" not in error
     assert not (tmp_path / "out").exists()
 
 

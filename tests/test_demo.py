@@ -123,6 +123,21 @@ def test_growth_shows_the_fixed_seeds_from_noise_to_digits(client):
     assert numpy.abs(pixels(first).astype(int) - expected).mean() > 20
 
 
+@pytest.mark.parametrize(("name", "spots"), [("ring", 8), ("grid", 25)])
+def test_mixtures_have_their_spots_counted_on_the_toy_tab(name, spots, tmp_path, monkeypatch):
+    from ganlib.demo import models, toy
+
+    gan = untrained("toy-sine")
+    gan.config["recipe"] = {"data": name}
+    monkeypatch.setattr(models, "get", lambda name: gan)
+    charts, numbers = toy.toy(name, 500, 3)
+    assert charts.count("<svg") == 3
+    assert f"of {spots}</b>" in charts
+    assert numbers["centres"] == spots
+    assert 0 <= numbers["modes"] <= spots
+    assert 0 <= numbers["high_quality"] < 0.5
+
+
 def test_a_model_that_was_not_measured_says_so(tmp_path, monkeypatch):
     from ganlib.demo import models, quality
 

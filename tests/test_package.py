@@ -24,14 +24,15 @@ ROOMS = {
     "charts": set(),
     "card": set(),
     "version": set(),
-    "classifier": {"data"},
+    "classifier": {"data", "networks", "sampling"},
     "training": {"networks", "losses", "sampling", "data"},
     "recipes": {"networks", "losses", "data", "training", "classifier"},
     "model": {"networks", "sampling"},
     "checkpoint": {"networks", "model", "classifier", "version"},
     "evaluation": {"metrics", "data", "model", "classifier", "images"},
 }
-OUTSIDERS = {"gradio": "ganlib/demo", "huggingface_hub": "ganlib/hub.py", "torchvision": "ganlib/data.py"}
+OUTSIDERS = {"gradio": "ganlib/demo", "huggingface_hub": "ganlib/hub.py", "torchvision": "ganlib/data.py",
+             "torchmetrics": "ganlib/metrics.py"}
 
 
 def imports(path: Path) -> set[str]:
@@ -101,7 +102,7 @@ def refuse(*arguments):
     raise AssertionError("at import")
 socket.socket.connect = torch.cuda.is_available = torch.backends.mps.is_available = refuse
 sys.argv = ["python", "--unknown-option"]
-import ganlib, ganlib.demo, train.run, train.evaluate, train.__main__
+import ganlib, ganlib.demo, train.ablation, train.evaluate, train.repeat, train.__main__
 """
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True)
 

@@ -8,7 +8,7 @@ from ganlib.data import Gaussian, ImageData, Sine
 from ganlib.losses import LOSSES
 from ganlib.networks import ARCHITECTURES
 from ganlib.recipes import RECIPES
-from ganlib.training import EMA, NonFiniteLoss, State, TrainConfig, balance, saved_run, train
+from ganlib.training import EMA, NonFiniteLoss, State, TrainConfig, balance, discriminator_loss, saved_run, train
 
 SMALL = TrainConfig(steps=4, batch_size=8)
 
@@ -44,6 +44,28 @@ def test_every_recipe_takes_steps(name, digits):
 def test_every_loss_trains_with_and_without_penalties(loss, penalty):
     config = replace(SMALL, loss=loss, r1=penalty, r2=penalty / 2)
     assert take(ARCHITECTURES["toy-gaussian"], Gaussian(), config).number == 4
+
+
+def test_the_penalties_fall_geometrically_to_their_share_at_the_end():
+    """D's loss at a step, less the loss without penalties: what the penalties weigh there."""
+    config = TrainConfig(steps=100, batch_size=16, r1=2.0, r2=1.0, final_penalty=0.01)
+    real, z = torch.randn(16, 1), torch.randn(16, 20)
+
+    def weight(config, step):
+        state = State.fresh(ARCHITECTURES["toy-gaussian"], config)
+        state.step = step
+        with_them = discriminator_loss(state, LOSSES[config.loss].discriminator, real.clone(), z, None)
+        state.config = replace(config, r1=0.0, r2=0.0)
+        return (with_them - discriminator_loss(state, LOSSES[config.loss].discriminator, real.clone(), z, None)).item()
+
+    start = weight(config, 0)
+    assert start > 0
+    assert weight(config, 50) == pytest.approx(0.1 * start, rel=1e-3)
+    assert weight(config, 100) == pytest.approx(0.01 * start, rel=1e-3)
+    assert weight(replace(config, final_penalty=1.0), 100) == pytest.approx(start)
+    for wrong in (0.0, 1.5, -1.0):
+        with pytest.raises(ValueError, match="final_penalty must be above 0 and at most 1"):
+            replace(config, final_penalty=wrong)
 
 
 def test_training_improves_a_toy():

@@ -1,1 +1,1 @@
-"""Command lines of ganlib: `python -m train NAME` and `python -m train.evaluate FOLDER`."""
+"""Command lines of ganlib: `python -m train NAME`, and `train.evaluate`, `train.repeat` and `train.ablation`."""

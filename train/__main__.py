@@ -6,13 +6,10 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-import torch
-
 from ganlib.data import DATASETS, NotDownloaded
 from ganlib.recipes import DIGIT_CLASSIFIER, RECIPES
-from ganlib.training import NonFiniteLoss
 from train import classifier
-from train.run import Run, bfloat16_helps, describe_data, pick_device
+from train.run import Run, describe_data, in_a_sentence, pick_device, pick_precision, threads
 
 
 def parser() -> argparse.ArgumentParser:
@@ -24,7 +21,8 @@ def parser() -> argparse.ArgumentParser:
 
     p = argparse.ArgumentParser(
         prog="python -m train", description="Train a small GAN by one of ganlib's recipes.",
-        epilog="Ctrl-C saves a checkpoint; the same command with --resume goes on from it.")
+        epilog=f"Ctrl-C saves a checkpoint, and the same command with --resume goes on from it; {classifier.NAME}, "
+               f"which takes minutes, has neither.")
     p.add_argument("name", choices=[*RECIPES, classifier.NAME], metavar="NAME",
                    help=f"the recipe: {', '.join(RECIPES)}; or {classifier.NAME}, which measures digits")
     p.add_argument("--steps", type=int, help=f"steps of each network (default: {recipes('steps')})")
@@ -60,50 +58,37 @@ def configure(arguments: argparse.Namespace) -> Run:
             raise ValueError(f"the run in {out} was begun with another --precision: leave the option out to resume it")
         return replace(run, where=arguments.data) if arguments.data else run
     config = replace(RECIPES[arguments.name].train, **given)
-    bfloat16 = {"float32": False, "bfloat16": True}.get(arguments.precision,
-                                                        config.bfloat16 and bfloat16_helps(device))
-    return Run(arguments.name, replace(config, bfloat16=bfloat16), device, out, arguments.data,
-               arguments.checkpoint_every)
+    config = replace(config, bfloat16=pick_precision(arguments.precision, config.bfloat16, device))
+    return Run(arguments.name, config, device, out, arguments.data, arguments.checkpoint_every)
+
+
+def work(arguments: argparse.Namespace, argv: list[str]) -> int:
+    """Train as the arguments say, or show what would be trained."""
+    if arguments.name == classifier.NAME:
+        return classifier.run(arguments)
+    run = configure(arguments)
+    if arguments.dry_run:
+        try:
+            print(run.description(run.open_data(download=False)))
+        except NotDownloaded:
+            print(run.description(None))
+        return 0
+    data = run.open_data()
+    print(f"Training {run.name} on {describe_data(data)}, on {run.device}.")
+    with threads(run.recipe.threads, run.device):
+        ended = run.go(data)
+    if ended:
+        print(f"The weights are in {run.out}: ganlib.load({str(run.out)!r}) opens them.")
+        return 0
+    command = shlex.join(["python", "-m", "train", *(a for a in argv if a != "--resume"), "--resume"])
+    print(f"Stopped and saved. To go on: {command}")
+    return 130
 
 
 def main(argv: list[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else argv
     arguments = parser().parse_args(argv)
-    threads = torch.get_num_threads()
-    try:
-        if arguments.name == classifier.NAME:
-            return classifier.run(arguments)
-        run = configure(arguments)
-        if run.recipe.threads and run.device == "cpu":
-            torch.set_num_threads(run.recipe.threads)
-        if arguments.dry_run:
-            try:
-                print(run.description(run.open_data(download=False)))
-            except NotDownloaded:
-                print(run.description(None))
-            return 0
-        data = run.open_data()
-        print(f"Training {run.name} on {describe_data(data)}, on {run.device}.")
-        if run.go(data):
-            print(f"The weights are in {run.out}: ganlib.load({str(run.out)!r}) opens them.")
-            return 0
-        command = shlex.join(["python", "-m", "train", *(a for a in argv if a != "--resume"), "--resume"])
-        print(f"Stopped and saved. To go on: {command}")
-        return 130
-    except (ValueError, NonFiniteLoss) as error:
-        print(f"train: {error}", file=sys.stderr)
-    except KeyboardInterrupt:
-        print("train: stopped at once; what was last saved is kept", file=sys.stderr)
-        return 130
-    except OSError as error:
-        print(f"train: {error.strerror}: {error.filename or arguments.out}", file=sys.stderr)
-    except RuntimeError as error:
-        if not isinstance(error, torch.OutOfMemoryError) and "not enough memory" not in str(error):
-            raise
-        print("train: the device has not enough memory for this --batch-size; give a smaller one", file=sys.stderr)
-    finally:
-        torch.set_num_threads(threads)
-    return 1
+    return in_a_sentence("train", lambda: work(arguments, argv), "stopped at once; what was last saved is kept")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,12 @@
 """python -m train.ablation: what each ingredient of the dcgan recipe is worth, on the same budget."""
 
 import argparse
+import json
+import math
 import statistics
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -13,13 +15,14 @@ from torch.nn.utils.parametrizations import spectral_norm
 from tqdm import tqdm
 
 from ganlib import checkpoint, metrics
+from ganlib.classifier import NAME
 from ganlib.data import ImageData, open_data, scale
-from ganlib.evaluation import measure_moment
+from ganlib.evaluation import measure_moment, some
 from ganlib.model import Model
 from ganlib.networks import DCGAN
 from ganlib.recipes import RECIPES
 from ganlib.training import NonFiniteLoss, TrainConfig, train
-from train.run import bfloat16_helps, pick_device
+from train.run import bfloat16_helps, digit_classifier, in_a_sentence, pick_device
 
 SAMPLES = 10_000
 BATCH = RECIPES["dcgan"].train.batch_size
@@ -117,12 +120,20 @@ def build(variant: Variant, steps: int, seed: int, bfloat16: bool) -> tuple[Alte
     return Altered(**fields), replace(recipe.train, steps=steps, seed=seed, bfloat16=bfloat16, **variant.train)
 
 
-def run(variant: Variant, data: ImageData, judge: Callable[[Model], dict], steps: int, seed: int, device: str,
-        bfloat16: bool, name: str) -> dict:
-    """Train a variant and measure it; a run whose loss is not finite has no measures."""
-    architecture, config = build(variant, steps, seed, bfloat16)
+def identity(architecture: Altered, config: TrainConfig, data: ImageData, features: str) -> dict:
+    """All that a run's result depends on, JSON-ready: what was saved of another is not taken for it."""
+    changes = {key: getattr(value, "__name__", value) for key, value in vars(architecture).items()}
+    # as JSON gives it back
+    return json.loads(json.dumps({"data": f"{len(data)} of {data.name}", "networks": changes, "train": asdict(config),
+                                  "samples": SAMPLES, "features": features}))
+
+
+def run(name: str, architecture: Altered, config: TrainConfig, data: ImageData, judge: Callable[[Model], dict],
+        device: str) -> dict:
+    """Train a variant and measure it; a run whose loss does not stay finite has no measures."""
     try:
-        with tqdm(total=steps, desc=f"{name}, seed {seed}", unit="step", dynamic_ncols=True, leave=False) as bar:
+        with tqdm(total=config.steps, desc=f"{name}, seed {config.seed}", unit="step", dynamic_ncols=True,
+                  leave=False) as bar:
             for step in train(architecture, data, config, device):
                 bar.update()
     except NonFiniteLoss:
@@ -131,21 +142,24 @@ def run(variant: Variant, data: ImageData, judge: Callable[[Model], dict], steps
 
 
 def table(results: dict[str, list[dict]], floor: float, steps: int) -> list[str]:
-    """A Markdown table: means over the seeds and, for the FID, their span; the best first."""
-    def mean(runs: list[dict], key: str) -> float:
-        return statistics.mean(run[key] for run in runs)
+    """A Markdown table: means over the seeds and, for the FID, their span; the best first, what diverged last."""
+    def fids(runs: list[dict]) -> list[float]:
+        return sorted(run["fid_digit_classifier"] / floor for run in runs if run)
+
+    def rank(name: str) -> tuple:
+        ratios = fids(results[name])
+        return len(ratios) < len(results[name]), statistics.mean(ratios) if ratios else math.inf
 
     lines = ["| | FID / floor | precision | recall |", "|---|---|---|---|"]
-    measured = {name: [run for run in runs if run] for name, runs in results.items()}
-    for name in sorted(measured, key=lambda name: mean(measured[name], "fid_digit_classifier")
-                       if measured[name] else float("inf")):
-        runs = measured[name]
-        if not runs:
-            lines.append(f"| {name} | did not stay finite | | |")
+    for name in sorted(results, key=rank):
+        runs, ratios = results[name], fids(results[name])
+        failed = f"{len(runs) - len(ratios)} of {len(runs)} did not stay finite" if len(ratios) < len(runs) else ""
+        if not ratios:
+            lines.append(f"| {name} | {failed} | | |")
             continue
-        ratios = sorted(run["fid_digit_classifier"] / floor for run in runs)
-        lines.append(f"| {name} | {statistics.mean(ratios):.3g} ({ratios[0]:.3g} to {ratios[-1]:.3g}) | "
-                     f"{mean(runs, 'precision'):.3f} | {mean(runs, 'recall'):.3f} |")
+        precision, recall = (statistics.mean(run[key] for run in runs if run) for key in ("precision", "recall"))
+        lines.append(f"| {name} | {statistics.mean(ratios):.3g} ({ratios[0]:.3g} to {ratios[-1]:.3g})"
+                     f"{'; ' + failed if failed else ''} | {precision:.3f} | {recall:.3f} |")
     seeds = max(len(runs) for runs in results.values())
     return [*lines, "", f"{steps:,} steps of {BATCH} each, {seeds} seeds; {SAMPLES:,} samples against as many test "
             f"images, FID in digit-classifier features, floor {floor:.3g}."]
@@ -160,45 +174,46 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--only", nargs="+", metavar="VARIANT", choices=VARIANTS,
                    help=f"some of: {'; '.join(VARIANTS)} (default: all)")
     p.add_argument("--device", default="auto", help="cpu, cuda, mps or auto for the best there is (default: auto)")
-    p.add_argument("--data", metavar="WHERE", help="as for python -m train (default: mnist)")
+    p.add_argument("--data", metavar="WHERE", help="a set of digits, as for python -m train (default: mnist)")
     p.add_argument("--out", type=Path, metavar="FILE", default=Path("runs/ablation.json"),
-                   help="the results as JSON; what is in it already is not run again (default: runs/ablation.json)")
+                   help="the results as JSON; a run that is in it already is not done again "
+                        "(default: runs/ablation.json)")
     return p
+
+
+def work(arguments: argparse.Namespace) -> int:
+    """Run what --out does not hold yet, and show the table."""
+    if arguments.steps < 1 or arguments.seeds < 1:
+        raise ValueError("--steps and --seeds must be at least 1")
+    device = pick_device(arguments.device)
+    data, test = (open_data("mnist", arguments.data, train=part) for part in (True, False))
+    network = digit_classifier(data, device)
+    if network is None or data.shape != network.shape:
+        raise ValueError(f"an ablation is measured by {NAME}, which must be in weights/ and does not read {data.name}")
+    real, other = (network.examine(scale(some(images, SAMPLES))) for images in (test.images, data.images))
+    floor, features = metrics.frechet_distance(real[0], other[0]), network.fingerprint()
+    saved = checkpoint.read_json(arguments.out, list, missing=[])
+    precise, data = bfloat16_helps(device), data.to(device)
+    arguments.out.parent.mkdir(parents=True, exist_ok=True)
+    results: dict[str, list[dict]] = {name: [] for name in arguments.only or VARIANTS}
+    for seed in range(arguments.seeds):
+        for name in results:
+            architecture, config = build(VARIANTS[name], arguments.steps, seed, precise)
+            wanted = identity(architecture, config, data, features)
+            found = next((entry["measures"] for entry in saved if entry.get("run") == wanted), None)
+            if found is None:
+                found = run(name, architecture, config, data,
+                            lambda model: measure_moment(model, real, network, SAMPLES), device)
+                saved.append({"variant": name, "run": wanted, "measures": found})
+                checkpoint.write_whole(arguments.out, checkpoint.to_json(saved))
+            results[name].append(found)
+    print("\n".join(table(results, floor, arguments.steps)))
+    return 0
 
 
 def main(argv: list[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
-    try:
-        if arguments.steps < 1 or arguments.seeds < 1:
-            raise ValueError("--steps and --seeds must be at least 1")
-        device = pick_device(arguments.device)
-        data, test = (open_data("mnist", arguments.data, train=part) for part in (True, False))
-        network = checkpoint.load_classifier(device=device)
-        real, other = (network.examine(scale(images[:SAMPLES])) for images in (test.images, data.images))
-        floor = metrics.frechet_distance(real[0], other[0])
-        saved = checkpoint.read_json(arguments.out, dict, missing={})
-        budget = f"{arguments.steps} steps"
-        runs, precise, data = saved.setdefault(budget, {}), bfloat16_helps(device), data.to(device)
-        arguments.out.parent.mkdir(parents=True, exist_ok=True)
-        names = arguments.only or VARIANTS
-        for seed in range(arguments.seeds):
-            for name in names:
-                if len(runs.setdefault(name, [])) > seed:
-                    continue
-                runs[name].append(run(VARIANTS[name], data, lambda model: measure_moment(model, real, network, SAMPLES),
-                                      arguments.steps, seed, device, precise, name))
-                checkpoint.write_whole(arguments.out, checkpoint.to_json(saved))
-        print("\n".join(table({name: runs[name] for name in names}, floor, arguments.steps)))
-    except (ValueError, checkpoint.WeightsError) as error:
-        print(f"train.ablation: {error}", file=sys.stderr)
-        return 1
-    except OSError as error:
-        print(f"train.ablation: {error.strerror}: {error.filename}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("train.ablation: stopped; the same command goes on", file=sys.stderr)
-        return 130
-    return 0
+    return in_a_sentence("train.ablation", lambda: work(arguments), "stopped; the same command goes on")
 
 
 if __name__ == "__main__":

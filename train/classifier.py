@@ -3,6 +3,7 @@
 import argparse
 import io
 import json
+import math
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -12,10 +13,12 @@ from tqdm import tqdm
 from ganlib import checkpoint, images
 from ganlib.card import classifier_card
 from ganlib.classifier import NAME, DigitClassifier, train_classifier
-from ganlib.data import ImageData, NotDownloaded, open_data, scale
+from ganlib.data import DATASETS, ImageData, NotDownloaded, open_data, scale
+from ganlib.evaluation import DIGITS
 from ganlib.networks import count_parameters
 from ganlib.recipes import DIGIT_CLASSIFIER
-from train.run import bfloat16_helps, describe_data, pick_device
+from ganlib.training import NonFiniteLoss
+from train.run import describe_data, pick_device, pick_precision
 
 ROWS = 100  # of its history
 MISTAKES = 64  # shown in its picture at most
@@ -29,22 +32,23 @@ def run(arguments: argparse.Namespace) -> int:
     device, out = pick_device(arguments.device), arguments.out or Path("runs") / NAME
     given = {key: getattr(arguments, key) for key in ("steps", "batch_size", "seed")}
     config = replace(DIGIT_CLASSIFIER, **{key: value for key, value in given.items() if value is not None})
-    precise = {"float32": False, "bfloat16": True}.get(arguments.precision, config.bfloat16 and bfloat16_helps(device))
-    config = replace(config, bfloat16=precise)
+    config = replace(config, bfloat16=pick_precision(arguments.precision, config.bfloat16, device))
+    wanted = arguments.data if arguments.data in DATASETS else "mnist"
     try:
         data = open_data("mnist", arguments.data, download=not arguments.dry_run)
     except NotDownloaded:
         data = None
+    if data is not None and not (data.name in DIGITS and data.shape == DigitClassifier().shape):
+        sets = ", ".join(name for name in DIGITS if not name.startswith("stacked"))
+        raise ValueError(f"{NAME} learns the digits of {sets}, not {data.name}")
     if arguments.dry_run:
         print(json.dumps({
-            "name": NAME, "out": str(out), "data": describe_data(data) if data else "mnist, to be downloaded",
+            "name": NAME, "out": str(out), "data": describe_data(data) if data else f"{wanted}, to be downloaded",
             "device": device, "train": asdict(config),
             "sizes": {"parameters": count_parameters(DigitClassifier()),
                       "samples_seen": config.steps * config.batch_size},
         }, indent=2))
         return 0
-    if data.labels is None or data.num_classes != 10:
-        raise ValueError(f"{NAME} learns ten classes of labelled images, which {data.name} has not")
     test = open_data("mnist", arguments.data, train=False)
     print(f"Training {NAME} on {describe_data(data)}, on {device}.")
     history, window, every = [], [], max(1, config.steps // ROWS)
@@ -56,6 +60,8 @@ def run(arguments: argparse.Namespace) -> int:
             if step % every == 0 or step == config.steps:
                 history.append({"step": step, "loss": torch.stack(window).mean().item()})
                 window.clear()
+                if not math.isfinite(history[-1]["loss"]):
+                    raise NonFiniteLoss(f"the loss is no longer finite at step {step}; nothing was written")
                 bar.set_postfix_str(f"loss {history[-1]['loss']:.3f}", False)
     recipe = {"name": NAME, "data": data.name, "device": device, "train": asdict(config)}
     checkpoint.save_classifier(network, out, recipe, history)

@@ -6,7 +6,7 @@ import sys
 from ganlib import checkpoint
 from ganlib.card import Comparison
 from ganlib.data import open_data
-from train.run import open_test_part, pick_device, write_report
+from train.run import in_a_sentence, open_test_part, pick_device, write_report
 
 
 def parser() -> argparse.ArgumentParser:
@@ -22,8 +22,8 @@ def parser() -> argparse.ArgumentParser:
     return p
 
 
-def main(argv: list[str] | None = None) -> int:
-    arguments = parser().parse_args(argv)
+def work(arguments: argparse.Namespace) -> int:
+    """Measure folder after folder, then show all of them side by side, also those before one that is broken."""
     measured: dict[str, dict] = {}
     try:
         for source in arguments.folders:
@@ -35,14 +35,15 @@ def main(argv: list[str] | None = None) -> int:
             elif not model.metrics:
                 raise ValueError(f"{source} has not been measured yet: leave --compare out")
             measured[model.name if model.name not in measured else source] = model.metrics
-        print("\n".join(Comparison.of(measured).markdown()))
-    except (ValueError, checkpoint.WeightsError) as error:
-        print(f"train.evaluate: {error}", file=sys.stderr)
-        return 1
-    except OSError as error:
-        print(f"train.evaluate: {error.strerror}: {error.filename}", file=sys.stderr)
-        return 1
+    finally:
+        if measured:
+            print("\n\n".join("\n".join(compared.markdown()) for compared in Comparison.several(measured)))
     return 0
+
+
+def main(argv: list[str] | None = None) -> int:
+    arguments = parser().parse_args(argv)
+    return in_a_sentence("train.evaluate", lambda: work(arguments), "stopped; what was measured is kept")
 
 
 if __name__ == "__main__":

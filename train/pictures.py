@@ -13,7 +13,6 @@ from ganlib.data import Data, Gaussian, ImageData, Mixture, Sine, scale
 from ganlib.model import Model
 
 SEEDS = range(64)
-GROWTH_SEEDS = 32
 POINTS = 2_000
 SEED = 7  # of the points of a toy's picture
 
@@ -39,7 +38,7 @@ def _scatter(model: Model, data: Sine | Mixture) -> bytes:
 
 def growth_row(model: Model) -> bytes:
     """Fixed seeds side by side, pixel by pixel, as they are at one moment of a training."""
-    x = model.sample(range(GROWTH_SEEDS))
+    x = model.sample(range(images.GROWTH_SEEDS))
     return _png(images.to_pil(torch.cat(list(x), dim=2)))
 
 

@@ -1,23 +1,21 @@
 """python -m train.repeat NAME: train a recipe with several seeds, and say how its measures spread."""
 
 import argparse
-import json
 import statistics
 import sys
 from dataclasses import replace
 from pathlib import Path
 
-import torch
 from tqdm import tqdm
 
 from ganlib.card import MEASURES
-from ganlib.checkpoint import write_whole
+from ganlib.checkpoint import to_json, write_whole
 from ganlib.data import Data, ImageData, open_data
 from ganlib.evaluation import evaluate
 from ganlib.model import Model
 from ganlib.recipes import RECIPES, Recipe
-from ganlib.training import train
-from train.run import digit_classifier, open_test_part, pick_device
+from ganlib.training import TrainConfig, check_fit, train
+from train.run import digit_classifier, in_a_sentence, open_test_part, pick_device, pick_precision, settle, threads
 
 
 def parser() -> argparse.ArgumentParser:
@@ -33,14 +31,14 @@ def parser() -> argparse.ArgumentParser:
     return p
 
 
-def run_once(name: str, recipe: Recipe, data: Data, test: Data | None, device: str, seed: int,
-             steps: int | None = None) -> Model:
+def run_once(name: str, recipe: Recipe, config: TrainConfig, data: Data, test: Data | None, device: str) -> Model:
     """One run of a recipe in memory, measured."""
-    config = replace(recipe.train, seed=seed, **({"steps": steps} if steps else {}))
-    with tqdm(total=config.steps, desc=f"{name}, seed {seed}", unit="step", dynamic_ncols=True, leave=False) as bar:
+    with tqdm(total=config.steps, desc=f"{name}, seed {config.seed}", unit="step", dynamic_ncols=True,
+              leave=False) as bar:
         for step in train(recipe.build(), data, config, device):
             bar.update()
     model = Model(name, recipe.build(), step.generator, step.state.discriminator, history=step.state.history)
+    settle(model, config, data)
     model.metrics = evaluate(model, data, test, classifier=digit_classifier(data, device))
     return model
 
@@ -53,43 +51,43 @@ def spread(runs: list[dict]) -> list[str]:
         if not values or not measure.better:
             continue
         ends = (max(values), min(values)) if measure.better == "low" else (min(values), max(values))
-        middle = statistics.median_low(values)
-        cells = " | ".join(format(value, measure.form) for value in (ends[0], middle, ends[1]))
+        form = measure.form.replace("d", "g")  # the median of counts may be a half
+        cells = " | ".join(format(value, form) for value in (ends[0], statistics.median(values), ends[1]))
         lines.append(f"| {measure.words.format(**runs[0])} | {cells} |")
     return [*lines, "", f"{len(runs)} runs, {runs[0]['samples']:,} samples each."]
 
 
+def work(arguments: argparse.Namespace) -> int:
+    """Run after run; what was measured is shown, and kept in --out, also where a later run fails."""
+    if arguments.runs < 1:
+        raise ValueError("--runs must be at least 1")
+    device, recipe = pick_device(arguments.device), RECIPES[arguments.name]
+    config = replace(recipe.train, bfloat16=pick_precision("auto", recipe.train.bfloat16, device))
+    if arguments.steps is not None:
+        config = replace(config, steps=arguments.steps)
+    data = open_data(recipe.data, arguments.data, shape=recipe.build().shape)
+    check_fit(recipe.build(), data)
+    test = open_test_part(recipe.data, arguments.data, data.shape)
+    if isinstance(data, ImageData):
+        data = data.to(device)
+    if arguments.out:
+        arguments.out.parent.mkdir(parents=True, exist_ok=True)
+    runs = []
+    try:
+        with threads(recipe.threads, device):
+            for seed in range(arguments.runs):
+                runs.append(run_once(arguments.name, recipe, replace(config, seed=seed), data, test, device).metrics)
+                if arguments.out:
+                    write_whole(arguments.out, to_json(runs))
+    finally:
+        if runs:
+            print("\n".join(spread(runs)))
+    return 0
+
+
 def main(argv: list[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
-    threads = torch.get_num_threads()
-    try:
-        if arguments.runs < 1 or (arguments.steps is not None and arguments.steps < 1):
-            raise ValueError("--runs and --steps must be at least 1")
-        device, recipe = pick_device(arguments.device), RECIPES[arguments.name]
-        data = open_data(recipe.data, arguments.data, shape=recipe.build().shape)
-        test = open_test_part(recipe.data, arguments.data, data.shape)
-        if isinstance(data, ImageData):
-            data = data.to(device)
-        if recipe.threads and device == "cpu":
-            torch.set_num_threads(recipe.threads)
-        runs = []
-        for seed in range(arguments.runs):
-            runs.append(run_once(arguments.name, recipe, data, test, device, seed, arguments.steps).metrics)
-            if arguments.out:
-                write_whole(arguments.out, json.dumps(runs, indent=2).encode())
-        print("\n".join(spread(runs)))
-    except ValueError as error:
-        print(f"train.repeat: {error}", file=sys.stderr)
-        return 1
-    except OSError as error:
-        print(f"train.repeat: {error.strerror}: {error.filename}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("train.repeat: stopped", file=sys.stderr)
-        return 130
-    finally:
-        torch.set_num_threads(threads)
-    return 0
+    return in_a_sentence("train.repeat", lambda: work(arguments))
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import copy
 import json
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,10 +13,10 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from ganlib import checkpoint
+from ganlib import checkpoint, images
 from ganlib.card import model_card
 from ganlib.classifier import DigitClassifier
-from ganlib.data import DATASETS, Data, ImageData, StackedDigits, open_data, scale
+from ganlib.data import DATASETS, Data, ImageData, Mixture, StackedDigits, open_data, scale
 from ganlib.evaluation import DIGITS, Look, evaluate, measure_moment
 from ganlib.losses import LOSSES
 from ganlib.model import Model
@@ -34,7 +35,6 @@ from ganlib.training import (
 )
 from train import pictures
 
-MOMENTS = 40  # moments of a run of which the fixed seeds are kept
 LONG = 1_000  # steps from which on a run of digits is measured at these moments too
 
 
@@ -166,21 +166,20 @@ class Run:
     def _steps(self, data: Data, state: State) -> Iterator[Step]:
         """Train under a progress bar, keeping pictures as it goes."""
         size, moments = self.config.batch_size, _moments(self.config.steps)
-        measure, measured = self._measurer(data) if self.config.steps >= LONG else None, {}
+        measure = self._measurer(data) if self.config.steps >= LONG else None
         if state.step == 0:
             self._keep_picture(state, data)
         unit = "img" if isinstance(data, ImageData) else "pt"
         with tqdm(total=self.config.steps * size, initial=state.step * size, desc=self.name, unit=unit, unit_scale=True,
                   smoothing=0.05, dynamic_ncols=True) as bar:
             for step in train(self.architecture, data, self.config, self.device, state):
-                if step.number in moments:
-                    self._keep_picture(state, data)
-                    measured = measure(self._model(state, data)) if measure else {}
                 if state.history and state.history[-1]["step"] == step.number:
                     row = state.history[-1]
-                    row |= measured
-                    measured = {}
                     bar.set_postfix_str(f"D {row['discriminator_loss']:.3f} G {row['generator_loss']:.3f}", False)
+                if step.number in moments:
+                    self._keep_picture(state, data)
+                    if measure and all(value.isfinite().all() for value in state.average.parameters()):
+                        state.history.append({"step": step.number, **measure(self._model(state, data))})
                 bar.update(size)
                 yield step
 
@@ -211,17 +210,22 @@ class Run:
     def _finish(self, data: Data, state: State) -> None:
         """Give D the offset that its loss may have left free, measure, and write the weights folder."""
         model = self._model(state, data)
-        if LOSSES[self.config.loss].paired:
-            rng = torch.Generator(self.device).manual_seed(0)
-            real, y = data.batch(4_096, rng)
-            z = torch.randn(len(real), self.architecture.latent_dim, generator=rng, device=self.device)
-            with torch.no_grad():
-                balance(model.discriminator, real, model.generator(z, y), y)
+        settle(model, self.config, data)
         checkpoint.save(model, self.out)
         if isinstance(data, ImageData):
             rows = sorted(self.growth.glob("step-*.png"))
             checkpoint.write_whole(self.out / checkpoint.GROWTH, pictures.growth(rows))
         write_report(model, data, open_test_part(self.recipe.data, self.where, model.shape), self.out)
+
+
+def settle(model: Model, config: TrainConfig, data: Data) -> None:
+    """Give the discriminator the offset that a paired loss has left free."""
+    if LOSSES[config.loss].paired:
+        rng = torch.Generator(model.device).manual_seed(0)
+        real, y = data.batch(4_096, rng)
+        z = torch.randn(len(real), model.latent_dim, generator=rng, device=model.device)
+        with torch.no_grad():
+            balance(model.discriminator, real, model.generator(z, y), y)
 
 
 def open_test_part(name: str, where: str | None, shape: tuple[int, ...]) -> Data | None:
@@ -232,7 +236,11 @@ def open_test_part(name: str, where: str | None, shape: tuple[int, ...]) -> Data
 
 def describe_data(data: Data) -> str:
     """In words: name, and how many there are."""
-    return f"{len(data):,} images of {data.name}" if isinstance(data, ImageData) else f"fresh samples of {data.name}"
+    if isinstance(data, ImageData):
+        return f"{len(data):,} images of {data.name}"
+    if isinstance(data, Mixture):
+        return f"{len(data.points):,} points of {data.name}"
+    return f"fresh samples of {data.name}"
 
 
 def digit_classifier(data: Data, device: torch.device | str) -> DigitClassifier | None:
@@ -259,7 +267,7 @@ def write_report(model: Model, data: Data, test: Data | None, folder: Path) -> N
 
 def _moments(steps: int) -> set[int]:
     """Steps of which the fixed seeds are kept: close together at first, when most happens."""
-    return {max(1, round(steps * (i / MOMENTS) ** 2)) for i in range(1, MOMENTS + 1)}
+    return {max(1, round(steps * (i / images.MOMENTS) ** 2)) for i in range(1, images.MOMENTS + 1)}
 
 
 @contextmanager
@@ -290,6 +298,42 @@ def pick_device(name: str) -> str:
         here = ", ".join(kind for kind, count in there.items() if count)
         raise ValueError(f"--device must be auto or what this machine has ({here}), not {name}")
     return name
+
+
+def pick_precision(asked: str, wanted: bool, device: str) -> bool:
+    """Whether to train in bfloat16: as --precision says, else where the recipe wants it and it is faster here."""
+    return {"float32": False, "bfloat16": True}.get(asked, wanted and bfloat16_helps(device))
+
+
+def in_a_sentence(program: str, work: Callable[[], int], when_stopped: str = "stopped") -> int:
+    """Do a command's work and return its exit code; what a user can mend is said in one sentence."""
+    try:
+        return work()
+    except (ValueError, NonFiniteLoss, checkpoint.WeightsError) as error:
+        print(f"{program}: {error}", file=sys.stderr)
+    except KeyboardInterrupt:
+        print(f"{program}: {when_stopped}", file=sys.stderr)
+        return 130
+    except OSError as error:
+        print(f"{program}: {error.strerror}{f': {error.filename}' if error.filename else ''}", file=sys.stderr)
+    except RuntimeError as error:
+        if not isinstance(error, torch.OutOfMemoryError) and "not enough memory" not in str(error):
+            raise
+        print(f"{program}: the device has not enough memory for this; give a smaller --batch-size or another --device",
+              file=sys.stderr)
+    return 1
+
+
+@contextmanager
+def threads(count: int | None, device: str) -> Iterator[None]:
+    """Run with so many of the CPU's threads, where it is the CPU that runs; None for all."""
+    before = torch.get_num_threads()
+    if count and device == "cpu":
+        torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def bfloat16_helps(device: str) -> bool:

@@ -61,8 +61,8 @@ def build(demo: gr.Blocks) -> None:
                 seed = slider(0, MAX_SEED, value=7, step=1, label="Seed", scale=5, elem_id="seed")
                 dice = gr.Button("Roll", icon=DICE, scale=1, min_width=88, elem_id="dice")
             digit = radio([("any", "any"), *((str(i), str(i)) for i in range(10)), ("all ten", "all")], value="any",
-                          label="Digit", info="any: the seed picks; all ten: a row for each seed", elem_id="digit",
-                          visible=models.has_classes(names[0]))
+                          label="Digit", info="any: the seed picks; all ten: rows of them, a seed each",
+                          elem_id="digit", visible=models.has_classes(names[0]))
             count = slider(1, MAX_COUNT, value=25, step=1, label="How many")
             truncation = slider(0, sampling.MAX_TRUNCATION, value=1, step=0.05, label="Truncation ψ",
                                    info="below 1: more typical; 0: the average picture; above 1: wilder")

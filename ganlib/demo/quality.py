@@ -11,12 +11,12 @@ from ganlib.card import Comparison
 from ganlib.classifier import DigitClassifier
 from ganlib.demo import models
 from ganlib.demo.controls import plainly, radio, slider
-from ganlib.evaluation import verdict
+from ganlib.evaluation import MOMENT_SAMPLES, verdict
 
 TITLE = "Quality"
 EXPLANATION = ("A GAN’s losses do not say how good its pictures are, so the pictures themselves are measured, beside "
                "real ones that were measured in the same way.")
-CENSUS, MAX_SEED, MOMENTS = 1_000, 9_999, 40
+CENSUS, MAX_SEED = 1_000, 9_999
 COLUMNS = 8  # of the fixed seeds' sheet
 
 
@@ -34,16 +34,20 @@ def quality(model: str, seed: int) -> tuple[str, dict]:
     if reader is not None and real_shares and tuple(gan.shape) == reader.shape:
         _, probabilities = reader.examine(gan.draw(CENSUS, seed))
         counts = metrics.class_shares(probabilities.argmax(1), reader.num_classes).mul(CENSUS).round().int().tolist()
+        caption = "As the digit classifier reads them: "
+        if gan.num_classes:  # its balance is then its asker's
+            real_shares = [1 / gan.num_classes] * gan.num_classes
+            caption = "This model makes the digit it is asked for, and was asked for all equally often. " + caption
         words = verdict(counts, real_shares)
         numbers |= {"counts": counts, "real_shares": real_shares, "verdict": words}
-        parts.append((charts.census([count / CENSUS for count in counts], real_shares, CENSUS),
-                      f"As the digit classifier reads them: {words}."))
+        parts.append((charts.census([count / CENSUS for count in counts], real_shares, CENSUS), f"{caption}{words}."))
     if any("fid_digit_classifier" in row for row in gan.history):
         parts.append((charts.curves(gan.history),
-                      "FID is a distance between generated and real pictures: the lower, the better. Precision is how "
-                      "many generated ones lie among real ones, recall the other way round."))
+                      f"FID is a distance between generated and real pictures: the lower, the better. Precision is how "
+                      f"many generated ones lie among real ones, recall the other way round. Of {MOMENT_SAMPLES:,} "
+                      f"samples each, so that they do not quite meet the table’s."))
     if not parts:
-        return f"{html.escape(gan.name)} has not been measured by the digit classifier.", numbers
+        return f"{html.escape(gan.name)} was not measured on digits one by one, so there is no census.", numbers
     return charts.to_html(parts), numbers
 
 
@@ -60,10 +64,11 @@ def growth(model: str, moment: int) -> tuple[Image.Image | None, str]:
     return images.contact_sheet(x, columns=COLUMNS), f"After **{steps[row]:,}** of {steps[-1]:,} steps."
 
 
-def nearest(model: str) -> str | None:
+@plainly
+def nearest(model: str) -> Image.Image | None:
     """The picture of samples above the training images nearest to them, where the model's folder has one."""
     path = models.get(model).folder / checkpoint.NEAREST
-    return str(path) if path.exists() else None
+    return images.read(path) if path.exists() else None
 
 
 @functools.cache
@@ -76,9 +81,12 @@ def _growth(model: str) -> tuple[list[int], Image.Image]:
     return images.read_growth(models.get(model).folder / checkpoint.GROWTH)
 
 
-def table(measured: dict[str, dict]) -> str:
-    """The measures of several models side by side, as an HTML table."""
-    compared = Comparison.of(measured)
+def tables(measured: dict[str, dict]) -> str:
+    """The measures of several models side by side, as an HTML table for each data set."""
+    return "".join(_table(compared) for compared in Comparison.several(measured) if compared.rows)
+
+
+def _table(compared: Comparison) -> str:
     arrows = {"low": " ↓", "high": " ↑"}
     rows = "".join(
         f"<tr><th>{html.escape(words)}{arrows.get(measure.better, '')}</th>"
@@ -99,18 +107,18 @@ def build(demo: gr.Blocks) -> None:
     numbers = gr.JSON(label="numbers", visible=False)
     with gr.Row():
         with gr.Column(min_width=320):
-            moment = slider(0, MOMENTS, value=MOMENTS, step=1, label="Time of the training", elem_id="moment",
-                            info="the same 32 seeds, from noise to digits")
+            moment = slider(0, images.MOMENTS, value=images.MOMENTS, step=1, label="Time of the training",
+                            elem_id="moment", info=f"the same {images.GROWTH_SEEDS} seeds, from noise to digits")
             sheet = gr.Image(format="png", interactive=False, label="Growing up", elem_classes="picture",
                              elem_id="growth", buttons=["download"], alt_text="fixed seeds at a moment of the training")
             when = gr.Markdown(label="which moment", elem_classes="status")
         with gr.Column(min_width=320):
             gr.Markdown("Remembered, or new? Each generated digit stands above the training image most like it.",
                         elem_classes="explain")
-            pairs = gr.Image(type="filepath", interactive=False, label="Nearest real digits", elem_classes="picture",
+            pairs = gr.Image(format="png", interactive=False, label="Nearest real digits", elem_classes="picture",
                              elem_id="nearest", buttons=["download", "fullscreen"],
                              alt_text="samples above the training images nearest to them")
-    gr.HTML(table({name: models.measures(name) for name in names}), label="measures", elem_id="measures")
+    gr.HTML(tables({name: models.measures(name) for name in names}), label="measures", elem_id="measures")
     gr.on([demo.load, model.change, seed.change], quality, [model, seed], [drawing, numbers], api_name="quality",
           show_progress="minimal", trigger_mode="always_last")
     gr.on([demo.load, model.change, moment.change], growth, [model, moment], [sheet, when], api_name="growth",

@@ -115,7 +115,8 @@ def _tiles(numbers: dict, gan: Model) -> str:
         (f"{numbers['distance']:.3f}", f"{name}, generated to real"),
         (f"{numbers['distance_of_real']:.3f}", "the same between two real samples of this size"),
         *([(f"{numbers['modes']} of {numbers['centres']}", "spots that generated points reach"),
-           (f"{numbers['high_quality']:.1%}", "of them within 3σ of a spot")] if "modes" in numbers else []),
+           (f"{numbers['high_quality']:.1%}", "of generated points lie within 3σ of a spot")]
+          if "modes" in numbers else []),
         *((f"{losses[key]:.3f}", f"{who} loss at the end (ln 2 is 0.693)")
           for key, who in (("discriminator_loss", "discriminator"), ("generator_loss", "generator")) if losses[key]),
         (f"{numbers['milliseconds']:.1f} ms", f"for {numbers['count']:,} samples on {gan.device.type.upper()}"),
