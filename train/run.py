@@ -253,7 +253,7 @@ def digit_classifier(data: Data, device: torch.device | str) -> DigitClassifier 
 def write_report(model: Model, data: Data, test: Data | None, folder: Path) -> None:
     """Measure a model under a progress bar, and write its measures, its card and its pictures into its folder."""
     with tqdm(desc=f"measuring {model.name}", total=100, dynamic_ncols=True, leave=False,
-              bar_format="{desc}: {percentage:3.0f}%|{bar}| {elapsed}, {postfix}") as bar:
+              bar_format="{desc}: {percentage:3.0f}%|{bar}| {elapsed}{postfix}") as bar:
         def tell(what: str, share: float) -> None:
             bar.n = 100 * share
             bar.set_postfix_str(what)
