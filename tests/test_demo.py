@@ -143,7 +143,7 @@ def test_a_model_that_was_not_measured_says_so(tmp_path, monkeypatch):
 
     strange = ganlib.load(ganlib.save(untrained("dcgan"), tmp_path / "strange"), "cpu")
     monkeypatch.setattr(models, "get", lambda name: strange)
-    assert "has not been measured" in quality.quality("strange", 7)[0]
+    assert "there is no census" in quality.quality("strange", 7)[0]
     assert quality.growth("strange", 3)[0] is None
     assert quality.nearest("strange") is None
 
