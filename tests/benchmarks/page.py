@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 
 from ganlib import images
-from ganlib.demo import generate, interpolate, models, toy
+from ganlib.demo import generate, interpolate, models, quality, toy
 
 REPEATS = 15
 
@@ -32,6 +32,8 @@ def main() -> None:
         print("  /interpolate, 32 steps        ",
               milliseconds(lambda n=name: interpolate.interpolate(n, 3, 8, 32, "slerp")))
         print("  /frame                        ", milliseconds(lambda n=name: interpolate.frame(n, 3, 8, "slerp", 0.5)))
+        print("  /quality, 1,000 samples       ", milliseconds(lambda n=name: quality.quality(n, 7)))
+        print("  /growth                       ", milliseconds(lambda n=name: quality.growth(n, 20)))
     for name in models.toy_models():
         print(f"{name}\n  /toy, 2,000 samples           ", milliseconds(lambda n=name: toy.toy(n, 2_000, 7)))
     sheet = images.contact_sheet(models.get(models.image_models()[0]).sample(range(25)))
