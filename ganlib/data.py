@@ -177,9 +177,10 @@ class Mixture:
         """The training points (100,000, 2), always the same ones."""
         return self.draw(self.POINTS, torch.Generator().manual_seed(0))
 
-    @functools.lru_cache(maxsize=4)  # noqa: B019 the two mixtures there are live as long as the process
-    def _points_on(self, device: torch.device) -> Tensor:
-        return self.points.to(device)
+    @functools.cached_property
+    def _held(self) -> dict[torch.device, Tensor]:
+        """The training points on each device that has asked for them."""
+        return {}
 
     def draw(self, n: int, rng: torch.Generator) -> Tensor:
         """n fresh points (n, 2)."""
@@ -188,7 +189,9 @@ class Mixture:
         return centres[index] + self.std * torch.randn(n, 2, generator=rng, device=rng.device)
 
     def batch(self, n: int, rng: torch.Generator) -> tuple[Tensor, None]:
-        points = self._points_on(rng.device)
+        if rng.device not in self._held:
+            self._held[rng.device] = self.points.to(rng.device)
+        points = self._held[rng.device]
         return points[torch.randint(len(points), (n,), generator=rng, device=rng.device)], None
 
     def density(self, x: Tensor, bandwidth: float = 0.0) -> Tensor:
