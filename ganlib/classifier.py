@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from ganlib.data import ImageData, scale
 from ganlib.networks import exact_convolutions
 from ganlib.sampling import MAX_SEED
+from ganlib.training import EMA
 
 NAME = "digit-classifier"
 BATCH = 500  # images computed at once, whatever is asked for
@@ -27,8 +28,8 @@ class ClassifierConfig:
     steps, batch_size: images drawn at random, so many a step. rate: AdamW's highest, to which it climbs over the first
     tenth of the run, and from which it falls to 0 along a cosine. decay: AdamW's weight decay. turn: images are turned
     by up to so many degrees, shift: moved by up to so many pixels, zoom: sized up or down by up to this share.
-    ema: decay a step of the average of the weights, which is what is kept. bfloat16: run the network under bfloat16
-    autocast. seed: of the weights and of all that is drawn.
+    ema: decay a step of the average of the weights, which is what is kept, as in `ganlib.training.TrainConfig`.
+    bfloat16: run the network under bfloat16 autocast. seed: of the weights and of all that is drawn.
     """
 
     steps: int
@@ -132,6 +133,7 @@ def train_classifier(data: ImageData, config: ClassifierConfig) -> Iterator[tupl
         torch.set_rng_state(before)
     network.to(device, memory_format=torch.channels_last)
     average = copy.deepcopy(network).eval().requires_grad_(False)
+    running = EMA(average, network, config.ema)
     rng = torch.Generator(device).manual_seed(config.seed)
     optimizer = torch.optim.AdamW(network.parameters(), config.rate, weight_decay=config.decay, fused=True)
     (group,) = optimizer.param_groups
@@ -145,9 +147,5 @@ def train_classifier(data: ImageData, config: ClassifierConfig) -> Iterator[tupl
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
-        decay = min(config.ema, (1 + step) / (10 + step))
-        with torch.no_grad():
-            torch._foreach_lerp_(list(average.parameters()), list(network.parameters()), 1 - decay)
-            for mine, current in zip(average.buffers(), network.buffers()):
-                mine.copy_(current)
+        running.update(step)
         yield step + 1, loss.detach(), average
