@@ -67,8 +67,15 @@ class Model:
         Raises ValueError saying what is allowed.
         """
         seeds = sampling.check_seeds(seeds)
-        return self.decode(sampling.truncate(sampling.latents(seeds, self.latent_dim), truncation),
-                           self.labels_of(seeds, labels))
+        return self.decode(self.truncate(self.latents(seeds), truncation), self.labels_of(seeds, labels))
+
+    def latents(self, seeds: Iterable[int]) -> Tensor:
+        """Each seed's latent: (N, latent_dim) float32 on the CPU. Raises ValueError as `sample` does."""
+        return sampling.latents(seeds, self.latent_dim, self.architecture.codes)
+
+    def truncate(self, z: Tensor, truncation: float) -> Tensor:
+        """Latents as `ganlib.sampling.truncate` makes them for this model."""
+        return sampling.truncate(z, truncation, self.architecture.codes)
 
     def draw(self, n: int, seed: int, labels: Tensor | None = None) -> Tensor:
         """n samples (n, *shape) of one seed's stream of noise: for statistics, and quicker than a seed each.
@@ -78,7 +85,7 @@ class Model:
         y = None
         if self.num_classes:
             y = torch.arange(n) % self.num_classes if labels is None else labels
-        return self.decode(sampling.noise(seed, n, self.latent_dim), y)
+        return self.decode(sampling.noise(seed, n, self.latent_dim, self.architecture.codes), y)
 
     def interpolate(self, first: int, second: int, steps: int = 32, method: str = "slerp",
                     labels: int | None = None, truncation: float = 1.0) -> Tensor:
@@ -87,10 +94,9 @@ class Model:
         method: "slerp" along the arc or "lerp" along the straight line between their latents. labels: one class for
         the whole way; None lets `first` pick it where the model has classes. Raises ValueError saying what is allowed.
         """
-        ends = sampling.latents([first, second], self.latent_dim)
-        path = sampling.walk(ends, steps, sampling.interpolation(method))
+        path = sampling.walk(self.latents([first, second]), steps, sampling.interpolation(method))
         y = self.labels_of([first], labels)
-        return self.decode(sampling.truncate(path, truncation), None if y is None else y.expand(len(path)))
+        return self.decode(self.truncate(path, truncation), None if y is None else y.expand(len(path)))
 
     @torch.inference_mode()
     def decode(self, z: Tensor, y: Tensor | None = None) -> Tensor:

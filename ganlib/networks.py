@@ -36,6 +36,12 @@ def _positive_ints(values, what: str) -> None:
     _require(ok, f"{what} must be a list of positive whole numbers, not {values!r}")
 
 
+def _check_codes(architecture: "Architecture") -> None:
+    codes, latent_dim = architecture.codes, architecture.latent_dim
+    _require(type(codes) is int and 0 <= codes < latent_dim,
+             f"codes must be a whole number from 0 to {latent_dim - 1}, less than latent_dim, not {codes!r}")
+
+
 class Dropout(nn.Module):
     """Dropout (Srivastava et al. 2014) that may draw from a generator of its own, `rng`.
 
@@ -205,7 +211,8 @@ class MLP:
 
     shape: of one sample. latent_dim: numbers in a latent. Widths: of the hidden layers. dropout: share of hidden units
     dropped in the discriminator while training, in [0, 1). leak: the discriminator's LeakyReLU slope, 0 for ReLU.
-    bounded: samples end in tanh, in [-1, 1].
+    bounded: samples end in tanh, in [-1, 1]. codes: how many of a latent's numbers are one-hot, 0 for none, see
+    `ganlib.sampling.one_hot`.
     """
 
     shape: tuple[int, ...]
@@ -215,6 +222,7 @@ class MLP:
     dropout: float = 0.0
     leak: float = 0.0
     bounded: bool = True
+    codes: int = 0
 
     num_classes = None
 
@@ -225,6 +233,7 @@ class MLP:
         _positive_ints(self.discriminator_widths, "discriminator_widths")
         _require(0 <= self.dropout < 1, f"dropout must be in [0, 1), not {self.dropout!r}")
         _require(0 <= self.leak < 1, f"leak must be in [0, 1), not {self.leak!r}")
+        _check_codes(self)
 
     def generator(self) -> nn.Module:
         return MLPGenerator(self)
@@ -240,7 +249,7 @@ class DCGAN:
     shape: (channels, size, size); size must be divisible by 2 for each doubling, of which there is one less than there
     are generator_channels. mapping: widths of linear layers that latents go through first. features: width of the
     discriminator's hidden linear layer. num_classes: None, or the number of classes both networks take; embedding_dim:
-    what the generator appends to its latent for them.
+    what the generator appends to its latent for them. codes: as in MLP.
     """
 
     shape: tuple[int, int, int]
@@ -252,6 +261,7 @@ class DCGAN:
     leak: float = 0.2
     num_classes: int | None = None
     embedding_dim: int = 32
+    codes: int = 0
 
     def __post_init__(self):
         _positive_ints(self.shape, "shape")
@@ -265,6 +275,7 @@ class DCGAN:
         _require(self.num_classes is None or (type(self.num_classes) is int and self.num_classes > 0),
                  f"num_classes must be null or a positive whole number, not {self.num_classes!r}")
         _require(0 <= self.leak < 1, f"leak must be in [0, 1), not {self.leak!r}")
+        _check_codes(self)
         factor = 2 ** (len(self.generator_channels) - 1)
         _require(self.shape[1] % factor == 0,
                  f"an image size of {self.shape[1]} is not divisible by {factor}, as {len(self.generator_channels)} "

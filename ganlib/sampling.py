@@ -4,6 +4,7 @@ A seed names a latent: each seed has a CPU random generator of its own, so its l
 drawn in nor the device it is used on.
 """
 
+import math
 import operator
 from collections.abc import Callable, Iterable
 from itertools import pairwise
@@ -43,20 +44,34 @@ def _rng(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def latents(seeds: Iterable[int], latent_dim: int) -> Tensor:
-    """Standard normal latents (N, latent_dim) float32 on the CPU, one per seed.
+def latents(seeds: Iterable[int], latent_dim: int, codes: int = 0) -> Tensor:
+    """Latents (N, latent_dim) float32 on the CPU, one per seed: standard normal, `codes` of their numbers one-hot.
 
     Raises ValueError for a seed that is no whole number in [0, 2**32 - 1].
     """
-    return torch.stack([torch.randn(latent_dim, generator=_rng(seed)) for seed in check_seeds(seeds)])
+    return one_hot(torch.stack([torch.randn(latent_dim, generator=_rng(seed)) for seed in check_seeds(seeds)]), codes)
 
 
-def noise(seed: int, n: int, latent_dim: int) -> Tensor:
-    """n standard normal latents (n, latent_dim) float32 on the CPU from one seed: for statistics, not for pictures.
+def noise(seed: int, n: int, latent_dim: int, codes: int = 0) -> Tensor:
+    """n latents (n, latent_dim) float32 on the CPU from one seed: for statistics, not for pictures.
 
     Raises ValueError for a seed that is no whole number in [0, 2**32 - 1].
     """
-    return torch.randn(n, latent_dim, generator=_rng(*check_seeds([seed])))
+    return one_hot(torch.randn(n, latent_dim, generator=_rng(*check_seeds([seed]))), codes)
+
+
+def one_hot(z: Tensor, codes: int) -> Tensor:
+    """Standard normal latents (N, D) with their first `codes` numbers turned into a choice: √codes for the largest, 0
+    for the others, which keeps their mean square at 1.
+
+    One round cloud of latents can become ten kinds of digits only by tearing, and what lies in the tears is no digit;
+    a cloud for each choice needs no tears (Chen et al. 2016, InfoGAN; Mukherjee et al. 2019, ClusterGAN).
+    """
+    if not codes:
+        return z
+    first = z[:, :codes]
+    choice = torch.zeros_like(first).scatter_(1, first.argmax(1, keepdim=True), math.sqrt(codes))
+    return torch.cat([choice, z[:, codes:]], dim=1)
 
 
 def labels(seeds: Iterable[int], num_classes: int) -> Tensor:
@@ -65,15 +80,15 @@ def labels(seeds: Iterable[int], num_classes: int) -> Tensor:
     return torch.stack([torch.randint(num_classes, (), generator=_rng(seed ^ 0x5EED)) for seed in check_seeds(seeds)])
 
 
-def truncate(z: Tensor, truncation: float) -> Tensor:
+def truncate(z: Tensor, truncation: float, codes: int = 0) -> Tensor:
     """Latents pulled towards their mean, 0, by psi: 1 leaves them, 0 gives one average picture, above 1 exaggerates.
 
     The truncation trick of Karras et al. 2019 (StyleGAN, appendix B), in z, which is where these networks' noise lives.
-    Raises ValueError for a psi outside [0, 2].
+    The first `codes` numbers, a choice, stay: so 0 gives one average picture for each. Raises ValueError for a psi outside [0, 2].
     """
     if not (isinstance(truncation, int | float) and 0 <= truncation <= MAX_TRUNCATION):
         raise ValueError(f"truncation must be a number from 0 to {MAX_TRUNCATION:g}, not {truncation!r}")
-    return z * truncation
+    return torch.cat([z[:, :codes], z[:, codes:] * truncation], dim=1)
 
 
 def lerp(a: Tensor, b: Tensor, t: float) -> Tensor:

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from ganlib.data import Data
 from ganlib.losses import LOSSES, zero_centred_penalty
 from ganlib.networks import Architecture, Dropout
-from ganlib.sampling import MAX_SEED
+from ganlib.sampling import MAX_SEED, one_hot
 
 MOST = 10**9  # steps, or samples a step
 
@@ -223,12 +223,12 @@ def train(architecture: Architecture, data: Data, config: TrainConfig, device: t
     elif state.config != config:
         raise ValueError("the state is of a run with another configuration")
     device_type = state.rng.device.type
-    loss, latent_dim, history_every = LOSSES[config.loss], architecture.latent_dim, history_interval(config)
+    loss, history_every = LOSSES[config.loss], history_interval(config)
     average = EMA(state.average, state.generator, config.ema)
     state.generator.train(), state.discriminator.train()
 
     def noise() -> Tensor:
-        return torch.randn(config.batch_size, latent_dim, generator=state.rng, device=state.rng.device)
+        return latents(config.batch_size, architecture, state.rng)
 
     while state.step < config.steps:
         factor = 1 - (1 - config.final_rate) * state.step / config.steps
@@ -248,6 +248,11 @@ def train(architecture: Architecture, data: Data, config: TrainConfig, device: t
         if state.step % history_every == 0 or state.step == config.steps:
             _record(state)
         yield Step(state.step, d_loss.detach(), g_loss.detach(), state.average, state)
+
+
+def latents(n: int, architecture: Architecture, rng: torch.Generator) -> Tensor:
+    """n latents (n, latent_dim) of an architecture's prior, on the device of `rng`, which they are drawn from."""
+    return one_hot(torch.randn(n, architecture.latent_dim, generator=rng, device=rng.device), architecture.codes)
 
 
 def check_fit(architecture: Architecture, data: Data) -> None:

@@ -37,6 +37,25 @@ def test_truncation_to_zero_gives_one_picture(model):
     torch.testing.assert_close(x[0], x[1])
 
 
+def test_truncation_to_zero_gives_one_picture_for_each_choice():
+    model = untrained(codes=2)
+    choices = model.latents(range(20))[:, 0] > 0
+    assert 0 < choices.sum() < 20
+    x = model.sample(range(20), truncation=0)
+    for same in (choices, ~choices):
+        torch.testing.assert_close(x[same], x[same][:1].expand(int(same.sum()), *x.shape[1:]), atol=1e-5, rtol=0)
+    assert (x[choices][0] - x[~choices][0]).abs().max() > 1e-3
+
+
+def test_a_way_from_one_choice_to_another_does_not_jump():
+    model = untrained(codes=2)
+    first, second = next((0, seed) for seed in range(1, 20)
+                         if (model.latents([0])[0, 0] > 0) != (model.latents([seed])[0, 0] > 0))
+    path = model.interpolate(first, second, steps=101)
+    steps = (path[1:] - path[:-1]).flatten(1).norm(dim=1)
+    assert steps.max() < 0.1 * (path[-1] - path[0]).norm()
+
+
 def test_a_way_starts_and_ends_at_its_seeds(model):
     for method in ("slerp", "lerp"):
         path = model.interpolate(3, 8, steps=5, method=method)

@@ -132,6 +132,8 @@ def description(**changes) -> dict:
     (description(mapping=[256, "128"]), "mapping must be a list of positive whole numbers"),
     (description(leak="0.2"), "wrong type"),
     (description(num_classes=-1), "num_classes"),
+    (description(codes=100), "codes must be a whole number from 0 to 99, less than latent_dim"),
+    (description(codes="8"), "codes must be a whole number from 0 to 99"),
     (description(shape=[1, 30, 30]), "not divisible by 4"),
     (description(shape=[1, 28]), r"\(channels, size, size\)"),
 ])

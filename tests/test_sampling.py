@@ -24,6 +24,16 @@ def test_latents_are_standard_normal():
     assert z.std().item() == pytest.approx(1, abs=0.03)
 
 
+def test_a_one_hot_part_is_a_fair_choice_that_keeps_the_scale():
+    z, plain = sampling.noise(1, 8_000, 12, codes=4), sampling.noise(1, 8_000, 12)
+    choice, rest = z[:, :4], z[:, 4:]
+    assert ((choice == 2).sum(1) == 1).all() and ((choice == 0).sum(1) == 3).all()
+    assert (choice > 0).float().mean(0).tolist() == pytest.approx([0.25] * 4, abs=0.02)
+    assert torch.equal(rest, plain[:, 4:])
+    assert z.square().mean().item() == pytest.approx(1, abs=0.03)
+    assert torch.equal(sampling.latents([5], 12, 4)[0], sampling.latents([4, 5], 12, 4)[1])
+
+
 def test_drawing_leaves_the_processs_random_state_alone():
     before = torch.get_rng_state()
     sampling.latents([1], 4), sampling.noise(1, 4, 4), sampling.labels([1], 10)
@@ -54,6 +64,13 @@ def test_truncation_scales_towards_the_mean():
     assert torch.equal(sampling.truncate(z, 1.0), z)
     assert torch.equal(sampling.truncate(z, 0), torch.zeros_like(z))
     torch.testing.assert_close(sampling.truncate(z, 0.5), z / 2)
+
+
+def test_truncation_leaves_a_choice_as_it_is():
+    z = sampling.latents(range(5), 6, codes=3)
+    pulled = sampling.truncate(z, 0.5, codes=3)
+    assert torch.equal(pulled[:, :3], z[:, :3])
+    torch.testing.assert_close(pulled[:, 3:], z[:, 3:] / 2)
 
 
 @pytest.mark.parametrize("psi", [-0.1, 2.1, math.nan, "1", None])

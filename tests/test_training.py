@@ -46,6 +46,19 @@ def test_every_loss_trains_with_and_without_penalties(loss, penalty):
     assert take(ARCHITECTURES["toy-gaussian"], Gaussian(), config).number == 4
 
 
+def test_a_generator_is_trained_on_the_latents_it_is_sampled_with():
+    """The noise that reaches G in each step has the architecture's one-hot part."""
+    architecture = replace(ARCHITECTURES["toy-gaussian"], codes=3)
+    state, seen = State.fresh(architecture, SMALL), []
+    state.generator.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+    next(train(architecture, Gaussian(), SMALL, state=state))
+    assert len(seen) == 2
+    for z in seen:
+        assert z.shape == (8, 20)
+        torch.testing.assert_close(z[:, :3].sum(1), torch.full((8,), 3**0.5))
+        assert (z[:, :3] > 0).sum(1).tolist() == [1] * 8
+
+
 def test_the_penalties_fall_geometrically_to_their_share_at_the_end():
     """D's loss at a step, less the loss without penalties: what the penalties weigh there."""
     config = TrainConfig(steps=100, batch_size=16, r1=2.0, r2=1.0, final_penalty=0.01)

@@ -30,6 +30,7 @@ from ganlib.training import (
     balance,
     check_fit,
     history_interval,
+    latents,
     saved_run,
     train,
 )
@@ -223,7 +224,7 @@ def settle(model: Model, config: TrainConfig, data: Data) -> None:
     if LOSSES[config.loss].paired:
         rng = torch.Generator(model.device).manual_seed(0)
         real, y = data.batch(4_096, rng)
-        z = torch.randn(len(real), model.latent_dim, generator=rng, device=model.device)
+        z = latents(len(real), model.architecture, rng)
         with torch.no_grad():
             balance(model.discriminator, real, model.generator(z, y), y)
 

@@ -53,7 +53,7 @@ def _keep_gif(x: Tensor, name: str) -> str:
 def frame(model: str, first: int, second: int, method: str, position: float) -> Image.Image:
     """The picture at `position` of the way, from 0 (the first seed's) to 1 (the second's)."""
     gan = models.get(model)
-    a, b = sampling.latents([first, second], gan.latent_dim)
+    a, b = gan.latents([first, second])
     (x,) = gan.decode(sampling.interpolation(method)(a, b, position)[None], gan.labels_of([first]))
     return images.enlarge(images.to_pil(x), images.tile_scale(x.shape[-1], 1, FRAME_WIDTH))
 
