@@ -84,7 +84,8 @@ def truncate(z: Tensor, truncation: float, codes: int = 0) -> Tensor:
     """Latents pulled towards their mean, 0, by psi: 1 leaves them, 0 gives one average picture, above 1 exaggerates.
 
     The truncation trick of Karras et al. 2019 (StyleGAN, appendix B), in z, which is where these networks' noise lives.
-    The first `codes` numbers, a choice, stay: so 0 gives one average picture for each. Raises ValueError for a psi outside [0, 2].
+    The first `codes` numbers, a choice, stay: so 0 gives one average picture for each.
+    Raises ValueError for a psi outside [0, 2].
     """
     if not (isinstance(truncation, int | float) and 0 <= truncation <= MAX_TRUNCATION):
         raise ValueError(f"truncation must be a number from 0 to {MAX_TRUNCATION:g}, not {truncation!r}")
