@@ -168,12 +168,18 @@ def census(shares: list[float], real_shares: list[float], count: int) -> Figure:
 
 
 @chart
-def curves(history: list[dict]) -> Figure:
-    """FID, and precision and recall, over a run: of those rows of its history where they were measured."""
+def curves(history: list[dict], others: dict[str, list[dict]] | None = None) -> Figure:
+    """FID, and precision and recall, over a run: of those rows of its history where they were measured.
+
+    others: histories of other runs by their names, of which the FID is shown too.
+    """
     figure, (axes,) = _figure("Measured while it learned")
     rows = [row for row in history if "fid_digit_classifier" in row]
     steps = [row["step"] for row in rows]
     axes.plot(steps, [row["fid_digit_classifier"] for row in rows], color=FAKE, linewidth=1.6, label="FID (left)")
+    for name, other in (others or {}).items():
+        points = [(row["step"], row["fid_digit_classifier"]) for row in other if "fid_digit_classifier" in row]
+        axes.plot(*zip(*points), color=FAKE, linewidth=1.2, linestyle="--", label=f"FID of {name}")
     axes.set(xlabel="step", ylabel="FID, digit-classifier features", yscale="log")
     other = axes.twinx()
     other.spines["right"].set_visible(True)

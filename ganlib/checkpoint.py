@@ -139,6 +139,14 @@ def _read_history(path: Path) -> list[dict]:
     return rows
 
 
+def other_histories(folder: Path) -> dict[str, list[dict]]:
+    """The histories of other runs that a weights folder keeps beside its own, as `history-NAME.json`, by their names.
+
+    Raises WeightsError for a file that is none.
+    """
+    return {path.stem.removeprefix("history-"): _read_history(path) for path in sorted(folder.glob("history-*.json"))}
+
+
 def best_device() -> str:
     """"cuda", "mps" or "cpu", whichever of them is there first."""
     if torch.cuda.is_available():

@@ -25,6 +25,8 @@ CHARTS = {
     "curves": lambda: charts.curves([row | {"fid_digit_classifier": 1 / row["step"], "precision": 0.5, "recall": 0.6}
                                      for row in HISTORY[::5]] + HISTORY),
     "curves of a run that was not measured": lambda: charts.curves(HISTORY),
+    "curves of two runs": lambda: charts.curves([{"step": 1, "fid_digit_classifier": 2.0, "precision": 0, "recall": 0}],
+                                                {"another": [{"step": 1, "fid_digit_classifier": 3.0}], "none": []}),
     "losses": lambda: charts.losses(HISTORY),
     "losses of an unfinished run": lambda: charts.losses([]),
 }
@@ -42,6 +44,17 @@ def test_every_chart_is_a_picture_for_light_and_dark_pages(name):
     assert "var(--chart-ink" in svg
     assert charts.to_png(CHARTS[name](), dpi=50).startswith(b"\x89PNG")
     assert dict(matplotlib.rcParams) == before
+
+
+def test_another_runs_fid_stands_beside_a_runs_own():
+    measured = [{"step": n, "fid_digit_classifier": 9.0 / n, "precision": 0.5, "recall": 0.6} for n in (1, 2, 3)]
+    slower = [{"step": n, "fid_digit_classifier": 99.0 / n, "precision": 0.1, "recall": 0.2} for n in (2, 3)]
+    axes, _ = charts.curves([*measured, *HISTORY], {"the slower": [*slower, *HISTORY]}).axes
+    own, other = axes.get_lines()
+    assert list(other.get_ydata()) == [99.0 / 2, 99.0 / 3]
+    assert list(own.get_ydata()) == [9.0, 9.0 / 2, 3.0]
+    assert other.get_label() == "FID of the slower"
+    assert "FID of the slower" in [text.get_text() for text in axes.get_legend().get_texts()]
 
 
 def test_the_histogram_is_of_the_samples_and_the_density_of_the_truth():

@@ -98,6 +98,16 @@ class Bomb:
         return os.mkdir, ("unpickled",)
 
 
+def test_a_folder_may_keep_other_runs_histories(folder):
+    assert checkpoint.other_histories(folder) == {}
+    rows = [{"step": 5, "fid_digit_classifier": 2.0}]
+    (folder / "history-slow.json").write_text(json.dumps(rows))
+    assert checkpoint.other_histories(folder) == {"slow": rows}
+    (folder / "history-slow.json").write_text("[1]")
+    with pytest.raises(checkpoint.WeightsError, match="history-slow.json: every row must have a step"):
+        checkpoint.other_histories(folder)
+
+
 BREAKAGES = {
     "missing config": (lambda f: (f / "config.json").unlink(), "config.json cannot be read"),
     "config of nonsense": (lambda f: (f / "config.json").write_text("{"), "config.json is not JSON"),

@@ -98,6 +98,7 @@ CLASSIC = {"loss": "non-saturating", "betas": (0.5, 0.999), "r1": 0.0, "r2": 0.0
 VARIANTS = {
     "the recipe": Variant(),
     "with classes": Variant(fields={"num_classes": 10}),
+    "no one-hot part in the latents": Variant(fields={"codes": 0}),
     "no mapping network": Variant(fields={"mapping": ()}),
     "penalties that stay": Variant(train={"final_penalty": 1.0}),
     "R1 alone": Variant(train={"r2": 0.0}),

@@ -65,7 +65,7 @@ def build(demo: gr.Blocks) -> None:
                           elem_id="digit", visible=models.has_classes(names[0]))
             count = slider(1, MAX_COUNT, value=25, step=1, label="How many")
             truncation = slider(0, sampling.MAX_TRUNCATION, value=1, step=0.05, label="Truncation ψ",
-                                   info="below 1: more typical; 0: the average picture; above 1: wilder")
+                                   info="below 1: more typical, at 0 most of all; above 1: wilder")
             captions = checkboxes([("its seed", "seed"), ("the discriminator’s opinion", "opinion")], value=[],
                                      label="Write under each picture")
     dice.click(None, outputs=seed, js=f"() => Math.floor(Math.random() * {MAX_SEED + 1})", api_visibility="private")

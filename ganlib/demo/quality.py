@@ -42,10 +42,12 @@ def quality(model: str, seed: int) -> tuple[str, dict]:
         numbers |= {"counts": counts, "real_shares": real_shares, "verdict": words}
         parts.append((charts.census([count / CENSUS for count in counts], real_shares, CENSUS), f"{caption}{words}."))
     if any("fid_digit_classifier" in row for row in gan.history):
-        parts.append((charts.curves(gan.history),
+        others = checkpoint.other_histories(gan.folder)
+        beside = f" Dashed: the same networks, trained by {' and '.join(others)}." if others else ""
+        parts.append((charts.curves(gan.history, others),
                       f"FID is a distance between generated and real pictures: the lower, the better. Precision is how "
                       f"many generated ones lie among real ones, recall the other way round. Of {MOMENT_SAMPLES:,} "
-                      f"samples each, so that they do not quite meet the table’s."))
+                      f"samples each, so that they do not quite meet the table’s.{beside}"))
     if not parts:
         return f"{html.escape(gan.name)} was not measured on digits one by one, so there is no census.", numbers
     return charts.to_html(parts), numbers
