@@ -5,8 +5,9 @@
     x = model.sample(seeds=range(16))     # (16, 1, 28, 28) float32 in [-1, 1]
 """
 
-from ganlib.checkpoint import WeightsError, load, save, shipped
+from ganlib.checkpoint import WeightsError, save, shipped
 from ganlib.data import open_data
+from ganlib.hub import load
 from ganlib.model import Model
 from ganlib.networks import ARCHITECTURES
 from ganlib.recipes import RECIPES

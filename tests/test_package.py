@@ -29,6 +29,7 @@ ROOMS = {
     "recipes": {"networks", "losses", "data", "training", "classifier"},
     "model": {"networks", "sampling"},
     "checkpoint": {"networks", "model", "classifier", "version"},
+    "hub": {"checkpoint", "model", "version"},
     "evaluation": {"metrics", "data", "model", "classifier", "images"},
 }
 OUTSIDERS = {"gradio": "ganlib/demo", "huggingface_hub": "ganlib/hub.py", "torchvision": "ganlib/data.py",
