@@ -1,30 +1,37 @@
 """The model card, a weights folder's README.md, written from the folder's own facts. Knows nothing of models."""
 
+import hashlib
+import json
 from dataclasses import dataclass
 
 LICENSE = "mit"
 DATASET_IDS = {"mnist": "ylecun/mnist", "fashion-mnist": "zalando-datasets/fashion_mnist"}  # by their Hub names
 
 
-def model_card(config: dict, metrics: dict, history: list[dict]) -> str:
-    """Markdown with the Hub's front matter: what it is, how to load it, how it was trained, how good it is, limits."""
+def model_card(config: dict, metrics: dict, history: list[dict], source: str = "path/to/this/folder") -> str:
+    """Markdown with the Hub's front matter: what it is, how to load it, how it was trained, how good it is, limits.
+
+    source: what `ganlib.load` opens it by.
+    """
     recipe, architecture = {"data": "unknown data", "train": {}, **config["recipe"]}, config["architecture"]
     images, classes = len(config["shape"]) == 3, config.get("num_classes")
     front = ["---", f"license: {LICENSE}", "library_name: ganlib", "tags: [gan, ganlib, "
              f"{architecture['name']}]"]
+    task = "unconditional-image-generation" if images else "other"  # the Hub has none for classes, nor for points
     if images:
-        front.append("pipeline_tag: unconditional-image-generation")  # the Hub has none for classes
+        front.append(f"pipeline_tag: {task}")
     if recipe["data"] in DATASET_IDS:
         front.append(f"datasets: [{DATASET_IDS[recipe['data']]}]")
+    front += _model_index(config["name"], task, recipe["data"], metrics)
     title = f"# {config['name']}"
     kind = "images" if images else f"{config['shape'][0]}-dimensional points"
     about = (f"A small GAN ({architecture['name']}) that makes {kind} of shape {tuple(config['shape'])} from "
              f"{config['latent_dim']} random numbers{' and one of ' + str(classes) + ' classes' if classes else ''}, "
              f"trained on {recipe['data']} with ganlib.")
-    return "\n".join([
+    return _signed([
         *front, "---", "", title, "", about, "", "![samples](samples.png)", "",
         "## Use", "", "```python", "import ganlib", "",
-        'model = ganlib.load("path/to/this/folder")',
+        f'model = ganlib.load("{source}")',
         "x = model.sample(seeds=range(16))", "```", "",
         "A seed names a sample: it is the same alone or among others, on CPU or GPU.", "",
         "## Training", "", *_table({**recipe["train"], "data": recipe["data"], "device": recipe.get("device", "")}), "",
@@ -40,6 +47,40 @@ def model_card(config: dict, metrics: dict, history: list[dict]) -> str:
         "It was made to be looked at and learnt from. It knows nothing but its training data, repeats that data's "
         "biases, and some of its samples are wrong.", "",
     ])
+
+
+def _model_index(name: str, task: str, data: str, metrics: dict) -> list[str]:
+    """The measures that are single numbers, as the Hub shows them beside a model; lines of YAML."""
+    numbers = [(measure, metrics[measure.key]) for measure in MEASURES
+               if measure.better and isinstance(metrics.get(measure.key), int | float)]
+    if not numbers:
+        return []
+    quoted = [(json.dumps(measure.words.format(**metrics), ensure_ascii=False), measure.key, value)
+              for measure, value in numbers]
+    return ["model-index:", f"- name: {name}", "  results:", "  - task:", f"      type: {task}", "    dataset:",
+            f"      type: {DATASET_IDS.get(data, data)}", f"      name: {data}", "    metrics:",
+            *(line for words, key, value in quoted
+              for line in (f"    - type: {key}", f"      name: {words}", f"      value: {value:.6g}"))]
+
+
+_SIGNATURE = "<!-- written by ganlib, which will not touch it again once it is edited: "
+
+
+def _signed(lines: list[str]) -> str:
+    """A card's text, with a last line by which `is_our_card` knows whether somebody has changed it."""
+    text = "\n".join(lines)
+    return f"{text}\n{_SIGNATURE}{_fingerprint(text)} -->\n"
+
+
+def is_our_card(text: str) -> bool:
+    """Whether a card is still as ganlib wrote it: then it may be written anew."""
+    text = text.replace("\r\n", "\n").rstrip()
+    body, found, rest = text.rpartition("\n" + _SIGNATURE)
+    return bool(found) and rest == f"{_fingerprint(body)} -->"
+
+
+def _fingerprint(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)
@@ -159,7 +200,7 @@ def written(measure: Measure, value) -> str:
 def classifier_card(recipe: dict, metrics: dict) -> str:
     """The card of the digit classifier, which is no GAN: what it is for, how it was trained, what it gets wrong."""
     ids = [f"datasets: [{DATASET_IDS[recipe['data']]}]"] if recipe["data"] in DATASET_IDS else []
-    return "\n".join([
+    return _signed([
         "---", f"license: {LICENSE}", "library_name: ganlib", "tags: [image-classification, ganlib, digits]",
         "pipeline_tag: image-classification", *ids, "---", "",
         "# digit-classifier", "",

@@ -9,11 +9,14 @@
 | README.md, samples.png      | the model card and its picture                                              |
 | growth.png                  | of images: fixed seeds, a row for each of some moments of the training      |
 | nearest.png                 | of images: samples, each above the training image most like it              |
+| history-NAME.json           | where there is one: of another run, to be shown beside                      |
 """
 
+import hashlib
 import json
 import os
 import tempfile
+from fnmatch import fnmatch
 from pathlib import Path
 
 import safetensors
@@ -22,6 +25,7 @@ import torch
 from torch import Tensor, nn
 
 from ganlib import classifier
+from ganlib.card import is_our_card
 from ganlib.classifier import DigitClassifier
 from ganlib.model import Model
 from ganlib.networks import describe, rebuild
@@ -30,6 +34,7 @@ from ganlib.version import __version__
 CONFIG, GENERATOR, DISCRIMINATOR = "config.json", "model.safetensors", "discriminator.safetensors"
 METRICS, HISTORY, CARD, SAMPLES = "metrics.json", "history.json", "README.md", "samples.png"
 GROWTH, NEAREST = "growth.png", "nearest.png"
+MEASURED = "weights_sha256"  # in metrics.json: which weights were measured
 
 
 class WeightsError(Exception):
@@ -147,6 +152,23 @@ def other_histories(folder: Path) -> dict[str, list[dict]]:
     return {path.stem.removeprefix("history-"): _read_history(path) for path in sorted(folder.glob("history-*.json"))}
 
 
+def belongs(name: str) -> bool:
+    """Whether a file of that name is part of a weights folder."""
+    ours = (CONFIG, GENERATOR, DISCRIMINATOR, METRICS, HISTORY, CARD, SAMPLES, GROWTH, NEAREST)
+    return name in ours or fnmatch(name, "history-*.json")
+
+
+def files(folder: str | Path) -> list[Path]:
+    """The files of a weights folder, sorted; not what else lies there."""
+    return [path for path in sorted(Path(folder).iterdir()) if path.is_file() and belongs(path.name)]
+
+
+def digest(path: str | Path) -> str:
+    """The SHA-256 of a file, in hex."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def best_device() -> str:
     """"cuda", "mps" or "cpu", whichever of them is there first."""
     if torch.cuda.is_available():
@@ -215,9 +237,13 @@ def save(model: Model, folder: str | Path) -> Path:
 
 
 def save_report(folder: Path, metrics: dict, card: str, samples: bytes) -> None:
-    """Write what is said of a model into its folder: its measures, its card and its picture (PNG)."""
+    """Write what is said of a model into its folder: its measures, its card and its picture (PNG).
+
+    A card that somebody has edited is left as it is.
+    """
     write_whole(folder / METRICS, to_json(metrics))
-    write_whole(folder / CARD, card.encode())
+    if not (folder / CARD).exists() or is_our_card((folder / CARD).read_text(encoding="utf-8", errors="replace")):
+        write_whole(folder / CARD, card.encode())
     write_whole(folder / SAMPLES, samples)
 
 

@@ -4,13 +4,15 @@ What is fetched is kept in the Hub's own cache, and opens from there where there
 """
 
 import re
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from ganlib import checkpoint
+from ganlib.card import is_our_card, model_card
 from ganlib.checkpoint import WeightsError
 from ganlib.model import Model
 from ganlib.version import __version__
@@ -40,6 +42,9 @@ class Source:
 _NAME = r"[A-Za-z0-9](?:[\w.-]*[A-Za-z0-9_])?"
 _SOURCE = re.compile(rf"(?P<repo>{_NAME}/{_NAME})"
                      rf"(?:@(?P<first>[\w./-]+)|(?P<subfolder>(?:/{_NAME})+)(?:@(?P<last>[\w./-]+))?)?", re.ASCII)
+
+
+_LOG_IN = "log in by `hf auth login`, or set HF_TOKEN"
 
 
 def parse(source: str) -> Source | None:
@@ -108,17 +113,16 @@ def _sentence(error: Exception, source: Source) -> str:
     from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError, RevisionNotFoundError
     from huggingface_hub.utils import get_token
 
-    log_in = "log in by `hf auth login`, or set HF_TOKEN"
     repo = source.repo
     if isinstance(error, GatedRepoError):
-        return (f"{repo} on the Hub is gated: ask for access on its page{'' if get_token() else f', and {log_in}'}")
+        return (f"{repo} on the Hub is gated: ask for access on its page{'' if get_token() else f', and {_LOG_IN}'}")
     if isinstance(error, RepositoryNotFoundError):
         return (f"there is no folder {str(source)!r}, and the Hub shows no model {repo}: it does not exist, or it is "
-                f"private and {'your token has no right to it' if get_token() else f'you have no token: {log_in}'}")
+                f"private and {'your token has no right to it' if get_token() else f'you have no token: {_LOG_IN}'}")
     if isinstance(error, RevisionNotFoundError):
         return f"{repo} on the Hub has no revision {source.revision or 'main'}"
     if isinstance(error, HfHubHTTPError) and error.response is not None and error.response.status_code == 401:
-        return f"the Hub refuses your token: {log_in} anew"
+        return f"the Hub refuses your token: {_LOG_IN} anew"
     return (f"there is no folder {str(source)!r}, and {repo} is not in the cache and could not be fetched from the Hub "
             f"({_reason(error)})")
 
@@ -132,3 +136,109 @@ def _reason(error: Exception) -> str:
         return f"it answered {status}"
     lines = str(error).strip().splitlines()
     return lines[0].rstrip(".") if lines else type(error).__name__
+
+
+@dataclass(frozen=True)
+class Publication:
+    """What is to be sent to a repo of the Hub: files by their names there, each a path or the bytes themselves."""
+
+    repo: str
+    files: dict[str, Path | bytes]
+
+    def sizes(self) -> dict[str, int]:
+        """Bytes of each file."""
+        return {name: len(content) if isinstance(content, bytes) else content.stat().st_size
+                for name, content in self.files.items()}
+
+
+def check_repo(repo: str) -> None:
+    """Raises ValueError unless it is a repo's name, "user/name"."""
+    if parse(repo) != Source(repo):
+        raise ValueError(f"a repo on the Hub is named user/name, not {repo!r}")
+
+
+def check_access(repo: str) -> None:
+    """Ask the Hub whether there is a token that it knows. Raises HubError, and ValueError as `check_repo` does."""
+    from huggingface_hub import HfApi
+
+    check_repo(repo)
+    with _in_a_sentence(repo):
+        HfApi(library_name="ganlib", library_version=__version__).whoami(token=True)
+
+
+@contextmanager
+def _in_a_sentence(repo: str) -> Iterator[None]:
+    """Why the Hub did not take what was sent to a repo, as a HubError of one sentence."""
+    from huggingface_hub.errors import HFValidationError, HTTPError, LocalTokenNotFoundError
+
+    try:
+        yield
+    except LocalTokenNotFoundError:
+        raise HubError(f"there is no token to publish with: {_LOG_IN}") from None
+    except (HTTPError, OSError, HFValidationError, RuntimeError, ValueError) as error:
+        raise HubError(_refusal(error, repo)) from None
+
+
+def prepare(folder: str | Path, repo: str) -> Publication:
+    """Check a weights folder and list what of it belongs on the Hub: the files of a weights folder, and no others.
+
+    The card is written anew with the repo's name, unless somebody has edited it. Reaches no network. Raises ValueError
+    for a repo that is not "user/name", WeightsError for a folder that does not load, and HubError for one whose
+    metrics are of other weights, or missing.
+    """
+    check_repo(repo)
+    folder = Path(folder)
+    model = checkpoint.load(folder, "cpu")
+    measure = f"measure it first by python -m train.evaluate {folder}"
+    if not model.metrics:
+        raise HubError(f"{folder} has not been measured: {measure}")
+    if model.metrics.get(checkpoint.MEASURED) != checkpoint.digest(folder / checkpoint.GENERATOR):
+        raise HubError(f"{folder / checkpoint.METRICS} is of other weights than those beside it: {measure}")
+    files: dict[str, Path | bytes] = {path.name: path for path in checkpoint.files(folder)}
+    card = files.get(checkpoint.CARD)
+    if card is None or is_our_card(card.read_text(encoding="utf-8")):
+        files[checkpoint.CARD] = model_card(model.config, model.metrics, model.history, source=repo).encode()
+    return Publication(repo, files)
+
+
+def publish(publication: Publication, *, private: bool | None = None, revision: str | None = None,
+            message: str | None = None) -> str:
+    """Send it in one commit, making the repo (private or not; None for the account's usual) and the branch where they
+    are missing. Returns the commit's address.
+
+    Files of a weights folder that the repo has and the folder has no more are removed; others there are left alone, and
+    so is a card that somebody has edited there. Nothing is changed in the repo unless everything has arrived. Raises
+    HubError saying why it could not be sent.
+    """
+    from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
+
+    api, repo, files = HfApi(library_name="ganlib", library_version=__version__), publication.repo, publication.files
+    with _in_a_sentence(repo):
+        api.whoami(token=True)
+        api.create_repo(repo, private=private, exist_ok=True)
+        if private and not api.repo_info(repo).private:
+            raise HubError(f"{repo} is there already, and public: make it private in its settings first")
+        if revision is not None:
+            api.create_branch(repo, branch=revision, exist_ok=True)
+        there = set(api.list_repo_files(repo, revision=revision))
+        if checkpoint.CARD in there:
+            card = Path(api.hf_hub_download(repo, checkpoint.CARD, revision=revision)).read_text(encoding="utf-8")
+            if not is_our_card(card):
+                files = {name: content for name, content in files.items() if name != checkpoint.CARD}
+        gone = sorted({name for name in there if checkpoint.belongs(name)} - set(publication.files))
+        done = api.create_commit(
+            repo, [*(CommitOperationAdd(*file) for file in files.items()), *map(CommitOperationDelete, gone)],
+            commit_message=message or f"Weights, measured and described by ganlib {__version__}", revision=revision)
+    return done.commit_url
+
+
+def _refusal(error: Exception, repo: str) -> str:
+    """Why the Hub did not take a publication, in one sentence."""
+    while isinstance(error, RuntimeError) and error.__cause__ is not None:  # as the client wraps a failed upload
+        error = error.__cause__
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    if status == 401:
+        return f"the Hub refuses your token: {_LOG_IN} anew"
+    if status == 403:
+        return f"your token has no right to write to {repo}: use one that may write, or a repo of your own"
+    return f"nothing was published in {repo}: the Hub could not be reached or did not take it ({_reason(error)})"

@@ -1,6 +1,8 @@
+import yaml
+
 import ganlib
-from ganlib.card import MEASURES, Comparison, classifier_card, model_card, written
-from ganlib.checkpoint import read_json
+from ganlib.card import MEASURES, Comparison, classifier_card, is_our_card, model_card, written
+from ganlib.checkpoint import MEASURED, digest, read_json, save_report
 
 CONFIG = {
     "name": "dcgan", "shape": [1, 28, 28], "latent_dim": 100,
@@ -35,6 +37,32 @@ def test_the_card_says_what_it_is_how_it_was_made_and_how_good_it_is():
     assert "1,000 steps" in body
 
 
+def test_the_front_matter_holds_the_measures_for_the_hub():
+    front = yaml.safe_load(model_card(CONFIG, METRICS, []).split("---\n")[1])
+    (model,) = front["model-index"]
+    (result,) = model["results"]
+    assert model["name"] == "dcgan"
+    assert result["dataset"] == {"type": "ylecun/mnist", "name": "mnist"}
+    assert result["metrics"] == [{"type": "precision", "name": "precision (k = 5)", "value": 0.9123},
+                                 {"type": "pixel_frechet_distance", "name": "Fréchet distance in raw pixels",
+                                  "value": 1.23456}]
+    assert "model-index" not in model_card(CONFIG, {}, [])
+
+
+def test_a_card_that_somebody_has_edited_is_known_and_kept(tmp_path):
+    card = model_card(CONFIG, METRICS, [])
+    assert is_our_card(card)
+    assert is_our_card(card.replace("\n", "\r\n"))  # as a checkout on Windows has it
+    for edited in (card.replace("Limits", "My limits"), "# Mine", "", card + "More.\n"):
+        assert not is_our_card(edited)
+        (tmp_path / "README.md").write_text(edited, encoding="utf-8")
+        save_report(tmp_path, METRICS, card, b"png")
+        assert (tmp_path / "README.md").read_text(encoding="utf-8") == edited
+    (tmp_path / "README.md").write_text(model_card(CONFIG, {}, []), encoding="utf-8")
+    save_report(tmp_path, METRICS, card, b"png")
+    assert (tmp_path / "README.md").read_text(encoding="utf-8") == card
+
+
 def test_a_card_without_measures_says_so():
     assert "Not measured yet." in model_card(CONFIG, {}, [])
 
@@ -66,6 +94,7 @@ def test_every_shipped_card_holds_its_own_measures():
         model = ganlib.load(name, "cpu")
         assert (folder / "README.md").read_text(encoding="utf-8") == model_card(model.config, model.metrics,
                                                                                   model.history)
+        assert model.metrics[MEASURED] == digest(folder / "model.safetensors")
 
 
 def test_points_are_not_images():

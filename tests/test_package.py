@@ -28,8 +28,8 @@ ROOMS = {
     "training": {"networks", "losses", "sampling", "data"},
     "recipes": {"networks", "losses", "data", "training", "classifier"},
     "model": {"networks", "sampling"},
-    "checkpoint": {"networks", "model", "classifier", "version"},
-    "hub": {"checkpoint", "model", "version"},
+    "checkpoint": {"card", "networks", "model", "classifier", "version"},
+    "hub": {"card", "checkpoint", "model", "version"},
     "evaluation": {"metrics", "data", "model", "classifier", "images"},
 }
 OUTSIDERS = {"gradio": "ganlib/demo", "huggingface_hub": "ganlib/hub.py", "torchvision": "ganlib/data.py",

@@ -6,6 +6,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+from ganlib import hub
 from ganlib.data import DATASETS, NotDownloaded
 from ganlib.recipes import DIGIT_CLASSIFIER, RECIPES
 from train import classifier
@@ -38,6 +39,9 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--checkpoint-every", type=int, metavar="STEPS",
                    help="steps between checkpoints, in whole rows of the history (default: a twentieth of --steps)")
     p.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out (default: start anew)")
+    p.add_argument("--push", metavar="USER/NAME",
+                   help="publish the weights to this repo on the Hugging Face Hub at the end, as train.publish does "
+                        "(default: do not)")
     p.add_argument("--dry-run", action="store_true",
                    help="print the whole configuration and the sizes, train nothing (default: train)")
     return p
@@ -67,6 +71,8 @@ def work(arguments: argparse.Namespace, argv: list[str]) -> int:
     if arguments.name == classifier.NAME:
         return classifier.run(arguments)
     run = configure(arguments)
+    if arguments.push:
+        hub.check_access(arguments.push)  # now, and not after hours of training
     if arguments.dry_run:
         try:
             print(run.description(run.open_data(download=False)))
@@ -79,6 +85,8 @@ def work(arguments: argparse.Namespace, argv: list[str]) -> int:
         ended = run.go(data)
     if ended:
         print(f"The weights are in {run.out}: ganlib.load({str(run.out)!r}) opens them.")
+        if arguments.push:
+            print(f"Published: {hub.publish(hub.prepare(run.out, arguments.push))}")
         return 0
     command = shlex.join(["python", "-m", "train", *(a for a in argv if a != "--resume"), "--resume"])
     print(f"Stopped and saved. To go on: {command}")

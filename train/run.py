@@ -260,6 +260,7 @@ def write_report(model: Model, data: Data, test: Data | None, folder: Path) -> N
             bar.set_postfix_str(what)
 
         model.metrics = evaluate(model, data, test, classifier=digit_classifier(data, model.device), tell=tell)
+    model.metrics[checkpoint.MEASURED] = checkpoint.digest(folder / checkpoint.GENERATOR)
     card = model_card(checkpoint.config_of(model), model.metrics, model.history)
     checkpoint.save_report(folder, model.metrics, card, pictures.picture(model, data))
     if isinstance(data, ImageData) and not isinstance(data, StackedDigits):
