@@ -76,10 +76,9 @@ def fetch(source: Source) -> Path:
 
     Nothing is fetched where a file is missing or larger than MOST_BYTES says. Raises HubError.
     """
-    from huggingface_hub import HfApi
     from huggingface_hub.errors import DryRunError, HFValidationError, HTTPError, RevisionResolutionError
 
-    api = HfApi(library_name="ganlib", library_version=__version__)
+    api = _api()
     prefix = f"{source.subfolder}/" if source.subfolder else ""
     wanted = [prefix + name for name in FETCHED]
     try:
@@ -159,11 +158,9 @@ def check_repo(repo: str) -> None:
 
 def check_access(repo: str) -> None:
     """Ask the Hub whether there is a token that it knows. Raises HubError, and ValueError as `check_repo` does."""
-    from huggingface_hub import HfApi
-
     check_repo(repo)
     with _in_a_sentence(repo):
-        HfApi(library_name="ganlib", library_version=__version__).whoami(token=True)
+        _api().whoami(token=True)
 
 
 @contextmanager
@@ -210,26 +207,63 @@ def publish(publication: Publication, *, private: bool | None = None, revision: 
     so is a card that somebody has edited there. Nothing is changed in the repo unless everything has arrived. Raises
     HubError saying why it could not be sent.
     """
-    from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
-
-    api, repo, files = HfApi(library_name="ganlib", library_version=__version__), publication.repo, publication.files
+    api, repo, files = _api(), publication.repo, dict(publication.files)
     with _in_a_sentence(repo):
         api.whoami(token=True)
         api.create_repo(repo, private=private, exist_ok=True)
-        if private and not api.repo_info(repo).private:
-            raise HubError(f"{repo} is there already, and public: make it private in its settings first")
+        _check_privacy(api, repo, "model", private)
         if revision is not None:
             api.create_branch(repo, branch=revision, exist_ok=True)
         there = set(api.list_repo_files(repo, revision=revision))
+        gone = {name for name in there if checkpoint.belongs(name)} - set(files)
         if checkpoint.CARD in there:
             card = Path(api.hf_hub_download(repo, checkpoint.CARD, revision=revision)).read_text(encoding="utf-8")
             if not is_our_card(card):
-                files = {name: content for name, content in files.items() if name != checkpoint.CARD}
-        gone = sorted({name for name in there if checkpoint.belongs(name)} - set(publication.files))
-        done = api.create_commit(
-            repo, [*(CommitOperationAdd(*file) for file in files.items()), *map(CommitOperationDelete, gone)],
-            commit_message=message or f"Weights, measured and described by ganlib {__version__}", revision=revision)
-    return done.commit_url
+                del files[checkpoint.CARD]
+        return _commit(api, repo, files, gone, message or f"Weights, measured and described by ganlib {__version__}",
+                       revision=revision)
+
+
+def deploy(publication: Publication, *, private: bool | None = None, hardware: str | None = None,
+           message: str | None = None) -> str:
+    """Make the repo a Gradio Space that holds the publication's files, in one commit. Returns the commit's address.
+
+    Other files under the folders it sends, left from an earlier version, are removed; what else the host keeps there is
+    left alone. hardware: as the Hub names it, such as "cpu-basic" or "zero-a10g"; None leaves it as it is. Raises
+    HubError saying why it could not be done.
+    """
+    api, repo, files = _api(), publication.repo, publication.files
+    folders = {name.partition("/")[0] for name in files if "/" in name}
+    with _in_a_sentence(repo):
+        api.whoami(token=True)
+        api.create_repo(repo, repo_type="space", space_sdk="gradio", private=private, exist_ok=True)
+        _check_privacy(api, repo, "space", private)
+        there = {name for name in api.list_repo_files(repo, repo_type="space") if name.partition("/")[0] in folders}
+        done = _commit(api, repo, files, there - set(files), message or f"The page of ganlib {__version__}",
+                       repo_type="space")
+        if hardware is not None:
+            api.request_space_hardware(repo, hardware)
+    return done
+
+
+def _api():
+    from huggingface_hub import HfApi
+
+    return HfApi(library_name="ganlib", library_version=__version__)
+
+
+def _check_privacy(api, repo: str, repo_type: str, private: bool | None) -> None:
+    if private and not api.repo_info(repo, repo_type=repo_type).private:
+        raise HubError(f"{repo} is there already, and public: make it private in its settings first")
+
+
+def _commit(api, repo: str, files: dict[str, Path | bytes], gone: set[str], message: str, **where) -> str:
+    """Add the files and remove those that are gone; all of it or nothing. Returns the commit's address."""
+    from huggingface_hub import CommitOperationAdd, CommitOperationDelete
+
+    operations = [*(CommitOperationAdd(*file) for file in sorted(files.items(), key=lambda file: file[0])),
+                  *map(CommitOperationDelete, sorted(gone))]
+    return api.create_commit(repo, operations, commit_message=message, **where).commit_url
 
 
 def _refusal(error: Exception, repo: str) -> str:

@@ -30,7 +30,8 @@ class Recipe:
 RECIPES: dict[str, Recipe] = {
     "mlp-gan": Recipe(
         architecture="mlp-gan",
-        fields={"dropout": 0.0},  # a gradient penalty does dropout's work, and the two together learn slower
+        # a gradient penalty does dropout's work, and the two together learn slower
+        fields={"dropout": 0.0, "codes": 32},
         data="mnist",
         train=TrainConfig(
             steps=45_000,
@@ -48,10 +49,10 @@ RECIPES: dict[str, Recipe] = {
     ),
     "dcgan": Recipe(
         architecture="dcgan",
-        fields={"mapping": (256, 256)},
+        fields={"mapping": (256, 256), "codes": 32, "discriminator_channels": (48, 96, 192)},
         data="mnist",
         train=TrainConfig(
-            steps=40_000,
+            steps=30_000,
             batch_size=64,
             loss="relativistic",
             generator_rate=1e-3,

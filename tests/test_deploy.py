@@ -1,0 +1,76 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.fake_hub import FakeHub
+from train import deploy
+
+ROOT = Path(__file__).parents[1]
+
+
+def matter(readme: bytes) -> dict:
+    return yaml.safe_load(readme.decode().split("---\n")[1])
+
+
+def test_a_space_gets_what_the_page_needs_and_no_more():
+    files = deploy.space_files(ROOT, "alice/page", None)
+    assert {"app.py", "requirements.txt", "README.md", "LICENSE", "ganlib/demo/page.css", "ganlib/hub.py",
+            "weights/dcgan/model.safetensors", "weights/digit-classifier/config.json", "docs/page.png"} <= set(files)
+    assert {name.partition("/")[0] for name in files if "/" in name} == {"ganlib", "weights", "docs"}
+    assert not [name for name in files if name.endswith((".pyc", ".partial")) or name.startswith(("tests", "train"))]
+    front = matter(files["README.md"])
+    assert front["suggested_hardware"] == "cpu-basic"
+    assert front["thumbnail"] == "https://huggingface.co/spaces/alice/page/resolve/main/docs/page.png"
+    assert f"gradio=={front['sdk_version']}\n" in (ROOT / "requirements.txt").read_text()
+    assert (front["sdk"], front["app_file"], front["license"]) == ("gradio", "app.py", "mit")
+    assert len(front["short_description"]) <= 60  # the Hub refuses a longer one
+    own = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert files["README.md"].decode().split("---\n", 2)[2] == own.split("---\n", 2)[2]
+
+
+def test_front_matter_replaces_lines_of_its_names():
+    readme = "---\ntitle: a\nsuggested_hardware: t4-small\n---\n\nText with --- in it\n---\n"
+    assert deploy.front_matter(readme, {"suggested_hardware": "cpu-basic"}) == (
+        "---\ntitle: a\nsuggested_hardware: cpu-basic\n---\n\nText with --- in it\n---\n")
+
+
+def test_a_folder_that_is_no_checkout_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="is no checkout of ganlib: it has no app.py, "):
+        deploy.space_files(tmp_path, "alice/page", None)
+
+
+def test_a_dry_run_lists_the_files(capsys):
+    assert deploy.main(["--repo", "alice/page", "--dry-run"]) == 0
+    assert "weights/dcgan/model.safetensors" in capsys.readouterr().out
+    assert deploy.main(["--repo", "page", "--dry-run"]) == 1
+    assert "a repo on the Hub is named user/name" in capsys.readouterr().err
+
+
+def test_a_space_is_made_and_brought_up_to_date(tmp_path):
+    def deploy_elsewhere(token: str, *options: str) -> subprocess.CompletedProcess:
+        return subprocess.run([sys.executable, "-m", "train.deploy", "--repo", "alice/page", *options],
+                              env=server.environment(tmp_path / "home", token), text=True, capture_output=True,
+                              timeout=300, cwd=ROOT)
+
+    with FakeHub() as server:
+        first = deploy_elsewhere("hf_alice", "--hardware", "zero-a10g")
+        assert first.returncode == 0, first.stderr
+        assert f"The Space builds itself now: {server.endpoint}/spaces/alice/page" in first.stdout
+        assert server.hardware == {"alice/page": "zero-a10g"}
+        there = server.files("alice/page", repo_type="space")
+        assert there["app.py"] == (ROOT / "app.py").read_bytes()
+        assert matter(there["README.md"])["suggested_hardware"] == "zero-a10g"
+        assert set(deploy.space_files(ROOT, "alice/page", None)) == set(there) - {".gitattributes"}
+        server.put("alice/page", {"ganlib/old.py": b"", "hosts_own.txt": b"mine"}, repo_type="space")
+        again = deploy_elsewhere("hf_alice")
+        assert again.returncode == 0, again.stderr
+        there = server.files("alice/page", repo_type="space")
+        assert "ganlib/old.py" not in there
+        assert there["hosts_own.txt"] == b"mine"
+        stranger = deploy_elsewhere("hf_bob")
+        assert stranger.returncode == 1
+        assert "has no right to write to alice/page" in stranger.stderr
+        assert stranger.stderr.count("\n") == 1
