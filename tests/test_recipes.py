@@ -1,10 +1,10 @@
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import pytest
 
 import ganlib
 from ganlib.data import DATASETS
-from ganlib.networks import ARCHITECTURES, describe
+from ganlib.networks import ARCHITECTURES
 from ganlib.recipes import RECIPES
 from ganlib.training import TrainConfig
 
@@ -20,14 +20,9 @@ def test_a_recipe_names_what_there_is(name):
 @pytest.mark.parametrize("name", RECIPES)
 def test_shipped_weights_are_what_their_recipe_makes(name):
     model, recipe = ganlib.load(name, "cpu"), RECIPES[name]
-    assert model.config["architecture"] == {**describe(recipe.architecture, recipe.build()),
-                                            **_lists(asdict(recipe.build()))}
+    assert model.config["architecture"]["name"] == recipe.architecture
+    assert model.architecture == recipe.build()
     trained = {key: tuple(v) if isinstance(v, list) else v for key, v in model.config["recipe"]["train"].items()}
     # a machine without bfloat16 may leave it out
     assert TrainConfig(**trained) == replace(recipe.train, bfloat16=trained["bfloat16"])
     assert model.history[-1]["step"] == recipe.train.steps
-
-
-def _lists(fields: dict) -> dict:
-    """As JSON has it."""
-    return {key: list(value) if isinstance(value, tuple) else value for key, value in fields.items()}
