@@ -19,6 +19,7 @@ from ganlib.version import __version__
 
 NEEDED = (checkpoint.CONFIG, checkpoint.GENERATOR, checkpoint.DISCRIMINATOR)
 FETCHED = (*NEEDED, checkpoint.METRICS, checkpoint.HISTORY)
+LOG_IN = "log in by `hf auth login`, or set HF_TOKEN"
 MOST_BYTES = {".safetensors": 256 * 2**20, ".json": 16 * 2**20}  # of one file; a larger one is not fetched
 
 
@@ -42,9 +43,6 @@ class Source:
 _NAME = r"[A-Za-z0-9](?:[\w.-]*[A-Za-z0-9_])?"
 _SOURCE = re.compile(rf"(?P<repo>{_NAME}/{_NAME})"
                      rf"(?:@(?P<first>[\w./-]+)|(?P<subfolder>(?:/{_NAME})+)(?:@(?P<last>[\w./-]+))?)?", re.ASCII)
-
-
-_LOG_IN = "log in by `hf auth login`, or set HF_TOKEN"
 
 
 def parse(source: str) -> Source | None:
@@ -114,14 +112,14 @@ def _sentence(error: Exception, source: Source) -> str:
 
     repo = source.repo
     if isinstance(error, GatedRepoError):
-        return (f"{repo} on the Hub is gated: ask for access on its page{'' if get_token() else f', and {_LOG_IN}'}")
+        return (f"{repo} on the Hub is gated: ask for access on its page{'' if get_token() else f', and {LOG_IN}'}")
     if isinstance(error, RepositoryNotFoundError):
         return (f"there is no folder {str(source)!r}, and the Hub shows no model {repo}: it does not exist, or it is "
-                f"private and {'your token has no right to it' if get_token() else f'you have no token: {_LOG_IN}'}")
+                f"private and {'your token has no right to it' if get_token() else f'you have no token: {LOG_IN}'}")
     if isinstance(error, RevisionNotFoundError):
         return f"{repo} on the Hub has no revision {source.revision or 'main'}"
     if isinstance(error, HfHubHTTPError) and error.response is not None and error.response.status_code == 401:
-        return f"the Hub refuses your token: {_LOG_IN} anew"
+        return f"the Hub refuses your token: {LOG_IN} anew"
     return (f"there is no folder {str(source)!r}, and {repo} is not in the cache and could not be fetched from the Hub "
             f"({_reason(error)})")
 
@@ -171,7 +169,7 @@ def _in_a_sentence(repo: str) -> Iterator[None]:
     try:
         yield
     except LocalTokenNotFoundError:
-        raise HubError(f"there is no token to publish with: {_LOG_IN}") from None
+        raise HubError(f"there is no token to publish with: {LOG_IN}") from None
     except (HTTPError, OSError, HFValidationError, RuntimeError, ValueError) as error:
         raise HubError(_refusal(error, repo)) from None
 
@@ -272,7 +270,7 @@ def _refusal(error: Exception, repo: str) -> str:
         error = error.__cause__
     status = getattr(getattr(error, "response", None), "status_code", None)
     if status == 401:
-        return f"the Hub refuses your token: {_LOG_IN} anew"
+        return f"the Hub refuses your token: {LOG_IN} anew"
     if status == 403:
         return f"your token has no right to write to {repo}: use one that may write, or a repo of your own"
     return f"nothing was published in {repo}: the Hub could not be reached or did not take it ({_reason(error)})"
