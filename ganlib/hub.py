@@ -226,22 +226,20 @@ def deploy(publication: Publication, *, private: bool | None = None, hardware: s
            message: str | None = None) -> str:
     """Make the repo a Gradio Space that holds the publication's files, in one commit. Returns the commit's address.
 
-    Other files under the folders it sends, left from an earlier version, are removed; what else the host keeps there is
-    left alone. hardware: as the Hub names it, such as "cpu-basic" or "zero-a10g"; None leaves it as it is. Raises
-    HubError saying why it could not be done.
+    Other files of the package, left from an earlier version, are removed; what else the host keeps there, weights of
+    their own too, is left alone. hardware: as the Hub names it, such as "cpu-basic" or "zero-a10g"; None leaves it as
+    it is. Raises HubError saying why it could not be done.
     """
     api, repo, files = _api(), publication.repo, publication.files
-    folders = {name.partition("/")[0] for name in files if "/" in name}
     with _in_a_sentence(repo):
         api.whoami(token=True)
         api.create_repo(repo, repo_type="space", space_sdk="gradio", private=private, exist_ok=True)
         _check_privacy(api, repo, "space", private)
-        there = {name for name in api.list_repo_files(repo, repo_type="space") if name.partition("/")[0] in folders}
-        done = _commit(api, repo, files, there - set(files), message or f"The page of ganlib {__version__}",
-                       repo_type="space")
-        if hardware is not None:
+        if hardware is not None:  # before the files: where it is refused, nothing was sent
             api.request_space_hardware(repo, hardware)
-    return done
+        there = {name for name in api.list_repo_files(repo, repo_type="space") if name.startswith("ganlib/")}
+        return _commit(api, repo, files, there - set(files), message or f"The page of ganlib {__version__}",
+                       repo_type="space")
 
 
 def _api():

@@ -64,12 +64,12 @@ def test_a_space_is_made_and_brought_up_to_date(tmp_path):
         assert there["app.py"] == (ROOT / "app.py").read_bytes()
         assert matter(there["README.md"])["suggested_hardware"] == "zero-a10g"
         assert set(deploy.space_files(ROOT, "alice/page", None)) == set(there) - {".gitattributes"}
-        server.put("alice/page", {"ganlib/old.py": b"", "hosts_own.txt": b"mine"}, repo_type="space")
+        server.put("alice/page", {"ganlib/old.py": b"", "weights/own/x.json": b"mine"}, repo_type="space")
         again = deploy_elsewhere("hf_alice")
         assert again.returncode == 0, again.stderr
         there = server.files("alice/page", repo_type="space")
         assert "ganlib/old.py" not in there
-        assert there["hosts_own.txt"] == b"mine"
+        assert there["weights/own/x.json"] == b"mine"
         stranger = deploy_elsewhere("hf_bob")
         assert stranger.returncode == 1
         assert "has no right to write to alice/page" in stranger.stderr

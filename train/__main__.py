@@ -69,6 +69,8 @@ def configure(arguments: argparse.Namespace) -> Run:
 def work(arguments: argparse.Namespace, argv: list[str]) -> int:
     """Train as the arguments say, or show what would be trained."""
     if arguments.name == classifier.NAME:
+        if arguments.push:
+            raise ValueError(f"{classifier.NAME} makes no samples and is not published: leave --push out")
         return classifier.run(arguments)
     run = configure(arguments)
     if arguments.push:
