@@ -15,6 +15,8 @@ def model_card(config: dict, metrics: dict, history: list[dict], source: str = "
     """
     recipe, architecture = {"data": "unknown data", "train": {}, **config["recipe"]}, config["architecture"]
     images, classes = len(config["shape"]) == 3, config.get("num_classes")
+    folder = recipe["data"].endswith("/")
+    data = f"images of a folder called {recipe['data']}" if folder else recipe["data"]
     front = ["---", f"license: {LICENSE}", "library_name: ganlib", "tags: [gan, ganlib, "
              f"{architecture['name']}]"]
     task = "unconditional-image-generation" if images else "other"  # the Hub has none for classes, nor for points
@@ -26,8 +28,9 @@ def model_card(config: dict, metrics: dict, history: list[dict], source: str = "
     title = f"# {config['name']}"
     kind = "images" if images else f"{config['shape'][0]}-dimensional points"
     about = (f"A small GAN ({architecture['name']}) that makes {kind} of shape {tuple(config['shape'])} from "
-             f"{config['latent_dim']} random numbers{' and one of ' + str(classes) + ' classes' if classes else ''}, "
-             f"trained on {recipe['data']} with ganlib.")
+             f"{config['latent_dim']} random numbers{' and one of ' + str(classes) + ' classes' if classes else ''}"
+             f"{' (' + ', '.join(config['class_names']) + ')' if config.get('class_names') else ''}, "
+             f"trained on {data} with ganlib.")
     return _signed([
         *front, "---", "", title, "", about, "", "![samples](samples.png)", "",
         "## Use", "", "```python", "import ganlib", "",
@@ -57,8 +60,10 @@ def _model_index(name: str, task: str, data: str, metrics: dict) -> list[str]:
         return []
     quoted = [(json.dumps(measure.words.format(**metrics), ensure_ascii=False), measure.key, value)
               for measure, value in numbers]
-    return ["model-index:", f"- name: {name}", "  results:", "  - task:", f"      type: {task}", "    dataset:",
-            f"      type: {DATASET_IDS.get(data, data)}", f"      name: {data}", "    metrics:",
+    return ["model-index:", f"- name: {json.dumps(name)}", "  results:", "  - task:", f"      type: {task}",
+            "    dataset:",
+            f"      type: {json.dumps(DATASET_IDS.get(data, data))}", f"      name: {json.dumps(data)}",
+            "    metrics:",
             *(line for words, key, value in quoted
               for line in (f"    - type: {key}", f"      name: {words}", f"      value: {value:.6g}"))]
 
@@ -115,6 +120,8 @@ MEASURES = (
             "accuracy on real test images of a classifier taught by {samples_learnt_from:,} samples alone", ".2%",
             "high"),
     Measure("pixel_frechet_distance", "Fréchet distance in raw pixels", ".3g", "low"),
+    Measure("shrunk_pixel_frechet_distance", "Fréchet distance in pixels, of images shrunk to {shrunk_to}", ".3g",
+            "low"),
     Measure("nearest_training_image_distances",
             "distance to the nearest training image, 5% / 50% / 95% (real: test images)"),
     Measure("mean_probability_real", "its discriminator’s mean probability that samples are real", ".2f"),

@@ -76,6 +76,7 @@ def load(source: str | Path, device: torch.device | str | None = None) -> Model:
                 raise ValueError(f"{key} is {theirs!r}, but the architecture's is {built!r}")
         if not isinstance(config.get("recipe", {}), dict):
             raise ValueError("recipe is not a table")
+        _check_class_names(config.get("class_names"), architecture.num_classes)
         with torch.device("meta"):  # shapes only: nothing is allocated or drawn until the tensors are known to fit
             generator, discriminator = architecture.generator(), architecture.discriminator()
     except ValueError as error:
@@ -88,6 +89,12 @@ def load(source: str | Path, device: torch.device | str | None = None) -> Model:
                   config=config, history=_read_history(folder / HISTORY),
                   metrics=read_json(folder / METRICS, dict, missing={}), folder=folder)
     return model.to(device or best_device())
+
+
+def _check_class_names(names, num_classes: int | None) -> None:
+    if names is not None and not (isinstance(names, list) and len(names) == (num_classes or 0)
+                                  and all(isinstance(name, str) and 0 < len(name) <= 255 for name in names)):
+        raise ValueError(f"class_names must be a list of {num_classes or 0} names")
 
 
 def _is_classifier(config: dict) -> bool:
@@ -265,6 +272,7 @@ def config_of(model: Model) -> dict:
         "shape": list(model.shape),
         "num_classes": model.num_classes,
         "latent_dim": model.latent_dim,
+        **{key: model.config[key] for key in ("class_names",) if key in model.config},
         "recipe": model.config.get("recipe", {}),
     }
 

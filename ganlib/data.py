@@ -43,10 +43,12 @@ class Data(Protocol):
 class ImageData:
     """Images in memory: `images` (N, C, H, W) uint8 and `labels` (N,) int64 or None, on one device.
 
+    class_names: what the classes are called, in order, where they are not just numbers.
     Batches are drawn with replacement, so a run needs no epoch bookkeeping to be resumed.
     """
 
-    def __init__(self, name: str, images: Tensor, labels: Tensor | None, num_classes: int | None):
+    def __init__(self, name: str, images: Tensor, labels: Tensor | None, num_classes: int | None,
+                 class_names: tuple[str, ...] | None = None):
         if images.dtype != torch.uint8 or images.ndim != 4 or not len(images):
             raise ValueError(f"images must be (N, C, H, W) uint8 with N > 0, not {tuple(images.shape)} {images.dtype}")
         if labels is not None and len(labels) != len(images):
@@ -55,6 +57,7 @@ class ImageData:
         self.images = images
         self.labels = labels
         self.num_classes = num_classes
+        self.class_names = class_names
         self.shape = tuple(images.shape[1:])
 
     def __len__(self) -> int:
@@ -63,7 +66,7 @@ class ImageData:
     def to(self, device: torch.device | str) -> "ImageData":
         """The same data, held on `device`."""
         labels = None if self.labels is None else self.labels.to(device)
-        return ImageData(self.name, self.images.to(device), labels, self.num_classes)
+        return ImageData(self.name, self.images.to(device), labels, self.num_classes, self.class_names)
 
     def batch(self, n: int, rng: torch.Generator) -> tuple[Tensor, Tensor | None]:
         index = torch.randint(len(self.images), (n,), generator=rng, device=self.images.device)
@@ -349,4 +352,5 @@ def image_folder(folder: Path, shape: tuple[int, ...] = (1, 28, 28)) -> ImageDat
         images = torch.stack(list(pool.map(read, files))).permute(0, 3, 1, 2).contiguous()
     labels = torch.tensor([classes.index(path.parent) for path in files]) if classes else None
     # with a slash, so that no folder's name is taken for a data set's
-    return ImageData(f"{folder.resolve().name}/", images, labels, len(classes) or None)
+    names = tuple(sub.name for sub in classes) or None
+    return ImageData(f"{folder.resolve().name}/", images, labels, len(classes) or None, names)

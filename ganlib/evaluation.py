@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ganlib import images, metrics
 from ganlib.classifier import NAME, ClassifierConfig, DigitClassifier, train_classifier
@@ -18,6 +18,7 @@ SURE = 0.9  # from which probability on the classifier is called sure
 KID_SUBSET = 1_000
 MOMENT_SAMPLES = 5_000  # for the curves of a run
 LESSON_EPOCHS = 10
+MOST_PIXELS = 1_024  # numbers of an image in the distance of raw pixels
 DIGITS = ("mnist", "emnist-digits", "qmnist", "stacked-mnist")  # the sets that the digit classifier knows to read
 
 
@@ -129,8 +130,13 @@ def measure_images(model: Model, data: ImageData, test: ImageData | None, sample
         **final_losses(model.history),
     }
     now("pixels", 0.1)
-    pixels = [None if part is None else part.flatten(1) for part in (x, real, floor)]
-    result |= _beside("pixel_frechet_distance", metrics.frechet_distance, *pixels)
+    small, pixels = ([None if part is None else reduce(part).flatten(1) for part in (x, real, floor)]
+                     for reduce in (_shrunk, Tensor.contiguous))
+    name = "pixel_frechet_distance"
+    if small[0].shape != pixels[0].shape:
+        result["shrunk_to"] = "×".join(map(str, _shrunk(x[:1]).shape[1:]))
+        name = "shrunk_" + name
+    result |= _beside(name, metrics.frechet_distance, *small)
     now("nearest training images", 0.15)
     train_pixels = scale(data.images).flatten(1).cpu()
     distance = metrics.nearest(pixels[0], train_pixels)[0]
@@ -237,6 +243,13 @@ def _beside(name: str, measure: Callable[[Tensor, Tensor], float], fake: Tensor,
     """A measure of samples against real ones, and of other real ones against the same."""
     result = {name: measure(real, fake)}
     return result if floor is None else {**result, name + "_of_real": measure(real, floor)}
+
+
+def _shrunk(x: Tensor) -> Tensor:
+    """Images (N, C, H, W), halved until they have at most MOST_PIXELS numbers each: the cost grows with their cube."""
+    while x[0].numel() > MOST_PIXELS:
+        x = nn.functional.avg_pool2d(x, 2)
+    return x
 
 
 def _quantiles(values: Tensor) -> dict[str, float]:

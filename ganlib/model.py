@@ -48,6 +48,11 @@ class Model:
         return self.architecture.num_classes
 
     @property
+    def class_names(self) -> tuple[str, ...]:
+        """What the classes are called, in order: numbers where they have no other names; empty without classes."""
+        return tuple(self.config.get("class_names") or map(str, range(self.num_classes or 0)))
+
+    @property
     def device(self) -> torch.device:
         return next(self.generator.parameters()).device
 

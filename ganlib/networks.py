@@ -10,16 +10,18 @@ Parameters of the networks in `ARCHITECTURES`:
 |--------------|-----------|---------------|
 | mlp-gan      | 1,486,352 | 4,362,241     |
 | dcgan        |   791,777 |   632,033     |
-| cdcgan       |   992,801 |   634,593 |
+| cdcgan       |   992,801 |   634,593     |
 | toy-gaussian |     1,761 |     4,289     |
 | toy-sine     |       658 |    41,985     |
+| toy-ring     |    33,666 |    33,537     |
+| toy-grid     |   132,866 |   132,609     |
 """
 
 import math
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import MISSING, asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields, replace
 from itertools import pairwise
 
 import torch
@@ -235,6 +237,10 @@ class MLP:
         _require(0 <= self.leak < 1, f"leak must be in [0, 1), not {self.leak!r}")
         _check_codes(self)
 
+    def fitted(self, shape: tuple[int, ...], num_classes: int | None) -> "MLP":
+        """These networks for samples of another shape; classes that the data may have are not learnt."""
+        return replace(self, shape=tuple(shape))
+
     def generator(self) -> nn.Module:
         return MLPGenerator(self)
 
@@ -285,11 +291,34 @@ class DCGAN:
     def base_size(self) -> int:
         return self.shape[1] // 2 ** (len(self.generator_channels) - 1)
 
+    def fitted(self, shape: tuple[int, int, int], num_classes: int | None) -> "DCGAN":
+        """These networks for images of another shape and, where they take classes, for so many of them.
+
+        The generator's first map is of 4 to 8 pixels, the discriminator's last of at most 4; doublings and halvings
+        that this adds have the channels of the widest map. Raises ValueError for a size that no doubling reaches, and
+        where classes are wanted and there are none.
+        """
+        size = shape[1]
+        doublings = next((n for n in range(1, 8) if size % 2**n == 0 and 4 <= size // 2**n <= 8), 0)
+        _require(doublings > 0, f"images of {size} pixels cannot be had by doubling a map of 4 to 8 pixels; sizes that "
+                                f"can are 28, 32, 48, 64, 96 and 128, among others")
+        _require(not self.num_classes or bool(num_classes), "these networks learn classes, and the data have none: put "
+                 "the images of each class into a subfolder of its own, or train networks without classes")
+        halvings = math.ceil(math.log2(size / 4))
+        return replace(self, shape=tuple(shape), num_classes=num_classes if self.num_classes else None,
+                       generator_channels=_widest_again(self.generator_channels[::-1], doublings + 1)[::-1],
+                       discriminator_channels=_widest_again(self.discriminator_channels, halvings))
+
     def generator(self) -> nn.Module:
         return DCGANGenerator(self)
 
     def discriminator(self) -> nn.Module:
         return DCGANDiscriminator(self)
+
+
+def _widest_again(channels: tuple[int, ...], count: int) -> tuple[int, ...]:
+    """The first `count` of some channels, the last of them repeated where there are fewer."""
+    return (channels + channels[-1:] * count)[:count]
 
 
 Architecture = MLP | DCGAN
@@ -328,6 +357,22 @@ ARCHITECTURES: dict[str, Architecture] = {
         generator_widths=(16, 32),
         discriminator_widths=(256, 128, 64),
         dropout=0.3,
+        bounded=False,
+    ),
+    "toy-ring": MLP(
+        shape=(2,),
+        latent_dim=2,
+        generator_widths=(128, 128, 128),
+        discriminator_widths=(128, 128, 128),
+        leak=0.2,
+        bounded=False,
+    ),
+    "toy-grid": MLP(
+        shape=(2,),
+        latent_dim=2,
+        generator_widths=(256, 256, 256),
+        discriminator_widths=(256, 256, 256),
+        leak=0.2,
         bounded=False,
     ),
 }

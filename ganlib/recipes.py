@@ -23,9 +23,28 @@ class Recipe:
     fields: dict = field(default_factory=dict)
     threads: int | None = None
 
-    def build(self) -> Architecture:
-        return replace(ARCHITECTURES[self.architecture], **self.fields)
+    def build(self, shape: tuple[int, ...] | None = None, num_classes: int | None = None) -> Architecture:
+        """Its networks; for samples of another shape, and so many classes, where a shape is given."""
+        networks = replace(ARCHITECTURES[self.architecture], **self.fields)
+        return networks if shape is None else networks.fitted(shape, num_classes)
 
+
+# what the convolutional ones have in common
+DCGAN_FIELDS = {"mapping": (256, 256), "discriminator_channels": (48, 96, 192)}
+DCGAN_TRAIN = TrainConfig(
+    steps=30_000,
+    batch_size=64,
+    loss="relativistic",
+    generator_rate=1e-3,
+    discriminator_rate=1e-3,
+    betas=(0.0, 0.99),
+    final_rate=0.05,
+    r1=1.0,
+    r2=1.0,
+    final_penalty=0.1,
+    ema=0.999,
+    bfloat16=True,
+)
 
 RECIPES: dict[str, Recipe] = {
     "mlp-gan": Recipe(
@@ -47,24 +66,28 @@ RECIPES: dict[str, Recipe] = {
             bfloat16=True,
         ),
     ),
+    "mlp-gan-classic": Recipe(  # as it was done before, to be seen beside
+        architecture="mlp-gan",
+        data="mnist",
+        train=TrainConfig(steps=15_000, batch_size=128, ema=0.0, bfloat16=True),
+    ),
     "dcgan": Recipe(
         architecture="dcgan",
-        fields={"mapping": (256, 256), "codes": 32, "discriminator_channels": (48, 96, 192)},
+        fields={**DCGAN_FIELDS, "codes": 32},
         data="mnist",
-        train=TrainConfig(
-            steps=30_000,
-            batch_size=64,
-            loss="relativistic",
-            generator_rate=1e-3,
-            discriminator_rate=1e-3,
-            betas=(0.0, 0.99),
-            final_rate=0.05,
-            r1=1.0,
-            r2=1.0,
-            final_penalty=0.1,
-            ema=0.999,
-            bfloat16=True,
-        ),
+        train=DCGAN_TRAIN,
+    ),
+    "cdcgan": Recipe(
+        architecture="cdcgan",
+        fields=DCGAN_FIELDS,
+        data="mnist",
+        train=DCGAN_TRAIN,
+    ),
+    "stacked-mnist": Recipe(
+        architecture="dcgan",
+        fields={**DCGAN_FIELDS, "shape": (3, 28, 28)},
+        data="stacked-mnist",
+        train=replace(DCGAN_TRAIN, steps=20_000),
     ),
     "toy-gaussian": Recipe(
         architecture="toy-gaussian",
@@ -96,6 +119,40 @@ RECIPES: dict[str, Recipe] = {
             r1=0.1,
             r2=0.1,
             ema=0.995,
+        ),
+    ),
+    "toy-ring": Recipe(
+        architecture="toy-ring",
+        data="ring",
+        threads=1,
+        train=TrainConfig(
+            steps=15_000,
+            batch_size=256,
+            loss="relativistic",
+            generator_rate=1e-3,
+            discriminator_rate=1e-3,
+            betas=(0.0, 0.99),
+            final_rate=0.01,
+            r1=0.1,
+            r2=0.1,
+            ema=0.999,
+        ),
+    ),
+    "toy-grid": Recipe(
+        architecture="toy-grid",
+        data="grid",
+        threads=1,
+        train=TrainConfig(
+            steps=25_000,
+            batch_size=256,
+            loss="relativistic",
+            generator_rate=1e-3,
+            discriminator_rate=1e-3,
+            betas=(0.0, 0.99),
+            final_rate=0.01,
+            r1=1.0,
+            r2=1.0,
+            ema=0.999,
         ),
     ),
 }

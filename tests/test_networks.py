@@ -48,6 +48,33 @@ def test_perceptrons_have_their_sources_layers(name, generator, discriminator, d
     assert any(isinstance(module, nn.Tanh) for module in g.modules()) == (name == "mlp-gan")
 
 
+@pytest.mark.parametrize("name", ["dcgan", "cdcgan", "mlp-gan"])
+@pytest.mark.parametrize(("channels", "size"), [(1, 16), (3, 28), (3, 32), (1, 48), (3, 64), (1, 128)])
+def test_networks_are_made_to_fit_other_images(name, channels, size):
+    architecture = ARCHITECTURES[name].fitted((channels, size, size), 3)
+    assert architecture.num_classes == (3 if name == "cdcgan" else None)
+    y = torch.arange(3) if architecture.num_classes else None
+    x = architecture.generator()(torch.randn(3, architecture.latent_dim), y)
+    assert x.shape == (3, channels, size, size)
+    assert architecture.discriminator()(x, y).shape == (3,)
+    if isinstance(architecture, DCGAN):
+        assert 4 <= architecture.base_size <= 8
+    assert rebuild(describe(name, architecture)) == architecture
+
+
+def test_networks_that_fit_stay_as_they_are():
+    for architecture in ARCHITECTURES.values():
+        assert architecture.fitted(architecture.shape, architecture.num_classes) == architecture
+
+
+def test_networks_say_what_they_cannot_be_made_to_fit():
+    for size in (1, 7, 30, 100):
+        with pytest.raises(ValueError, match=f"images of {size} pixels cannot be had by doubling"):
+            ARCHITECTURES["dcgan"].fitted((1, size, size), None)
+    with pytest.raises(ValueError, match="learn classes, and the data have none: put the images of each class into"):
+        ARCHITECTURES["cdcgan"].fitted((1, 28, 28), None)
+
+
 def test_dcgan_has_its_sources_layers():
     generator, discriminator = ARCHITECTURES["dcgan"].generator(), ARCHITECTURES["dcgan"].discriminator()
     kinds = {type(module) for module in generator.modules()}

@@ -184,6 +184,43 @@ def test_a_run_is_resumed_on_its_own_data_only(tmp_path, capsys):
     assert "another --precision" in capsys.readouterr().err
 
 
+def draw_folder(folder: Path, size: int = 40, names: tuple[str, ...] = ("",)) -> Path:
+    """A folder of three colourful pictures, in each of the subfolders of these names."""
+    for n, name in enumerate(names):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        for i in range(3):
+            Image.new("RGB", (size, size + 8), (80 * n, 90 * i, 200)).save(folder / name / f"{i}.png")
+    return folder
+
+
+@pytest.mark.parametrize(("recipe", "size", "channels"), [("dcgan", 32, 3), ("cdcgan", 64, 1)])
+def test_own_pictures_of_any_size_become_a_model_of_their_own_name(recipe, size, channels, tmp_path, capsys,
+                                                                   monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = ("", ) if recipe == "dcgan" else ("apples", "pears")
+    pictures = draw_folder(tmp_path / "my-pictures", names=names)
+    options = ("--data", pictures, "--size", size, "--channels", channels, "--name", "my-gan")
+    assert run(recipe, *options, "--steps", 3, "--batch-size", 2, "--device", "cpu") == 0
+    model = ganlib.load("runs/my-gan")
+    assert (model.name, model.shape) == ("my-gan", (channels, size, size))
+    assert model.class_names == (names if recipe == "cdcgan" else ())
+    assert model.config["recipe"]["name"] == recipe
+    assert model.sample(range(2)).shape == (2, channels, size, size)
+    card = Path("runs/my-gan/README.md").read_text()
+    assert "# my-gan\n" in card
+    assert "trained on images of a folder called my-pictures/" in card
+    for picture in ("samples.png", "growth.png", "nearest.png"):
+        assert images.read(Path("runs/my-gan") / picture).width > 0
+
+    assert evaluate.main(["runs/my-gan", "--data", str(pictures), "--device", "cpu"]) == 0
+    assert evaluate.main(["runs/my-gan", "--device", "cpu"]) == 1
+    assert "was trained on the images of a folder, my-pictures/: name it by --data" in capsys.readouterr().err
+    assert run(recipe, "--name", "my-gan", "--size", 28, "--resume") == 1
+    assert f"was begun with --size {size}: leave the option out" in capsys.readouterr().err
+    assert run(recipe, "--out", "runs/my-gan", "--resume", "--device", "cpu") == 0
+    assert ganlib.load("runs/my-gan").name == "my-gan"
+
+
 def test_a_dry_run_downloads_nothing(tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("GANLIB_DATA", str(tmp_path / "nothing"))
     assert run("dcgan", "--dry-run") == 0
@@ -206,6 +243,10 @@ REFUSALS = {
     "no such data": (["dcgan", "--data", "nowhere"], "no folder 'nowhere', and no data set of that name"),
     "toy data for images": (["dcgan", "--data", "sine"], "take samples of shape (1, 28, 28), the data's are (2,)"),
     "nothing to resume": (["toy-sine", "--resume"], "there is no checkpoint"),
+    "points of a size": (["toy-sine", "--size", "32"], "--size and --channels are for images, and toy-sine makes"),
+    "no size": (["dcgan", "--size", "0"], "--size must be at least 1, not 0"),
+    "impossible size": (["dcgan", "--size", "30"], "images of 30 pixels cannot be had by doubling a map"),
+    "no name": (["toy-sine", "--name", "../up"], "a name must be of 1 to 96 letters, digits, dots, dashes and under"),
     "no interval": (["toy-sine", "--checkpoint-every", "0"], "--checkpoint-every must be at least 1"),
 }
 
@@ -236,3 +277,10 @@ def test_evaluating_rewrites_the_measures(tmp_path, capsys):
     assert "mean_distance_from_sine" in json.loads((tmp_path / "metrics.json").read_text())
     assert evaluate.main([str(tmp_path / "nowhere")]) == 1
     assert "train.evaluate: there is no weights folder" in capsys.readouterr().err
+
+
+@needs_mnist
+def test_the_size_of_a_set_is_not_changed(capsys, monkeypatch):
+    monkeypatch.setenv("GANLIB_DATA", MNIST_ROOT)
+    assert run("dcgan", "--size", 32, "--dry-run") == 1
+    assert "the pictures of mnist are 28×28 and grey: --size and --channels are for a folder" in capsys.readouterr().err

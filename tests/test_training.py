@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from ganlib.data import Gaussian, ImageData, Sine
+from ganlib.data import GRID, RING, Gaussian, ImageData, Sine, StackedDigits
 from ganlib.losses import LOSSES
 from ganlib.networks import ARCHITECTURES
 from ganlib.recipes import RECIPES
@@ -26,7 +26,8 @@ def take(architecture, data, config, steps=None, **options):
 @pytest.mark.parametrize("name", RECIPES)
 def test_every_recipe_takes_steps(name, digits):
     recipe = RECIPES[name]
-    data = {"gaussian": Gaussian(), "sine": Sine()}.get(recipe.data, digits)
+    toys = {"gaussian": Gaussian(), "sine": Sine(), "ring": RING, "grid": GRID, "stacked-mnist": StackedDigits(digits)}
+    data = toys.get(recipe.data, digits)
     run = train(recipe.build(), data, replace(recipe.train, batch_size=8))
     before = None
     for number in (1, 2):

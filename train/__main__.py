@@ -35,6 +35,11 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--data", metavar="WHERE",
                    help=f"a data set ({', '.join(DATASETS)}), a folder of images, or the folder data sets are kept in "
                         f"(default: {sets}, from GANLIB_DATA or ~/.cache/ganlib)")
+    p.add_argument("--size", type=int, metavar="PIXELS",
+                   help="width and height that a folder's images are made (default: the recipe's, 28)")
+    p.add_argument("--channels", type=int, choices=(1, 3),
+                   help="1 makes a folder's images grey, 3 colour (default: the recipe's, 1, or 3 for stacked-mnist)")
+    p.add_argument("--name", dest="called", metavar="NAME", help="what to call the model (default: as the recipe)")
     p.add_argument("--out", type=Path, metavar="FOLDER", help="the weights folder to write (default: runs/NAME)")
     p.add_argument("--checkpoint-every", type=int, metavar="STEPS",
                    help="steps between checkpoints, in whole rows of the history (default: a twentieth of --steps)")
@@ -49,7 +54,15 @@ def parser() -> argparse.ArgumentParser:
 
 def configure(arguments: argparse.Namespace) -> Run:
     """The run that the arguments ask for. Raises ValueError saying what is wrong with them."""
-    device, out = pick_device(arguments.device), arguments.out or Path("runs") / arguments.name
+    recipe, called = RECIPES[arguments.name], arguments.called or arguments.name
+    device, out, shape = pick_device(arguments.device), arguments.out or Path("runs") / called, recipe.build().shape
+    if arguments.size is not None or arguments.channels is not None:
+        if len(shape) != 3:
+            raise ValueError(f"--size and --channels are for images, and {arguments.name} makes points")
+        if arguments.size is not None and arguments.size < 1:
+            raise ValueError(f"--size must be at least 1, not {arguments.size}")
+        size = arguments.size or shape[1]
+        shape = (arguments.channels or shape[0], size, size)
     given = {option: getattr(arguments, option) for option in ("steps", "batch_size", "seed")}
     given = {option: value for option, value in given.items() if value is not None}
     if arguments.resume:
@@ -58,12 +71,19 @@ def configure(arguments: argparse.Namespace) -> Run:
             if value != getattr(run.config, option):
                 raise ValueError(f"the run in {out} was begun with --{option.replace('_', '-')} "
                                  f"{getattr(run.config, option)}: leave the option out to resume it")
+        for option, value, begun in (("name", arguments.called, run.name), ("size", arguments.size, run.shape[-1]),
+                                     ("channels", arguments.channels, run.shape[0])):
+            if value not in (None, begun):
+                raise ValueError(f"the run in {out} was begun with --{option} {begun}: leave the option out to resume "
+                                 f"it")
         if arguments.precision not in ("auto", "bfloat16" if run.config.bfloat16 else "float32"):
             raise ValueError(f"the run in {out} was begun with another --precision: leave the option out to resume it")
         return replace(run, where=arguments.data) if arguments.data else run
-    config = replace(RECIPES[arguments.name].train, **given)
+    recipe.build(shape, 1)  # says at once which sizes it can
+    config = replace(recipe.train, **given)
     config = replace(config, bfloat16=pick_precision(arguments.precision, config.bfloat16, device))
-    return Run(arguments.name, config, device, out, arguments.data, arguments.checkpoint_every)
+    return Run(arguments.name, called, config, device, out, shape, recipe.build().num_classes, arguments.data,
+               arguments.checkpoint_every)
 
 
 def work(arguments: argparse.Namespace, argv: list[str]) -> int:
@@ -77,11 +97,12 @@ def work(arguments: argparse.Namespace, argv: list[str]) -> int:
         hub.check_access(arguments.push)  # now, and not after hours of training
     if arguments.dry_run:
         try:
-            print(run.description(run.open_data(download=False)))
+            run, data = run.open(download=False)
+            print(run.description(data))
         except NotDownloaded:
             print(run.description(None))
         return 0
-    data = run.open_data()
+    run, data = run.open()
     print(f"Training {run.name} on {describe_data(data)}, on {run.device}.")
     with threads(run.recipe.threads, run.device):
         ended = run.go(data)

@@ -30,6 +30,8 @@ def work(arguments: argparse.Namespace) -> int:
             model = checkpoint.load(source, pick_device(arguments.device))
             if not arguments.compare:
                 name = model.config.get("recipe", {}).get("data", "mnist")
+                if name.endswith("/") and arguments.data is None:
+                    raise ValueError(f"{source} was trained on the images of a folder, {name}: name it by --data")
                 data = open_data(name, arguments.data, shape=model.shape)
                 write_report(model, data, open_test_part(name, arguments.data, model.shape), model.folder)
             elif not model.metrics:

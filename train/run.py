@@ -2,12 +2,13 @@
 
 import copy
 import json
+import re
 import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 import torch
@@ -36,6 +37,8 @@ from ganlib.training import (
 )
 from train import pictures
 
+NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
+IDENTITY = {"recipe", "name", "shape", "num_classes", "where", "device", "data"}  # beside "train", of a checkpoint
 LONG = 1_000  # steps from which on a run of digits is measured at these moments too
 
 
@@ -43,45 +46,62 @@ LONG = 1_000  # steps from which on a run of digits is measured at these moments
 class Run:
     """What to train, how, on what, into where.
 
-    where: as in `open_data`, None for the recipe's own data. checkpoint_every: steps, None for a twentieth of the run;
-    it is rounded to whole rows of the history. begun: what the checkpoint in `out` says of its run, where this goes on
-    with that.
+    recipe_name: in RECIPES. name: what the model is to be called. shape: of a sample; num_classes: of the data; the
+    recipe's networks are made to fit them. where: as in `open_data`, None for the recipe's own data. checkpoint_every:
+    steps, None for a twentieth of the run; it is rounded to whole rows of the history. begun: what the checkpoint in
+    `out` says of its run, where this goes on with that.
     """
 
+    recipe_name: str
     name: str
     config: TrainConfig
     device: str
     out: Path
+    shape: tuple[int, ...]
+    num_classes: int | None = None
     where: str | None = None
     checkpoint_every: int | None = None
     begun: dict | None = None
 
     def __post_init__(self):
+        if not NAME.fullmatch(self.name):
+            raise ValueError(f"a name must be of 1 to 96 letters, digits, dots, dashes and underscores, and begin with "
+                             f"a letter or digit, not {self.name!r}")
         if self.checkpoint_every is not None and self.checkpoint_every < 1:
             raise ValueError(f"--checkpoint-every must be at least 1, not {self.checkpoint_every}")
 
     @classmethod
-    def resumed(cls, name: str, device: str, out: Path, checkpoint_every: int | None = None) -> "Run":
+    def resumed(cls, recipe_name: str, device: str, out: Path, checkpoint_every: int | None = None) -> "Run":
         """The run whose checkpoint is in `out`. Raises ValueError where there is none, or it is another recipe's."""
         path = out / "training" / "state.safetensors"
         saved = saved_run(path)
-        if saved.get("name") != name:
-            raise ValueError(f"{path} is a checkpoint of {saved.get('name')}, not of {name}")
         known = {field.name for field in fields(TrainConfig)}
-        if set(saved.get("train", ())) != known or not {"where", "device", "data"} <= set(saved):
+        if set(saved.get("train", ())) != known or IDENTITY - set(saved):
             raise ValueError(f"{path} is a checkpoint of another version of ganlib")
+        if saved["recipe"] != recipe_name:
+            raise ValueError(f"{path} is a checkpoint of {saved['recipe']}, not of {recipe_name}")
         config = TrainConfig(**{key: tuple(v) if isinstance(v, list) else v for key, v in saved["train"].items()})
         if saved["device"] != torch.device(device).type:
             raise ValueError(f"the run in {out} was begun on --device {saved['device']}, and can only go on there")
-        return cls(name, config, device, out, saved["where"], checkpoint_every, begun=saved)
+        return cls(recipe_name, saved["name"], config, device, out, tuple(saved["shape"]), saved["num_classes"],
+                   saved["where"], checkpoint_every, begun=saved)
 
     @property
     def recipe(self) -> Recipe:
-        return RECIPES[self.name]
+        return RECIPES[self.recipe_name]
 
     @property
     def architecture(self) -> Architecture:
-        return self.recipe.build()
+        """The recipe's networks, made to fit. Raises ValueError where they cannot be."""
+        return self.recipe.build(self.shape, self.num_classes)
+
+    @property
+    def identity(self) -> dict:
+        """What a checkpoint says of its run, JSON-ready, but for the data."""
+        where = self.where if self.where is None or self.where in DATASETS else str(Path(self.where).resolve())
+        return {"recipe": self.recipe_name, "name": self.name, "shape": list(self.shape), "where": where,
+                "num_classes": self.num_classes, "train": asdict(self.config),
+                "device": torch.device(self.device).type}
 
     @property
     def state_path(self) -> Path:
@@ -95,13 +115,20 @@ class Run:
     def growth(self) -> Path:
         return self.out / "training" / "growth"
 
-    def open_data(self, download: bool = True) -> Data:
-        """The data to train on. Raises ValueError where there is none, or it fits neither the networks nor the run."""
-        data = open_data(self.recipe.data, self.where, shape=self.architecture.shape, download=download)
-        check_fit(self.architecture, data)
+    def open(self, download: bool = True) -> tuple["Run", Data]:
+        """The run with the classes of its data, and the data.
+
+        Raises ValueError where there are none, or they fit neither the networks nor the run.
+        """
+        data = open_data(self.recipe.data, self.where, shape=self.shape, download=download)
         if self.begun and self.begun["data"] != describe_data(data):
             raise ValueError(f"the run in {self.out} was begun on {self.begun['data']}, not on {describe_data(data)}")
-        return data
+        if data.shape != self.shape and data.name in DATASETS and len(data.shape) == len(self.shape) == 3:
+            raise ValueError(f"the pictures of {data.name} are {_pixels(data.shape)}: --size and --channels are for a "
+                             f"folder of images of your own")
+        run = replace(self, num_classes=data.num_classes)
+        check_fit(run.architecture, data)
+        return run, data
 
     def description(self, data: Data | None) -> str:
         """The whole configuration and the sizes, as JSON; data that is not at hand is None."""
@@ -109,6 +136,7 @@ class Run:
         wanted = self.where if self.where in DATASETS else self.recipe.data
         return json.dumps({
             "name": self.name,
+            "recipe": self.recipe_name,
             "out": str(self.out),
             "data": describe_data(data) if data else f"{wanted}, to be downloaded",
             "device": self.device,
@@ -145,9 +173,7 @@ class Run:
                 old.unlink()
         for folder in (self.pictures, self.growth):
             folder.mkdir(parents=True, exist_ok=True)
-        where = self.where if self.where is None or self.where in DATASETS else str(Path(self.where).resolve())
-        identity = {"name": self.name, "where": where, "data": describe_data(data), "train": asdict(self.config),
-                    "device": torch.device(self.device).type}
+        identity = {**self.identity, "data": describe_data(data)}
         saved = state.step
         with stop_on_signal() as stopped:
             try:
@@ -202,8 +228,11 @@ class Run:
     def _model(self, state: State, data: Data) -> Model:
         config = {
             "architecture": {"name": self.recipe.architecture},
-            "recipe": {"name": self.name, "data": data.name, "device": self.device, "train": asdict(self.config)},
+            "recipe": {"name": self.recipe_name, "data": data.name, "device": self.device,
+                       "train": asdict(self.config)},
         }
+        if self.architecture.num_classes and data.class_names:
+            config["class_names"] = list(data.class_names)
         # copies: a Model puts its networks in eval mode, and these are still in training
         return Model(self.name, self.architecture, copy.deepcopy(state.average), copy.deepcopy(state.discriminator),
                      config=config, history=state.history)
@@ -233,6 +262,10 @@ def open_test_part(name: str, where: str | None, shape: tuple[int, ...]) -> Data
     """The test part of a data set of ours, opened as `open_data` does; None for a folder of images, which has none."""
     data = open_data(name, where, train=False, shape=shape)
     return data if data.name in DATASETS else None
+
+
+def _pixels(shape: tuple[int, int, int]) -> str:
+    return f"{shape[1]}×{shape[2]} and {'grey' if shape[0] == 1 else 'in colour'}"
 
 
 def describe_data(data: Data) -> str:
