@@ -25,7 +25,7 @@ import torch
 from torch import Tensor, nn
 
 from ganlib import classifier
-from ganlib.card import is_our_card
+from ganlib.card import Comparison, is_our_card
 from ganlib.classifier import DigitClassifier
 from ganlib.model import Model
 from ganlib.networks import describe, rebuild
@@ -87,7 +87,7 @@ def load(source: str | Path, device: torch.device | str | None = None) -> Model:
     _read_network(discriminator, folder / DISCRIMINATOR)
     model = Model(str(config.get("name") or folder.resolve().name), architecture, generator, discriminator,
                   config=config, history=_read_history(folder / HISTORY),
-                  metrics=read_json(folder / METRICS, dict, missing={}), folder=folder)
+                  metrics=read_metrics(folder), folder=folder)
     return model.to(device or best_device())
 
 
@@ -149,6 +149,16 @@ def _read_history(path: Path) -> list[dict]:
     if not ok:
         raise WeightsError(f"{path}: every row must have a step, and both losses or none, all numbers")
     return rows
+
+
+def read_metrics(folder: Path) -> dict:
+    """The metrics.json of a weights folder, {} where there is none. Raises WeightsError for one that cannot be ours."""
+    metrics = read_json(folder / METRICS, dict, missing={})
+    try:
+        Comparison.of({"": metrics})
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError):
+        raise WeightsError(f"{folder / METRICS} does not hold measures as ganlib writes them") from None
+    return metrics
 
 
 def other_histories(folder: Path) -> dict[str, list[dict]]:

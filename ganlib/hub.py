@@ -69,14 +69,15 @@ def load(source: str | Path, device: torch.device | str | None = None) -> Model:
     return model
 
 
-def fetch(source: Source) -> Path:
+def fetch(source: Source, anonymous: bool = False) -> Path:
     """Fetch a weights folder, or find it in the cache; only its config, safetensors and JSON. Returns the folder.
 
-    Nothing is fetched where a file is missing or larger than MOST_BYTES says. Raises HubError.
+    Nothing is fetched where a file is missing or larger than MOST_BYTES says. anonymous: as somebody without a token,
+    who sees what is public. Raises HubError.
     """
     from huggingface_hub.errors import DryRunError, HFValidationError, HTTPError, RevisionResolutionError
 
-    api = _api()
+    api = _api(anonymous)
     prefix = f"{source.subfolder}/" if source.subfolder else ""
     wanted = [prefix + name for name in FETCHED]
     try:
@@ -86,7 +87,7 @@ def fetch(source: Source) -> Path:
             _check(source, prefix, {file.filename: file.file_size for file in plan})
         folder = api.snapshot_download(source.repo, revision=revision, allow_patterns=wanted)
     except (HTTPError, OSError, HFValidationError, RevisionResolutionError) as error:
-        raise HubError(_sentence(error, source)) from None
+        raise HubError(_sentence(error, source, anonymous)) from None
     return Path(folder) / source.subfolder
 
 
@@ -105,12 +106,14 @@ def _megabytes(size: int | None) -> str:
     return "of unknown size" if size is None else f"{size / 2**20:,.0f} MB"
 
 
-def _sentence(error: Exception, source: Source) -> str:
+def _sentence(error: Exception, source: Source, anonymous: bool) -> str:
     """Why the Hub did not give a repo, and what would help, in one sentence."""
     from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError, RevisionNotFoundError
     from huggingface_hub.utils import get_token
 
     repo = source.repo
+    if anonymous and isinstance(error, RepositoryNotFoundError):  # a gated one too
+        return f"the Hub shows no model {repo} to everybody: it does not exist, or it is private or gated"
     if isinstance(error, GatedRepoError):
         return (f"{repo} on the Hub is gated: ask for access on its page{'' if get_token() else f', and {LOG_IN}'}")
     if isinstance(error, RepositoryNotFoundError):
@@ -242,10 +245,10 @@ def deploy(publication: Publication, *, private: bool | None = None, hardware: s
                        repo_type="space")
 
 
-def _api():
+def _api(anonymous: bool = False):
     from huggingface_hub import HfApi
 
-    return HfApi(library_name="ganlib", library_version=__version__)
+    return HfApi(library_name="ganlib", library_version=__version__, token=False if anonymous else None)
 
 
 def _check_privacy(api, repo: str, repo_type: str, private: bool | None) -> None:

@@ -9,6 +9,8 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -59,6 +61,13 @@ def model() -> Model:
 
 @pytest.fixture(scope="session")
 def address(tmp_path_factory):
+    """The address of a page as it is shipped."""
+    with serve_page(tmp_path_factory.mktemp("page") / "log", os.environ) as found:
+        yield found
+
+
+@contextmanager
+def serve_page(log: Path, environment: Mapping[str, str]) -> Iterator[str]:
     """The page as a host runs it, `python app.py` in a process of its own on a free port of loopback; its address.
 
     At the end, nothing that the tests did to it may have left a traceback in its log.
@@ -66,8 +75,7 @@ def address(tmp_path_factory):
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
-    log = tmp_path_factory.mktemp("page") / "log"
-    environment = os.environ | {"GRADIO_SERVER_NAME": "127.0.0.1", "GRADIO_SERVER_PORT": str(port)}
+    environment = {**environment, "GRADIO_SERVER_NAME": "127.0.0.1", "GRADIO_SERVER_PORT": str(port)}
     with log.open("w") as output:
         page = subprocess.Popen([sys.executable, Path(__file__).parent.parent / "app.py"], env=environment,
                                 stdout=output, stderr=subprocess.STDOUT)

@@ -24,7 +24,8 @@ def plainly(handler: Callable) -> Callable:
     return wrapped
 
 
-def _choices(values: list[str]) -> str:
+def one_of(values: list[str]) -> str:
+    """Choices in words: "a, b or c"."""
     return ", ".join(values[:-1]) + " or " + values[-1] if len(values) > 1 else values[0]
 
 
@@ -50,7 +51,7 @@ def radio(choices: list, **options) -> gr.Radio:
 
     def preprocess(payload):
         if payload not in values:
-            raise refuse(f"{made.label} must be {_choices(values)}, not {payload!r}.")
+            raise refuse(f"{made.label} must be {one_of(values)}, not {payload!r}.")
         return payload
 
     return _checked(made, preprocess)
@@ -63,7 +64,7 @@ def checkboxes(choices: list, **options) -> gr.CheckboxGroup:
 
     def preprocess(payload):
         if not isinstance(payload, list) or any(value not in values for value in payload):
-            raise refuse(f"{made.label} must be a list of {_choices(values)}, not {payload!r}.")
+            raise refuse(f"{made.label} must be a list of {one_of(values)}, not {payload!r}.")
         return payload
 
     return _checked(made, preprocess)

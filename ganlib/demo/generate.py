@@ -5,7 +5,8 @@ from PIL import Image
 
 from ganlib import images, sampling
 from ganlib.demo import models
-from ganlib.demo.controls import checkboxes, plainly, radio, slider
+from ganlib.demo.controls import checkboxes, plainly, refuse, slider
+from ganlib.demo.picker import model_picker
 from ganlib.demo.theme import DICE
 
 TITLE = "Generate"
@@ -19,12 +20,15 @@ def generate(model: str, seed: int, count: int, truncation: float, captions: lis
              digit: str = "any") -> tuple[Image.Image, str]:
     """A contact sheet (PNG) of `count` pictures, of seed, seed + 1, …; and a line on how it was made.
 
-    digit: "0" to "9" asks for that digit; "all" for a row of all ten for each seed, of count // 10 seeds and at least
-    one; "any" lets each seed pick. Only models with classes take another than "any".
+    digit: "0" to "9" asks for that digit, or a class of that number; "all" for a row of all ten for each seed, of
+    count // 10 seeds and at least one; "any" lets each seed pick. Only models with classes take another than "any".
     """
-    gan = models.get(model)
+    gan = models.images(model)
     if digit != "any" and gan.num_classes is None:
         raise ValueError(f"{model} cannot be asked for a digit: it has no classes. Leave Digit at any.")
+    if digit not in ("any", "all", *map(str, range(gan.num_classes or 0))):
+        raise ValueError(f"Digit must be any, all or a class of {model}, from 0 to {gan.num_classes - 1}, not "
+                         f"{digit!r}.")
     columns, label, seeds = None, None if digit in ("any", "all") else int(digit), range(seed, seed + count)
     if digit == "all":
         columns = gan.num_classes
@@ -46,6 +50,28 @@ def generate(model: str, seed: int, count: int, truncation: float, captions: lis
     return sheet, status
 
 
+def class_choices(names: tuple[str, ...]) -> dict:
+    """What the picker of classes shows for a model: nothing where it has none."""
+    digits = names == tuple("0123456789")
+    every = "all ten" if digits else "all"
+    return gr.update(choices=[("any", "any"), *((name, str(i)) for i, name in enumerate(names)), (every, "all")],
+                     value="any", label="Digit" if digits else "Class", visible=bool(names),
+                     info=f"any: the seed picks; {every}: rows of them, a seed each")
+
+
+def class_picker(names: tuple[str, ...]) -> gr.Radio:
+    """The picker of classes; which there are depends on the model, so `generate` checks them."""
+    made = gr.Radio(elem_id="digit", **{key: value for key, value in class_choices(names).items() if key[0] != "_"})
+
+    def preprocess(payload):
+        if not isinstance(payload, str):
+            raise refuse(f"Digit must be any, all, or a class such as \"3\", not {payload!r}.")
+        return payload
+
+    made.preprocess = preprocess
+    return made
+
+
 def build(demo: gr.Blocks) -> None:
     names = models.image_models()
     gr.Markdown(EXPLANATION, elem_classes="explain")
@@ -56,13 +82,11 @@ def build(demo: gr.Blocks) -> None:
                              alt_text="pictures made by the generator")
             status = gr.Markdown(label="made by", elem_classes="status", elem_id="status")
         with gr.Column(scale=2, min_width=280):
-            model = radio(names, value=names[0], label="Model")
+            model = model_picker(names, models.images)
             with gr.Row(equal_height=True):
                 seed = slider(0, MAX_SEED, value=7, step=1, label="Seed", scale=5, elem_id="seed")
                 dice = gr.Button("Roll", icon=DICE, scale=1, min_width=88, elem_id="dice")
-            digit = radio([("any", "any"), *((str(i), str(i)) for i in range(10)), ("all ten", "all")], value="any",
-                          label="Digit", info="any: the seed picks; all ten: rows of them, a seed each",
-                          elem_id="digit", visible=models.has_classes(names[0]))
+            digit = class_picker(models.class_names(names[0]))
             count = slider(1, MAX_COUNT, value=25, step=1, label="How many")
             truncation = slider(0, sampling.MAX_TRUNCATION, value=1, step=0.05, label="Truncation ψ",
                                    info="below 1: more typical, at 0 most of all; above 1: wilder")
@@ -73,6 +97,6 @@ def build(demo: gr.Blocks) -> None:
     gr.on([demo.load, *(component.change for component in inputs[1:])], generate, inputs, outputs,
           api_name="generate", show_progress="hidden", trigger_mode="always_last")
     # first the digit: what was picked for one model may be nothing to the next
-    model.change(lambda name: gr.update(value="any", visible=models.has_classes(name)), model, digit,
+    model.change(plainly(lambda name: class_choices(models.images(name).class_names)), model, digit,
                  api_visibility="private", show_progress="hidden").then(
         generate, inputs, outputs, api_visibility="private", show_progress="hidden", trigger_mode="always_last")

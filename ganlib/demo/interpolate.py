@@ -13,6 +13,7 @@ from torch import Tensor
 from ganlib import images, sampling
 from ganlib.demo import models
 from ganlib.demo.controls import plainly, radio, slider
+from ganlib.demo.picker import model_picker
 from ganlib.demo.theme import DICE
 
 TITLE = "Interpolate"
@@ -25,12 +26,12 @@ _folders: deque[Path] = deque()
 @plainly
 def interpolate(model: str, first: int, second: int, steps: int, method: str) -> tuple[Image.Image, str, str]:
     """The way from one seed to another: a film strip (PNG), a GIF that goes there and back, and a line on it."""
-    gan = models.get(model)
+    gan = models.images(model)
     with models.clock() as milliseconds:
         x = gan.interpolate(first, second, steps, method)
         made = milliseconds()
     strip = images.contact_sheet(x, columns=min(steps, STRIP_COLUMNS))
-    return strip, _keep_gif(x, f"{gan.name}-{first}-{second}"), models.credit(gan, steps, made)
+    return strip, _keep_gif(x, f"{gan.name.replace('/', '-')}-{first}-{second}"), models.credit(gan, steps, made)
 
 
 @functools.cache
@@ -52,7 +53,7 @@ def _keep_gif(x: Tensor, name: str) -> str:
 @plainly
 def frame(model: str, first: int, second: int, method: str, position: float) -> Image.Image:
     """The picture at `position` of the way, from 0 (the first seed's) to 1 (the second's)."""
-    gan = models.get(model)
+    gan = models.images(model)
     a, b = gan.latents([first, second])
     (x,) = gan.decode(sampling.interpolation(method)(a, b, position)[None], gan.labels_of([first]))
     return images.enlarge(images.to_pil(x), images.tile_scale(x.shape[-1], 1, FRAME_WIDTH))
@@ -76,7 +77,7 @@ def build(demo: gr.Blocks) -> None:
                              buttons=["download", "fullscreen"], alt_text="every step of the way", elem_id="strip")
             status = gr.Markdown(label="made by", elem_classes="status")
         with gr.Column(scale=2, min_width=280):
-            model = radio(names, value=names[0], label="Model")
+            model = model_picker(names, models.images)
             first = slider(0, MAX_SEED, value=3, step=1, label="From seed")
             second = slider(0, MAX_SEED, value=8, step=1, label="To seed")
             dice = gr.Button("Two new seeds", icon=DICE)

@@ -1,52 +1,141 @@
-"""The models of the page: found in the weights folder, loaded on first use, and kept."""
+"""The models of the page: shipped ones, those the host names, and those that visitors open; loaded once, and kept.
+
+The host names models of the Hub in GANLIB_MODELS, separated by commas, which are fetched as the host; visitors open
+any that is public by its name, unless GANLIB_ALLOW_HUB is 0.
+"""
 
 import functools
+import math
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
+from pathlib import Path
 
-from ganlib import checkpoint
+from ganlib import checkpoint, hub
+from ganlib.checkpoint import WeightsError
 from ganlib.model import Model
 
-_loading = threading.Lock()
+KEPT = 8  # models that visitors have opened, at most; the one opened first leaves first
+MOST_NUMBERS = 3 * 256 * 256  # of one sample of theirs: what is larger takes long, and more memory than pages have
+
+_guard = threading.Lock()
+_models: dict[str, Future] = {}
 
 
 def image_models() -> list[str]:
-    """Names of the shipped models that make pictures; the convolutional ones, which make the best, first."""
-    return sorted((name for name, shape in _shapes().items() if len(shape) == 3), key=lambda name: ("dcgan" not in name,
-                                                                                                    name))
+    """Names of the page's own models that make pictures; the convolutional ones, which make the best, first."""
+    return _of_dimensions(3, lambda name: ("/" in name, "dcgan" not in name, name))
 
 
 def toy_models() -> list[str]:
-    """Names of the shipped models that make numbers or points."""
-    return sorted(name for name, shape in _shapes().items() if len(shape) == 1)
+    """Names of the page's own models that make numbers or points."""
+    return _of_dimensions(1, lambda name: ("/" in name, name))
 
 
-def _shapes() -> dict[str, list[int]]:
-    return {name: checkpoint.read_json(folder / checkpoint.CONFIG, dict).get("shape", [])
-            for name, folder in checkpoint.shipped().items()}
+def _of_dimensions(dimensions: int, order: Callable[[str], tuple]) -> list[str]:
+    return sorted((name for name, folder in own().items() if len(_config(folder).get("shape") or []) == dimensions),
+                  key=order)
 
 
-def has_classes(name: str) -> bool:
-    """Whether a shipped model can be asked for a class, without loading the model."""
-    return checkpoint.read_json(checkpoint.shipped()[name] / checkpoint.CONFIG, dict).get("num_classes") is not None
+def own() -> dict[str, Path]:
+    """The folders of the page's own models, by name: the shipped ones, and those of GANLIB_MODELS that were fetched."""
+    return {**checkpoint.shipped(), **_hosted(os.environ.get("GANLIB_MODELS", ""))[0]}
 
 
-def measures(name: str) -> dict:
-    """The metrics.json of a shipped model, without loading the model."""
-    return checkpoint.read_json(checkpoint.shipped()[name] / checkpoint.METRICS, dict, missing={})
-
-
-def get(name: str) -> Model:
-    """The model of that name, loaded once."""
-    with _loading:
-        return _load(name)
+def missing() -> list[str]:
+    """A sentence for each model of GANLIB_MODELS that could not be had, saying why."""
+    return _hosted(os.environ.get("GANLIB_MODELS", ""))[1]
 
 
 @functools.cache
+def _hosted(names: str) -> tuple[dict[str, Path], list[str]]:
+    """Folders of models on the Hub, by name; and why others could not be had. Each is fetched and opened once."""
+    folders, reasons = {}, []
+    for name in filter(None, map(str.strip, names.split(","))):
+        source = hub.parse(name)
+        try:
+            if source is None:
+                raise WeightsError("a model on the Hub is named user/repo")
+            folder = hub.fetch(source)
+            checkpoint.load(folder, "cpu")
+            folders[name] = folder
+        except WeightsError as error:
+            reasons.append(f"{name}: {error}.")
+    return folders, reasons
+
+
+def hub_is_open() -> bool:
+    """Whether visitors may open models from the Hub."""
+    return os.environ.get("GANLIB_ALLOW_HUB", "1").strip().lower() not in ("0", "false", "no", "off")
+
+
+def may_be(name: object) -> bool:
+    """Whether a name is one of the page's own models', or one that a visitor may open."""
+    return isinstance(name, str) and (name in own() or (hub_is_open() and hub.parse(name) is not None))
+
+
+def _config(folder: Path) -> dict:
+    return checkpoint.read_json(folder / checkpoint.CONFIG, dict)
+
+
+def class_names(name: str) -> tuple[str, ...]:
+    """What the classes of one of the page's own models are called, without loading the model; empty without classes."""
+    config = _config(own()[name])
+    return tuple(config.get("class_names") or map(str, range(config.get("num_classes") or 0)))
+
+
+def measures(name: str) -> dict:
+    """The metrics.json of one of the page's own models, without loading the model."""
+    return checkpoint.read_metrics(own()[name])
+
+
+def images(name: str) -> Model:
+    """The model of that name, which must make pictures. Raises WeightsError as `get` does, and ValueError."""
+    model = get(name)
+    if len(model.shape) != 3 or model.shape[0] not in (1, 3):
+        raise ValueError(f"{name} makes samples of shape {tuple(model.shape)}, which are no pictures")
+    return model
+
+
+def get(name: str) -> Model:
+    """The model of that name, loaded once, however many ask for it; nobody waits for another one's.
+
+    Raises WeightsError saying why it cannot be had.
+    """
+    with _guard:
+        future, first = _models.get(name), name not in _models
+        if first:
+            future = _models[name] = Future()
+            opened = [other for other in _models if other not in own()]
+            for other in opened[:-KEPT]:
+                del _models[other]
+    if first:
+        try:
+            future.set_result(_load(name))
+        except BaseException as error:
+            future.set_exception(error)
+            with _guard:  # the next one may have more luck
+                _models.pop(name, None)
+    return future.result()
+
+
 def _load(name: str) -> Model:
-    return checkpoint.load(name)
+    if name in own():
+        model = checkpoint.load(own()[name])
+        model.name = name
+        return model
+    source = hub.parse(name)
+    if source is None or not hub_is_open():
+        raise WeightsError(f"there is no model {name!r} on this page; it has {', '.join(own())}")
+    # as a stranger: what the host's own token may see is not for everybody
+    model = checkpoint.load(hub.fetch(source, anonymous=True))
+    if math.prod(model.shape) > MOST_NUMBERS:
+        raise WeightsError(f"{name} makes samples of shape {tuple(model.shape)}, which are too large for this page")
+    model.name = name
+    return model
 
 
 def credit(model: Model, count: int, milliseconds: float) -> str:

@@ -1,11 +1,12 @@
 """The page's frame: title, tabs, theme; and how it is launched."""
 
+import html
 import os
 from pathlib import Path
 
 import gradio as gr
 
-from ganlib.demo import generate, interpolate, quality, toy
+from ganlib.demo import generate, interpolate, models, quality, toy
 from ganlib.demo.theme import THEME
 
 CSS = Path(__file__).with_name("page.css")
@@ -22,6 +23,9 @@ def build() -> gr.Blocks:
     """
     with gr.Blocks(title="ganlib", analytics_enabled=False, delete_cache=(3600, 7200)) as demo:
         gr.Markdown(INTRODUCTION, elem_id="introduction")
+        if reasons := models.missing():
+            gr.Markdown("Not here today:\n\n" + "\n".join(f"- {html.escape(reason)}" for reason in reasons),
+                        elem_id="missing")
         for tab in (generate, interpolate, toy, quality):
             with gr.Tab(tab.TITLE, render_children=True):
                 tab.build(demo)

@@ -10,7 +10,8 @@ from ganlib import charts, checkpoint, images, metrics
 from ganlib.card import Comparison
 from ganlib.classifier import DigitClassifier
 from ganlib.demo import models
-from ganlib.demo.controls import plainly, radio, slider
+from ganlib.demo.controls import plainly, slider
+from ganlib.demo.picker import model_picker
 from ganlib.evaluation import MOMENT_SAMPLES, verdict
 
 TITLE = "Quality"
@@ -27,11 +28,12 @@ def quality(model: str, seed: int) -> tuple[str, dict]:
     The dictionary: model, seed, counts (of each digit, as the digit classifier reads them), real_shares, verdict, and
     measures (the model's metrics.json).
     """
-    gan = models.get(model)
+    gan = models.images(model)
     reader, real_shares = _reader(), gan.metrics.get("class_shares_of_real")
     numbers = {"model": gan.name, "seed": seed, "measures": gan.metrics}
     parts = []
-    if reader is not None and real_shares and tuple(gan.shape) == reader.shape:
+    if (reader is not None and real_shares and len(real_shares) == reader.num_classes
+            and tuple(gan.shape) == reader.shape):
         _, probabilities = reader.examine(gan.draw(CENSUS, seed))
         counts = metrics.class_shares(probabilities.argmax(1), reader.num_classes).mul(CENSUS).round().int().tolist()
         caption = "As the digit classifier reads them: "
@@ -56,7 +58,7 @@ def quality(model: str, seed: int) -> tuple[str, dict]:
 @plainly
 def growth(model: str, moment: int) -> tuple[Image.Image | None, str]:
     """The fixed seeds at one of the moments that were kept of the training, from 0 (noise) on; and which that is."""
-    if not (models.get(model).folder / checkpoint.GROWTH).exists():
+    if not (models.images(model).folder / checkpoint.GROWTH).exists():
         return None, f"The folder of {model} does not show how its training went."
     steps, sheet = _growth(model)
     row = min(moment, len(steps) - 1)
@@ -69,7 +71,7 @@ def growth(model: str, moment: int) -> tuple[Image.Image | None, str]:
 @plainly
 def nearest(model: str) -> Image.Image | None:
     """The picture of samples above the training images nearest to them, where the model's folder has one."""
-    path = models.get(model).folder / checkpoint.NEAREST
+    path = models.images(model).folder / checkpoint.NEAREST
     return images.read(path) if path.exists() else None
 
 
@@ -78,9 +80,9 @@ def _reader() -> DigitClassifier | None:
     return checkpoint.load_classifier(device=checkpoint.best_device()) if checkpoint.has_classifier() else None
 
 
-@functools.cache
+@functools.lru_cache(maxsize=16)
 def _growth(model: str) -> tuple[list[int], Image.Image]:
-    return images.read_growth(models.get(model).folder / checkpoint.GROWTH)
+    return images.read_growth(models.images(model).folder / checkpoint.GROWTH)
 
 
 def tables(measured: dict[str, dict]) -> str:
@@ -103,7 +105,8 @@ def build(demo: gr.Blocks) -> None:
     names = models.image_models()
     gr.Markdown(EXPLANATION, elem_classes="explain")
     with gr.Row():
-        model = radio(names, value=names[0], label="Model")
+        with gr.Column(min_width=280):
+            model = model_picker(names, models.images)
         seed = slider(0, MAX_SEED, value=7, step=1, label="Seed of the census", elem_id="quality-seed")
     drawing = gr.HTML(label="charts", elem_id="quality")
     numbers = gr.JSON(label="numbers", visible=False)
@@ -120,9 +123,12 @@ def build(demo: gr.Blocks) -> None:
             pairs = gr.Image(format="png", interactive=False, label="Nearest real digits", elem_classes="picture",
                              elem_id="nearest", buttons=["download", "fullscreen"],
                              alt_text="samples above the training images nearest to them")
-    gr.HTML(tables({name: models.measures(name) for name in names}), label="measures", elem_id="measures")
+    measured = gr.HTML(tables({name: models.measures(name) for name in names}), label="measures", elem_id="measures")
     gr.on([demo.load, model.change, seed.change], quality, [model, seed], [drawing, numbers], api_name="quality",
           show_progress="minimal", trigger_mode="always_last")
     gr.on([demo.load, model.change, moment.change], growth, [model, moment], [sheet, when], api_name="growth",
           show_progress="hidden", trigger_mode="always_last")
+    model.change(plainly(lambda name: tables({other: models.measures(other) for other in names}
+                                             | {name: models.images(name).metrics})),
+                 model, measured, api_visibility="private", show_progress="hidden")
     gr.on([demo.load, model.change], nearest, model, pairs, api_visibility="private", show_progress="hidden")

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from ganlib import charts, metrics
-from ganlib.data import DATASETS, Gaussian, Mixture, Sine, default_root
+from ganlib.data import GRID, RING, Gaussian, Mixture, Sine
 from ganlib.demo import models
-from ganlib.demo.controls import plainly, radio, slider
+from ganlib.demo.controls import one_of, plainly, slider
+from ganlib.demo.picker import model_picker
 from ganlib.model import Model
 
 TITLE = "Toy distributions"
@@ -18,6 +19,7 @@ EXPLANATION = ("Here the truth is known, so what a GAN learned can be held again
                "generated; where they agree, no discriminator can say better than ½.")
 MAX_COUNT, MAX_SEED = 10_000, 9_999
 REAL_SEED = 1  # of the real sample the generated one is held against
+TOYS = (Gaussian(), Sine(), RING, GRID)
 BANDWIDTH = 0.25  # what densities on the line are smoothed by
 
 
@@ -29,8 +31,7 @@ def toy(model: str, count: int, seed: int) -> tuple[str, dict]:
     (between two real samples of that size), losses (discriminator and generator, at the end of training), samples; for
     mixtures also centres, modes, high_quality and reverse_kl.
     """
-    gan = models.get(model)
-    data = DATASETS[gan.config["recipe"]["data"]](default_root(), True)
+    gan, data = points(model)
     with models.clock() as milliseconds:
         fake = gan.draw(count, seed)
         made = milliseconds()
@@ -51,6 +52,18 @@ def toy(model: str, count: int, seed: int) -> tuple[str, dict]:
     figures = [*draw(gan, data, real, fake), (charts.losses(gan.history),
                "Both losses of the training run. At ln 2 neither network can gain anything more.")]
     return _tiles(numbers, gan) + charts.to_html(figures), numbers
+
+
+def points(name: str) -> tuple[Model, Gaussian | Sine | Mixture]:
+    """The model of that name, and the distribution that it has learned.
+
+    Raises WeightsError as `models.get` does, and ValueError where it has learned none that is known here.
+    """
+    gan = models.get(name)
+    data = next((data for data in TOYS if data.name == gan.config.get("recipe", {}).get("data")), None)
+    if data is None or tuple(gan.shape) != data.shape:
+        raise ValueError(f"{name} has learned no toy distribution: here are shown {one_of([toy.name for toy in TOYS])}")
+    return gan, data
 
 
 def _draw_line(gan: Model, data: Gaussian, real: Tensor, fake: Tensor):
@@ -129,8 +142,9 @@ def build(demo: gr.Blocks) -> None:
     names = models.toy_models()
     gr.Markdown(EXPLANATION, elem_classes="explain")
     with gr.Row():
-        model = radio(names, value=names[0], label="Distribution",
-                      info="numbers from N(3, 2²), points on a sine curve, or on a few small spots")
+        with gr.Column(min_width=280):
+            model = model_picker(names, lambda name: points(name)[0], label="Distribution",
+                                 info="numbers from N(3, 2²), points on a sine curve, or on a few small spots")
         count = slider(100, MAX_COUNT, value=2_000, step=100, label="Samples")
         seed = slider(0, MAX_SEED, value=7, step=1, label="Seed", elem_id="toy-seed")
     drawing = gr.HTML(label="charts", elem_id="toy")

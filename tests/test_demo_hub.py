@@ -1,0 +1,130 @@
+"""The page with models of the Hub: those that its host names, and those that visitors open."""
+
+import json
+from pathlib import Path
+
+import pytest
+from gradio_client import Client
+from gradio_client.exceptions import AppError
+from PIL import Image
+
+import ganlib
+from ganlib import checkpoint
+from ganlib.demo import models
+from tests.conftest import serve_page, untrained
+from tests.fake_hub import FakeHub
+
+
+def weights(folder: Path, name: str, **changes) -> dict[str, bytes]:
+    """The files of an untrained model's folder."""
+    model = untrained(name, **{key: value for key, value in changes.items() if key != "config"})
+    model.config |= changes.get("config", {})
+    ganlib.save(model, folder)
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+COLOURS = {"shape": (3, 32, 32), "num_classes": 3}
+TINY = {"generator_channels": (2, 2, 2), "discriminator_channels": (2,), "features": 2}
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory):
+    """A page whose host, alice, has a token and shows a private model of hers and one that is not there."""
+    folder = tmp_path_factory.mktemp("hub")
+    with FakeHub() as server:
+        server.put("alice/mine", weights(folder / "mine", "mlp-gan"), private=True)
+        server.put("alice/secret", weights(folder / "secret", "mlp-gan"), private=True)
+        named = {"class_names": ["apples", "<b>pears</b>", "plums"]}
+        server.put("bob/colours", weights(folder / "colours", "cdcgan", **COLOURS, config=named))
+        server.put("bob/ring", weights(folder / "ring", "toy-sine", config={"recipe": {"data": "ring"}}))
+        server.put("bob/odd", weights(folder / "odd", "toy-sine", config={"recipe": {"data": "mnist"}}))
+        server.put("bob/huge", weights(folder / "huge", "dcgan", shape=(3, 512, 512), **TINY))
+        server.put("bob/boast", {**weights(folder / "boast", "mlp-gan"), "metrics.json": b'{"precision": "<b>1</b>"}'})
+        environment = server.environment(folder / "home", "hf_alice")
+        environment |= {"GANLIB_MODELS": "alice/mine, alice/gone,alice/../x"}
+        with serve_page(folder / "log", environment) as address:
+            found = Client(address, verbose=False)
+            yield found
+            found.close()
+
+
+def refusal(client: Client, *arguments, api_name: str = "/generate") -> str:
+    with pytest.raises(AppError) as caught:
+        client.predict(*arguments, api_name=api_name)
+    assert "Traceback" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_the_hosts_own_models_are_listed_and_what_is_missing_is_said(client):
+    components = client.config["components"]
+    (picker,) = {tuple(c["props"]["choices"][i][1] for i in range(len(c["props"]["choices"])))
+                 for c in components if c["type"] == "radio" and c["props"]["label"] == "Model"}
+    assert "alice/mine" in picker
+    assert "alice/secret" not in picker
+    (note,) = [c["props"]["value"] for c in components if c["props"].get("elem_id") == "missing"]
+    assert "alice/gone: there is no folder" in note
+    assert "alice/../x: a model on the Hub is named user/repo." in note
+    _, status = client.predict("alice/mine", 7, 4, 1, [], api_name="/generate")
+    assert status.startswith("**alice/mine** on ")
+    assert client.predict("dcgan", 7, 4, 1, [], api_name="/generate")[1].startswith("**dcgan**")
+
+
+def test_a_visitor_opens_a_model_of_another_shape_with_classes_of_its_own(client):
+    sheet, status = client.predict("bob/colours", 7, 4, 1, [], "2", api_name="/generate")
+    assert status.startswith("**bob/colours**")
+    with Image.open(sheet) as image:
+        assert image.width > 400
+    table, _ = client.predict("bob/colours", 7, 6, 1, [], "all", api_name="/generate")
+    with Image.open(table) as image:
+        assert image.width > image.height  # three columns, two rows
+    assert "a class of bob/colours, from 0 to 2, not '7'" in refusal(client, "bob/colours", 7, 4, 1, [], "7")
+    assert len(client.predict("bob/colours", 3, 8, 4, "slerp", api_name="/interpolate")) == 3
+    assert "there is no census" in client.predict("bob/colours", 3, api_name="/quality")[0]
+
+
+def test_a_visitor_opens_a_toy(client):
+    assert client.predict("bob/ring", 500, 3, api_name="/toy")[1]["centres"] == 8
+    assert "has learned no toy distribution" in refusal(client, "bob/odd", 500, 3, api_name="/toy")
+    assert "which are no pictures" in refusal(client, "bob/ring", 7, 4, 1, [])
+
+
+def test_what_a_visitor_cannot_open_is_said_and_leaves_the_others_working(client):
+    assert "shows no model alice/secret to everybody" in refusal(client, "alice/secret", 7, 4, 1, [])
+    assert "shows no model bob/none to everybody" in refusal(client, "bob/none", 7, 4, 1, [])
+    assert "which are too large for this page" in refusal(client, "bob/huge", 7, 4, 1, [])
+    assert "does not hold measures as ganlib writes them" in refusal(client, "bob/boast", 7, 4, 1, [])
+    assert "or one on the Hugging Face Hub, named user/repo, not '../x'" in refusal(client, "../x", 7, 4, 1, [])
+    assert client.predict("mlp-gan", 7, 4, 1, [], api_name="/generate")[1].startswith("**mlp-gan**")
+
+
+def test_a_host_may_close_the_hub(monkeypatch):
+    monkeypatch.setenv("GANLIB_ALLOW_HUB", "0")
+    assert not models.may_be("bob/colours")
+    assert models.may_be("dcgan")
+    with pytest.raises(checkpoint.WeightsError, match="there is no model 'bob/colours' on this page; it has dcgan, "):
+        models.get("bob/colours")
+
+
+def test_models_that_visitors_opened_make_room_for_others(monkeypatch):
+    opened = []
+    monkeypatch.setattr(models, "_models", {})
+    monkeypatch.setattr(models, "_load", lambda name: opened.append(name) or name)
+    names = [f"bob/{i}" for i in range(models.KEPT + 1)]
+    for name in ("dcgan", *names, "dcgan", names[-1], names[0]):
+        assert models.get(name) == name
+    assert opened == ["dcgan", *names, names[0]]
+
+
+def test_one_that_failed_is_tried_again(monkeypatch):
+    attempts = iter([checkpoint.WeightsError("out of reach"), None])
+
+    def load(name):
+        if error := next(attempts):
+            raise error
+        return json.dumps(name)
+
+    monkeypatch.setattr(models, "_models", {})
+    monkeypatch.setattr(models, "_load", load)
+    with pytest.raises(checkpoint.WeightsError, match="out of reach"):
+        models.get("bob/x")
+    assert models.get("bob/x") == '"bob/x"'
