@@ -73,7 +73,7 @@ def fetch(source: Source, anonymous: bool = False) -> Path:
     """Fetch a weights folder, or find it in the cache; only its config, safetensors and JSON. Returns the folder.
 
     Nothing is fetched where a file is missing or larger than MOST_BYTES says. anonymous: as somebody without a token,
-    who sees what is public. Raises HubError.
+    who sees what is public, and of the cache only what the Hub says is public now. Raises HubError.
     """
     from huggingface_hub.errors import DryRunError, HFValidationError, HTTPError, RevisionResolutionError
 
@@ -81,6 +81,8 @@ def fetch(source: Source, anonymous: bool = False) -> Path:
     prefix = f"{source.subfolder}/" if source.subfolder else ""
     wanted = [prefix + name for name in FETCHED]
     try:
+        if anonymous:
+            api.repo_info(source.repo, revision=source.revision)  # of the Hub itself: the cache may hold private ones
         revision = api.resolve_revision(source.repo, revision=source.revision)
         with suppress(DryRunError):  # out of reach: then nothing can be fetched either
             plan = api.snapshot_download(source.repo, revision=revision, allow_patterns=wanted, dry_run=True)

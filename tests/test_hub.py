@@ -144,3 +144,31 @@ def test_a_folder_comes_before_a_repo_of_its_name(folder, tmp_path, monkeypatch)
     monkeypatch.chdir(folder.parent.parent)
     source = f"{folder.parent.name}/{folder.name}"
     assert ganlib.load(source, "cpu").folder == Path(source)
+
+ANONYMOUSLY = """
+import sys
+from ganlib import hub
+for name in sys.argv[1:]:
+    try:
+        hub.fetch(hub.parse(name), anonymous=True)
+        print("fetched")
+    except hub.HubError as error:
+        print(error)
+"""
+
+
+def test_a_stranger_gets_what_is_public_and_nothing_of_the_owners_cache(files, tmp_path):
+    def as_a_stranger(environment: dict) -> list[str]:
+        return subprocess.run([sys.executable, "-c", ANONYMOUSLY, "alice/open", "alice/private"], env=environment,
+                              text=True, capture_output=True, timeout=300, check=True,
+                              cwd=Path(__file__).parents[1]).stdout.splitlines()
+
+    with FakeHub() as server:
+        server.put("alice/open", files)
+        server.put("alice/private", files, private=True)
+        environment = server.environment(tmp_path, "hf_alice")
+        assert "x" in load_elsewhere(environment, ("alice/private", "hf_alice"))["alice/private", "hf_alice"]
+        fetched, refused = as_a_stranger(environment)
+        assert fetched == "fetched"
+        assert refused.startswith("the Hub shows no model alice/private to everybody")
+    assert all("could not be fetched from the Hub" in line for line in as_a_stranger(environment))

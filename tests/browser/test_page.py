@@ -5,6 +5,10 @@ import shutil
 
 import pytest
 
+import ganlib
+from tests.conftest import serve_page, untrained
+from tests.fake_hub import FakeHub
+
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
 
 PICTURES = {"Generate": "#sheet img", "Interpolate": "#strip img", "Toy distributions": "#toy svg",
@@ -144,3 +148,39 @@ def test_nothing_is_wider_than_the_screen(visit):
         assert visit.page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), tab
     dark = visit.page.evaluate("document.body.classList.contains('dark')")
     assert dark == (visit.page.viewport_size["width"] == 390)
+
+
+@pytest.fixture
+def visit_to_a_host(browser, tmp_path):
+    """A visit to a page whose Hub has one model, of bob's, in colour and with classes of strange names."""
+    model = untrained("cdcgan", shape=(3, 32, 32), num_classes=2)
+    model.config["class_names"] = ["apples", "<img src=x onerror=alert(1)>"]
+    ganlib.save(model, tmp_path / "model")
+    with FakeHub() as server:
+        server.put("bob/colours", {path.name: path.read_bytes() for path in (tmp_path / "model").iterdir()})
+        environment = server.environment(tmp_path / "home") | {"GANLIB_MODELS": "alice/<b>gone</b>"}
+        with serve_page(tmp_path / "log", environment) as address:
+            context = browser.new_context()
+            found = Visit(context.new_page(), address)
+            yield found
+            context.close()
+    assert found.wrong == []
+
+
+def test_a_visitor_opens_a_model_of_the_hub(visit_to_a_host):
+    visit = visit_to_a_host
+    visit.page.get_by_text("alice/<b>gone</b>: a model on the Hub is named user/repo.").wait_for()
+    panel = visit.page.locator(".open-hub").locator("visible=true")
+    panel.get_by_text("Open another").click()
+    name, button = panel.get_by_placeholder("user/repo"), panel.get_by_role("button", name="Open", exact=True)
+    name.fill("bob/nothing")
+    button.click()
+    visit.page.get_by_text("the Hub shows no model bob/nothing to everybody").wait_for()
+    name.fill(" bob/colours ")
+    visit.until_changed("sheet", button.click)
+    assert visit.page.get_by_label("bob/colours").is_checked()
+    visit.page.locator("#status", has_text="bob/colours on").wait_for()
+    visit.until_changed("sheet", visit.page.get_by_label("<img src=x onerror=alert(1)>").check)
+    visit.until_changed("sheet", visit.page.get_by_label("mlp-gan").first.check)
+    visit.page.locator("#status", has_text="mlp-gan on").wait_for()
+    assert not visit.page.locator("#digit").is_visible()
