@@ -35,7 +35,7 @@ ROOMS = {
 }
 OUTSIDERS = {"gradio": "ganlib/demo", "huggingface_hub": "ganlib/hub.py", "torchvision": "ganlib/data.py",
              "torchmetrics": "ganlib/metrics.py", "onnx": "ganlib/onnx.py", "onnxscript": "ganlib/onnx.py",
-             "onnxruntime": "ganlib/onnx.py"}
+             "onnxruntime": "ganlib/onnx.py", "trackio": "train/track.py"}
 
 
 def imports(path: Path) -> set[str]:
