@@ -177,6 +177,16 @@ def test_an_untracked_run_leaves_no_trace_of_tracking(tmp_path, capsys):
                                                                                   "state.safetensors"}
 
 
+def test_a_training_needs_none_of_the_extras_and_no_network(tmp_path):
+    elsewhere(f"""
+import sys
+sys.modules.update(dict.fromkeys(["trackio", "tensorboard", "onnx", "onnxscript", "onnxruntime", "gradio"]))
+from train.__main__ import main
+assert main([*{TOY}, "--steps", "3", "--out", {str(tmp_path / "mine")!r}]) == 0
+""", tmp_path / "store")
+    assert len(ganlib.load(tmp_path / "mine").history) == 3
+
+
 @pytest.mark.parametrize("tell", ["log", "picture", "finish"])
 def test_a_tracker_that_fails_is_said_once_and_the_training_ends_well(no_trackio, tell, tmp_path, monkeypatch, capsys):
     def broken(*arguments):
