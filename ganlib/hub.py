@@ -140,6 +140,18 @@ def _reason(error: Exception) -> str:
     return lines[0].rstrip(".") if lines else type(error).__name__
 
 
+@contextmanager
+def offline() -> Iterator[None]:
+    """Meanwhile nothing in this process reaches the Hub: whoever asks it is refused at once."""
+    from huggingface_hub import constants
+
+    before, constants.HF_HUB_OFFLINE = constants.HF_HUB_OFFLINE, True
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = before
+
+
 @dataclass(frozen=True)
 class Publication:
     """What is to be sent to a repo of the Hub: files by their names there, each a path or the bytes themselves."""

@@ -30,10 +30,12 @@ ROOMS = {
     "model": {"networks", "sampling"},
     "checkpoint": {"card", "networks", "model", "classifier", "version"},
     "hub": {"card", "checkpoint", "model", "version"},
+    "onnx": {"card", "checkpoint", "model", "version"},
     "evaluation": {"metrics", "data", "model", "classifier", "images"},
 }
 OUTSIDERS = {"gradio": "ganlib/demo", "huggingface_hub": "ganlib/hub.py", "torchvision": "ganlib/data.py",
-             "torchmetrics": "ganlib/metrics.py"}
+             "torchmetrics": "ganlib/metrics.py", "onnx": "ganlib/onnx.py", "onnxscript": "ganlib/onnx.py",
+             "onnxruntime": "ganlib/onnx.py", "trackio": "train/track.py"}
 
 
 def imports(path: Path) -> set[str]:
@@ -103,7 +105,7 @@ def refuse(*arguments):
     raise AssertionError("at import")
 socket.socket.connect = torch.cuda.is_available = torch.backends.mps.is_available = refuse
 sys.argv = ["python", "--unknown-option"]
-import ganlib, ganlib.demo, train.ablation, train.evaluate, train.repeat, train.__main__
+import ganlib, ganlib.demo, train.ablation, train.evaluate, train.export, train.repeat, train.__main__
 """
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True)
 
@@ -121,7 +123,7 @@ build(), generate("dcgan", 7, 4, 1.0, []), toy("toy-sine", 100, 7)
 
 
 def test_importing_ganlib_is_light():
-    code = ("import sys, ganlib; heavy = {'torchvision', 'gradio', 'huggingface_hub', 'matplotlib', 'pandas'}; "
+    code = ("import sys, ganlib; heavy = {'torchvision', 'gradio', 'huggingface_hub', 'matplotlib', 'pandas', 'onnx'}; "
             "print(*heavy & set(sys.modules))")
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True,
                           check=True).stdout.strip() == ""

@@ -9,7 +9,7 @@ from pathlib import Path
 from ganlib import hub
 from ganlib.data import DATASETS, NotDownloaded
 from ganlib.recipes import DIGIT_CLASSIFIER, RECIPES
-from train import classifier
+from train import classifier, track
 from train.run import Run, describe_data, in_a_sentence, pick_device, pick_precision, threads
 
 
@@ -47,6 +47,10 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--push", metavar="USER/NAME",
                    help="publish the weights to this repo on the Hugging Face Hub at the end, as train.publish does "
                         "(default: do not)")
+    p.add_argument("--track", nargs="?", const=track.LOCAL, metavar="USER/SPACE",
+                   help="show losses, measures and pictures while it trains: by trackio, or TensorBoard where that is "
+                        "not installed, on this machine or on a Space; where that is missing trackio makes it, "
+                        "public and with your token as its secret (default: do not)")
     p.add_argument("--dry-run", action="store_true",
                    help="print the whole configuration and the sizes, train nothing (default: train)")
     return p
@@ -91,10 +95,13 @@ def work(arguments: argparse.Namespace, argv: list[str]) -> int:
     if arguments.name == classifier.NAME:
         if arguments.push:
             raise ValueError(f"{classifier.NAME} makes no samples and is not published: leave --push out")
+        if arguments.track:
+            raise ValueError(f"{classifier.NAME} is trained in minutes and is not tracked: leave --track out")
         return classifier.run(arguments)
-    run = configure(arguments)
+    run = replace(configure(arguments), track=arguments.track)
     if arguments.push:
         hub.check_access(arguments.push)  # now, and not after hours of training
+    track.check(arguments.track)
     if arguments.dry_run:
         try:
             run, data = run.open(download=False)

@@ -35,7 +35,9 @@ from ganlib.training import (
     saved_run,
     train,
 )
+from ganlib.version import __version__
 from train import pictures
+from train.track import LOCAL, Pace, Tracked, Tracker
 
 NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
 IDENTITY = {"recipe", "name", "shape", "num_classes", "where", "device", "data"}  # beside "train", of a checkpoint
@@ -49,7 +51,8 @@ class Run:
     recipe_name: in RECIPES. name: what the model is to be called. shape: of a sample; num_classes: of the data; the
     recipe's networks are made to fit them. where: as in `open_data`, None for the recipe's own data. checkpoint_every:
     steps, None for a twentieth of the run; it is rounded to whole rows of the history. begun: what the checkpoint in
-    `out` says of its run, where this goes on with that.
+    `out` says of its run, where this goes on with that. track: where the run can be looked at meanwhile, as --track
+    says; None for nowhere.
     """
 
     recipe_name: str
@@ -62,6 +65,7 @@ class Run:
     where: str | None = None
     checkpoint_every: int | None = None
     begun: dict | None = None
+    track: str | None = None
 
     def __post_init__(self):
         if not NAME.fullmatch(self.name):
@@ -166,18 +170,26 @@ class Run:
         state = State.fresh(self.architecture, self.config, self.device)
         if self.begun:
             state.load(self.state_path)
-        else:
+        with Tracker(self.track, self._tracked(data, state)) as tracker:
+            ended = self._train(data, state, tracker)
+        if ended:
+            self._finish(data, state)
+        return ended
+
+    def _train(self, data: Data, state: State, tracker: Tracker) -> bool:
+        """Train a state to its end, with checkpoints. Returns and raises as `go` does."""
+        if not self.begun:
             if self.state_path.exists():  # of a run before this one: out of the way, but not lost
                 self.state_path.replace(self.state_path.with_suffix(".old"))
             for old in (*self.pictures.glob("step-*.png"), *self.growth.glob("step-*.png")):
                 old.unlink()
         for folder in (self.pictures, self.growth):
             folder.mkdir(parents=True, exist_ok=True)
-        identity = {**self.identity, "data": describe_data(data)}
+        identity = {**self.identity, "data": describe_data(data), "tracked_as": tracker.name}
         saved = state.step
         with stop_on_signal() as stopped:
             try:
-                for step in self._steps(data, state):
+                for step in self._steps(data, state, tracker):
                     stop = stopped() and step.number < self.config.steps
                     if stop or step.number == self.config.steps or step.number % self.checkpoint_interval == 0:
                         state.save(self.state_path, identity)
@@ -187,26 +199,37 @@ class Run:
             except NonFiniteLoss as error:
                 kept = f"the checkpoint of step {saved:,} is kept" if saved else "there is no checkpoint yet"
                 raise NonFiniteLoss(f"{error}; {kept}") from None
-        self._finish(data, state)
         return True
 
-    def _steps(self, data: Data, state: State) -> Iterator[Step]:
+    def _tracked(self, data: Data, state: State) -> Tracked:
+        """What a tracker is told; a run that is resumed keeps the name that it began with."""
+        name = (self.begun or {}).get("tracked_as") or f"{self.out.resolve().name}-{time.strftime('%Y%m%d-%H%M%S')}"
+        config = {"library_version": __version__, **json.loads(self.description(data))} if self.track else {}
+        config.pop("out", None)  # a path of this machine, which a Space would show to all
+        return Tracked(self.name, name, config, self.out / "training" / "tensorboard", state.step,
+                       None if self.track == LOCAL else self.track)
+
+    def _steps(self, data: Data, state: State, tracker: Tracker) -> Iterator[Step]:
         """Train under a progress bar, keeping pictures as it goes."""
         size, moments = self.config.batch_size, _moments(self.config.steps)
         measure = self._measurer(data) if self.config.steps >= LONG else None
         if state.step == 0:
-            self._keep_picture(state, data)
-        unit = "img" if isinstance(data, ImageData) else "pt"
+            self._keep_picture(state, data, tracker)
+        unit, pace = "img" if isinstance(data, ImageData) else "pt", Pace(state.step, size)
+        pace_name = "images_per_second" if isinstance(data, ImageData) else "points_per_second"
         with tqdm(total=self.config.steps * size, initial=state.step * size, desc=self.name, unit=unit, unit_scale=True,
                   smoothing=0.05, dynamic_ncols=True) as bar:
             for step in train(self.architecture, data, self.config, self.device, state):
                 if state.history and state.history[-1]["step"] == step.number:
                     row = state.history[-1]
                     bar.set_postfix_str(f"D {row['discriminator_loss']:.3f} G {row['generator_loss']:.3f}", False)
+                    tracker.log({**row, pace_name: pace.at(step.number)}, step.number)
                 if step.number in moments:
-                    self._keep_picture(state, data)
-                    if measure and all(value.isfinite().all() for value in state.average.parameters()):
-                        state.history.append({"step": step.number, **measure(self._model(state, data))})
+                    with pace.paused():
+                        self._keep_picture(state, data, tracker)
+                        if measure and all(value.isfinite().all() for value in state.average.parameters()):
+                            state.history.append({"step": step.number, **measure(self._model(state, data))})
+                            tracker.log(state.history[-1], step.number)
                 bar.update(size)
                 yield step
 
@@ -219,9 +242,10 @@ class Run:
         reference: Look = network.examine(scale(test.images))
         return lambda model: measure_moment(model, reference, network)
 
-    def _keep_picture(self, state: State, data: Data) -> None:
+    def _keep_picture(self, state: State, data: Data, tracker: Tracker) -> None:
         model, name = self._model(state, data), f"step-{state.step:07d}.png"
         checkpoint.write_whole(self.pictures / name, pictures.picture(model, data))
+        tracker.picture(self.pictures / name, state.step)
         if isinstance(data, ImageData):
             checkpoint.write_whole(self.growth / name, pictures.growth_row(model))
 
