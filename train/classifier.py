@@ -26,6 +26,10 @@ MISTAKES = 64  # shown in its picture at most
 
 def run(arguments: argparse.Namespace) -> int:
     """What the command line asks for. Raises ValueError saying what is wrong with it."""
+    for option in ("size", "channels", "called"):
+        if getattr(arguments, option) is not None:
+            raise ValueError(f"{NAME} reads digits of 28×28 pixels and has its name: leave out --size, --channels and "
+                             f"--name")
     if arguments.resume or arguments.checkpoint_every is not None:
         raise ValueError(f"{NAME} is trained in minutes, without checkpoints: leave out --resume and "
                          f"--checkpoint-every")
