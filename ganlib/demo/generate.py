@@ -6,6 +6,7 @@ from PIL import Image
 from ganlib import images, sampling
 from ganlib.demo import models
 from ganlib.demo.controls import checkboxes, plainly, radio, slider
+from ganlib.demo.gpu import on_gpu
 from ganlib.demo.theme import DICE
 
 TITLE = "Generate"
@@ -14,6 +15,7 @@ EXPLANATION = ("Nobody ever drew these. Each picture grows from random numbers t
 MAX_COUNT, MAX_SEED = 100, 9_999
 
 
+@on_gpu
 @plainly
 def generate(model: str, seed: int, count: int, truncation: float, captions: list[str],
              digit: str = "any") -> tuple[Image.Image, str]:

@@ -7,9 +7,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from ganlib import checkpoint
+from ganlib.demo import gpu
 from ganlib.model import Model
 
 _loading = threading.Lock()
+gpu.free_in_forks(_loading)
 
 
 def image_models() -> list[str]:
@@ -46,7 +48,7 @@ def get(name: str) -> Model:
 
 @functools.cache
 def _load(name: str) -> Model:
-    return checkpoint.load(name)
+    return checkpoint.load(name, gpu.device())
 
 
 def credit(model: Model, count: int, milliseconds: float) -> str:

@@ -11,6 +11,7 @@ from ganlib.card import Comparison
 from ganlib.classifier import DigitClassifier
 from ganlib.demo import models
 from ganlib.demo.controls import plainly, radio, slider
+from ganlib.demo.gpu import on_gpu
 from ganlib.evaluation import MOMENT_SAMPLES, verdict
 
 TITLE = "Quality"
@@ -20,6 +21,7 @@ CENSUS, MAX_SEED = 1_000, 9_999
 COLUMNS = 8  # of the fixed seeds' sheet
 
 
+@on_gpu
 @plainly
 def quality(model: str, seed: int) -> tuple[str, dict]:
     """A census of 1,000 fresh samples of the noise of `seed`: verdict and charts as HTML, and the numbers.

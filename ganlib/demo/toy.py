@@ -11,6 +11,7 @@ from ganlib import charts, metrics
 from ganlib.data import DATASETS, Gaussian, Mixture, Sine, default_root
 from ganlib.demo import models
 from ganlib.demo.controls import plainly, radio, slider
+from ganlib.demo.gpu import on_gpu
 from ganlib.model import Model
 
 TITLE = "Toy distributions"
@@ -21,6 +22,7 @@ REAL_SEED = 1  # of the real sample the generated one is held against
 BANDWIDTH = 0.25  # what densities on the line are smoothed by
 
 
+@on_gpu
 @plainly
 def toy(model: str, count: int, seed: int) -> tuple[str, dict]:
     """`count` generated samples beside as many real ones: charts and numbers as HTML, and the numbers with the samples.
