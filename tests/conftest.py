@@ -77,7 +77,7 @@ def serving(command: list, environment: dict[str, str], log: Path, known: str = 
         page = subprocess.Popen(command, env=environment | {"GRADIO_SERVER_PORT": str(port)}, stdout=output,
                                 stderr=subprocess.STDOUT, start_new_session=True, **options)
         try:
-            deadline = time.monotonic() + 120
+            deadline = time.monotonic() + 300
             while "Running on local URL" not in log.read_text():
                 assert page.poll() is None, log.read_text()
                 assert time.monotonic() < deadline, f"the page did not start: {log.read_text()}"
