@@ -34,7 +34,7 @@ class Fresh:
     def run(self, code: str) -> str:
         """What a program prints there."""
         done = subprocess.run([self.python, "-c", code], env=os.environ | self.variables, cwd=self.python.parent,
-                              text=True, capture_output=True, timeout=300)
+                              text=True, capture_output=True, timeout=900)
         assert done.returncode == 0, done.stderr
         return done.stdout
 

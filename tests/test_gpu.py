@@ -66,7 +66,7 @@ def zero_gpu(tmp_path_factory):
         "PYTHONPATH": os.pathsep.join([str(ROOT / "tests" / "stand_in"), str(ROOT)]), "TMPDIR": str(folder),
         "SPACES_CALLS": str(folder / "calls"), "SPACES_ZERO_GPU": "true", "SYSTEM": "spaces", "SPACE_ID": "alice/page"}
     done = subprocess.run([sys.executable, "-c", SCRIPT, str(folder / "downloads")], env=environment, cwd=folder,
-                          capture_output=True, text=True, timeout=300)
+                          capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stderr
     *lines, last = done.stdout.splitlines()
     calls = [json.loads(line) for line in (folder / "calls").read_text().splitlines()]
