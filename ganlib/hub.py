@@ -240,12 +240,13 @@ def publish(publication: Publication, *, private: bool | None = None, revision: 
 
 
 def deploy(publication: Publication, *, private: bool | None = None, hardware: str | None = None,
-           message: str | None = None) -> str:
+           variables: dict[str, str] | None = None, message: str | None = None) -> str:
     """Make the repo a Gradio Space that holds the publication's files, in one commit. Returns the commit's address.
 
     Other files of the package, left from an earlier version, are removed; what else the host keeps there, weights of
     their own too, is left alone. hardware: as the Hub names it, such as "cpu-basic" or "zero-a10g"; None leaves it as
-    it is. Raises HubError saying why it could not be done.
+    it is. variables: of the page's environment there, beside those the Space has. Raises HubError saying why it could
+    not be done.
     """
     api, repo, files = _api(), publication.repo, publication.files
     with _in_a_sentence(repo):
@@ -254,6 +255,8 @@ def deploy(publication: Publication, *, private: bool | None = None, hardware: s
         _check_privacy(api, repo, "space", private)
         if hardware is not None:  # before the files: where it is refused, nothing was sent
             api.request_space_hardware(repo, hardware)
+        for name, value in (variables or {}).items():
+            api.add_space_variable(repo, name, value)
         there = {name for name in api.list_repo_files(repo, repo_type="space") if name.startswith("ganlib/")}
         return _commit(api, repo, files, there - set(files), message or f"The page of ganlib {__version__}",
                        repo_type="space")

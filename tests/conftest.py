@@ -5,6 +5,8 @@ import os
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 os.environ["HF_HUB_OFFLINE"] = "1"
 
+import re
+import signal
 import socket
 import subprocess
 import sys
@@ -59,35 +61,47 @@ def model() -> Model:
     return untrained()
 
 
-@pytest.fixture(scope="session")
-def address(tmp_path_factory):
-    """The address of a page as it is shipped."""
-    with serve_page(tmp_path_factory.mktemp("page") / "log", os.environ) as found:
-        yield found
-
-
 @contextmanager
-def serve_page(log: Path, environment: Mapping[str, str]) -> Iterator[str]:
-    """The page as a host runs it, `python app.py` in a process of its own on a free port of loopback; its address.
+def serving(command: list, environment: dict[str, str], log: Path, known: str = "$^",
+            **options) -> Iterator[tuple[str, int]]:
+    """A page in a session of processes of its own: its address on loopback, and the session's id.
 
-    At the end, nothing that the tests did to it may have left a traceback in its log.
+    command: what runs it, with `environment` and a free port of this machine. options: subprocess.Popen's own. At the
+    end none of its processes is left, and nothing that was done to it may have left a traceback in its log, other than
+    one of the pattern `known`.
     """
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
-    environment = {**environment, "GRADIO_SERVER_NAME": "127.0.0.1", "GRADIO_SERVER_PORT": str(port)}
     with log.open("w") as output:
-        page = subprocess.Popen([sys.executable, Path(__file__).parent.parent / "app.py"], env=environment,
-                                stdout=output, stderr=subprocess.STDOUT)
+        page = subprocess.Popen(command, env=environment | {"GRADIO_SERVER_PORT": str(port)}, stdout=output,
+                                stderr=subprocess.STDOUT, start_new_session=True, **options)
         try:
-            deadline = time.monotonic() + 120
+            deadline = time.monotonic() + 300
             while "Running on local URL" not in log.read_text():
                 assert page.poll() is None, log.read_text()
                 assert time.monotonic() < deadline, f"the page did not start: {log.read_text()}"
                 time.sleep(0.1)
-            yield f"http://127.0.0.1:{port}"
+            yield f"http://127.0.0.1:{port}", page.pid
         finally:
-            page.terminate()
+            os.killpg(page.pid, signal.SIGKILL)
             page.wait(30)
-    assert "Traceback" not in log.read_text(), log.read_text()
-    assert "Warning" not in log.read_text(), log.read_text()
+    said = re.sub(known, "", log.read_text(), flags=re.DOTALL)
+    assert "Traceback" not in said, said
+    assert "Warning" not in said, said
+
+
+@contextmanager
+def serve_page(folder: Path, environment: Mapping[str, str]) -> Iterator[str]:
+    """The page as a host runs it, `python app.py`; its address. `folder` is for its log and what it keeps."""
+    environment = {**environment, "GRADIO_SERVER_NAME": "127.0.0.1", "TMPDIR": str(folder)}
+    app = Path(__file__).parent.parent / "app.py"
+    with serving([sys.executable, app], environment, folder / "log") as (found, _):
+        yield found
+
+
+@pytest.fixture(scope="session")
+def address(tmp_path_factory):
+    """The address of a page as it is shipped."""
+    with serve_page(tmp_path_factory.mktemp("page"), os.environ) as found:
+        yield found

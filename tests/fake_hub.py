@@ -209,12 +209,14 @@ class FakeHub:
     users: names by token; who has a token may write under that name, and nowhere else
     requests: each request so far, as a `Seen`
     hardware: what was asked for each Space, by its name
+    variables: those of each Space, by its name
     """
 
     def __init__(self, users: dict[str, str] | None = None):
         self.users = {"hf_alice": "alice", "hf_bob": "bob"} if users is None else users
         self.requests: list[Seen] = []
         self.hardware: dict[str, str] = {}
+        self.variables: dict[str, dict[str, str]] = {}
         self._repos: dict[tuple[str, str], Repo] = {}
         self._tickets: dict[str, tuple[Repo, str, int]] = {}
         self._faults: list[Fault] = []
@@ -488,6 +490,14 @@ class FakeHub:
     def _hardware(self, request: Request, repo: Repo) -> Answer:
         flavor = self.hardware[repo.name] = request.json["flavor"]
         return Answer.of({"stage": "RUNNING", "hardware": {"current": "cpu-basic", "requested": flavor}})
+
+    @route("POST", "/api/(?P<kind>space)s/(?P<name>[^/]+/[^/]+)/variables", writes=True)
+    def _variables(self, request: Request, repo: Repo) -> Answer:
+        """Adds one, and tells all."""
+        there = self.variables.setdefault(repo.name, {})
+        there[request.json["key"]] = request.json["value"]
+        return Answer.of({key: {"value": value, "description": None, "updatedAt": "2026-01-01T00:00:00.000Z"}
+                          for key, value in there.items()})
 
     @route("GET", f"{PAGE}/resolve{REVISION}/(?P<path>.+)")
     def _resolve(self, request: Request, repo: Repo, revision: str, path: str) -> Answer:

@@ -177,19 +177,19 @@ REFUSALS = [
     ("/generate", ("dcgan", "seven", 4, 1, []), "Seed must be a whole number from 0 to 9999, not 'seven'."),
     ("/generate", ("dcgan", [7], 4, 1, []), "Seed must be"),
     ("/generate", ("dcgan", 7, 4, 2.5, []), "Truncation ψ must be a number from 0 to 2"),
-    ("/generate", ("vae", 7, 4, 1, []), "Model must be dcgan or mlp-gan, not 'vae'."),
+    ("/generate", ("vae", 7, 4, 1, []), "Model must be dcgan, mlp-gan or one on the Hugging Face Hub, named user/repo, not 'vae'."),
     ("/generate", ("toy-sine", 7, 4, 1, []), "Model must be"),
     ("/generate", ("../weights/dcgan", 7, 4, 1, []), "Model must be"),
     ("/generate", ("dcgan", 7, 4, 1, ["name"]), "Write under each picture must be a list of seed or opinion"),
     ("/generate", ("dcgan", 7, 4, 1, [], "3"), "dcgan cannot be asked for a digit: it has no classes."),
-    ("/generate", ("dcgan", 7, 4, 1, [], "ten"), "Digit must be any, 0, 1, "),
+    ("/generate", ("dcgan", 7, 4, 1, [], "ten"), "dcgan cannot be asked for a digit: it has no classes."),
     ("/interpolate", ("dcgan", 1, 2, 1, "slerp"), "Steps must be a whole number from 2 to 64, not 1."),
     ("/interpolate", ("dcgan", 1, 2, 8, "cubic"), "Path must be lerp or slerp, not 'cubic'."),
     ("/frame", ("dcgan", 1, 2, "slerp", 1.5), "Scrub must be a number from 0 to 1, not 1.5."),
     ("/toy", ("toy-sine", 10_100, 1), "Samples must be a whole number from 100 to 10000, not 10100."),
-    ("/quality", ("toy-sine", 1), "Model must be dcgan or mlp-gan, not 'toy-sine'."),
+    ("/quality", ("toy-sine", 1), "Model must be dcgan, mlp-gan or one on the Hugging Face Hub, named user/repo, not"),
     ("/growth", ("dcgan", 41), "Time of the training must be a whole number from 0 to 40, not 41."),
-    ("/toy", ("dcgan", 500, 1), "Distribution must be toy-gaussian or toy-sine, not 'dcgan'."),
+    ("/toy", ("dcgan", 500, 1), "Distribution must be toy-gaussian, toy-sine or one on the Hugging Face Hub"),
 ]
 
 
@@ -206,7 +206,7 @@ def test_a_models_own_refusal_is_the_one_sentence_that_a_visitor_sees():
 
     from ganlib.demo.generate import generate
 
-    with pytest.raises(gradio.Error, match="there is no weights folder 'nowhere'") as caught:
+    with pytest.raises(gradio.Error, match="there is no model 'nowhere' on this page") as caught:
         generate("nowhere", 1, 1, 1.0, [])
     assert not caught.value.print_exception
     assert generate("dcgan", 1, 1, 1.0, [])[1].startswith("**dcgan**")

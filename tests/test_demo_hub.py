@@ -42,7 +42,7 @@ def client(tmp_path_factory):
         server.put("bob/boast", {**weights(folder / "boast", "mlp-gan"), "metrics.json": b'{"precision": "<b>1</b>"}'})
         environment = server.environment(folder / "home", "hf_alice")
         environment |= {"GANLIB_MODELS": "alice/mine, alice/gone,alice/../x"}
-        with serve_page(folder / "log", environment) as address:
+        with serve_page(folder, environment) as address:
             found = Client(address, verbose=False)
             yield found
             found.close()

@@ -1,21 +1,31 @@
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-import yaml
+from huggingface_hub.repocard import metadata_load
 
+from ganlib import hub
 from tests.fake_hub import FakeHub
 from train import deploy
 
 ROOT = Path(__file__).parents[1]
 
 
-def matter(readme: bytes) -> dict:
-    return yaml.safe_load(readme.decode().split("---\n")[1])
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
-def test_a_space_gets_what_the_page_needs_and_no_more():
+@pytest.fixture
+def matter(tmp_path):
+    """The front matter of a README, as the Hub's own client reads it."""
+    def read(readme: bytes) -> dict:
+        (tmp_path / "README.md").write_bytes(readme)
+        return metadata_load(tmp_path / "README.md")
+    return read
+
+
+def test_a_space_gets_what_the_page_needs_and_no_more(matter):
     files = deploy.space_files(ROOT, "alice/page", None)
     assert {"app.py", "requirements.txt", "README.md", "LICENSE", "ganlib/demo/page.css", "ganlib/hub.py",
             "weights/dcgan/model.safetensors", "weights/digit-classifier/config.json", "docs/page.png"} <= set(files)
@@ -26,6 +36,9 @@ def test_a_space_gets_what_the_page_needs_and_no_more():
     assert front["thumbnail"] == "https://huggingface.co/spaces/alice/page/resolve/main/docs/page.png"
     assert f"gradio=={front['sdk_version']}\n" in (ROOT / "requirements.txt").read_text()
     assert (front["sdk"], front["app_file"], front["license"]) == ("gradio", "app.py", "mit")
+    assert re.fullmatch(r"3\.\d+", front["python_version"])  # a text: a number would lose the 0 of 3.20
+    assert front["models"] == []
+    assert "preload_from_hub" not in front
     assert len(front["short_description"]) <= 60  # the Hub refuses a longer one
     own = (ROOT / "README.md").read_text(encoding="utf-8")
     assert files["README.md"].decode().split("---\n", 2)[2] == own.split("---\n", 2)[2]
@@ -37,6 +50,34 @@ def test_front_matter_replaces_lines_of_its_names():
         "---\ntitle: a\nsuggested_hardware: cpu-basic\n---\n\nText with --- in it\n---\n")
 
 
+def test_front_matter_replaces_lists_whatever_their_style(matter):
+    readme = "---\nmodels:\n- bob/a\n  # old\n  - bob/b\ntitle: a\npreload_from_hub: [bob/a]\ntags: [gan]\n---\ntext\n"
+    made = deploy.front_matter(readme, {"models": ["alice/a", "alice/b"], "preload_from_hub": ["alice/a x,y: z"]})
+    assert matter(made.encode()) == {"title": "a", "tags": ["gan"], "models": ["alice/a", "alice/b"],
+                                     "preload_from_hub": ["alice/a x,y: z"]}
+    assert matter(deploy.front_matter(readme, {"models": [], "preload_from_hub": []}).encode()) == {
+        "title": "a", "tags": ["gan"]}
+
+
+def test_models_are_listed_and_fetched_while_the_space_is_built(matter):
+    models = deploy.sources(f"alice/gan, bob/gans/toys ,bob/gans/digits@{COMMIT},carol/gan@v2,alice/gan")
+    front = matter(deploy.space_files(ROOT, "alice/page", None, models)["README.md"])
+    assert front["models"] == ["alice/gan", "bob/gans", "carol/gan"]
+    plain, inside, at_a_commit = (item.split(" ") for item in front["preload_from_hub"])  # and a tag has no place there
+    assert plain == ["alice/gan", ",".join(hub.FETCHED)]
+    assert inside == ["bob/gans", ",".join(f"toys/{name}" for name in hub.FETCHED)]
+    assert at_a_commit == ["bob/gans", ",".join(f"digits/{name}" for name in hub.FETCHED), COMMIT]
+    assert front["title"] == "ganlib"
+
+
+@pytest.mark.parametrize("name", ["dcgan", "alice/../gan", "alice/gan@", "https://huggingface.co/alice/gan"])
+def test_a_name_that_is_no_models_is_refused(name, capsys):
+    assert deploy.main(["--repo", "alice/page", "--dry-run", "--models", f"alice/gan,{name}"]) == 1
+    said = capsys.readouterr().err
+    assert f"a model on the Hub is named user/repo, user/repo@revision or user/repo/subfolder, not {name!r}" in said
+    assert said.count("\n") == 1
+
+
 def test_a_folder_that_is_no_checkout_is_refused(tmp_path):
     with pytest.raises(ValueError, match="is no checkout of ganlib: it has no app.py, "):
         deploy.space_files(tmp_path, "alice/page", None)
@@ -44,31 +85,38 @@ def test_a_folder_that_is_no_checkout_is_refused(tmp_path):
 
 def test_a_dry_run_lists_the_files(capsys):
     assert deploy.main(["--repo", "alice/page", "--dry-run"]) == 0
-    assert "weights/dcgan/model.safetensors" in capsys.readouterr().out
+    plain = capsys.readouterr().out
+    assert "weights/dcgan/model.safetensors" in plain
+    assert "GANLIB_MODELS" not in plain
+    assert deploy.main(["--repo", "alice/page", "--dry-run", "--models", "alice/gan, bob/gans/toys@v2"]) == 0
+    assert "\nGANLIB_MODELS=alice/gan,bob/gans/toys@v2\n" in capsys.readouterr().out
     assert deploy.main(["--repo", "page", "--dry-run"]) == 1
     assert "a repo on the Hub is named user/name" in capsys.readouterr().err
 
 
-def test_a_space_is_made_and_brought_up_to_date(tmp_path):
+def test_a_space_is_made_and_brought_up_to_date(tmp_path, matter):
     def deploy_elsewhere(token: str, *options: str) -> subprocess.CompletedProcess:
         return subprocess.run([sys.executable, "-m", "train.deploy", "--repo", "alice/page", *options],
                               env=server.environment(tmp_path / "home", token), text=True, capture_output=True,
                               timeout=300, cwd=ROOT)
 
     with FakeHub() as server:
-        first = deploy_elsewhere("hf_alice", "--hardware", "zero-a10g")
+        first = deploy_elsewhere("hf_alice", "--hardware", "zero-a10g", "--models", "alice/gan,bob/gan@v2")
         assert first.returncode == 0, first.stderr
         assert f"The Space builds itself now: {server.endpoint}/spaces/alice/page" in first.stdout
         assert server.hardware == {"alice/page": "zero-a10g"}
+        assert server.variables == {"alice/page": {"GANLIB_MODELS": "alice/gan,bob/gan@v2"}}
         there = server.files("alice/page", repo_type="space")
         assert there["app.py"] == (ROOT / "app.py").read_bytes()
         assert matter(there["README.md"])["suggested_hardware"] == "zero-a10g"
+        assert matter(there["README.md"])["models"] == ["alice/gan", "bob/gan"]
         assert set(deploy.space_files(ROOT, "alice/page", None)) == set(there) - {".gitattributes"}
         server.put("alice/page", {"ganlib/old.py": b"", "weights/own/x.json": b"mine"}, repo_type="space")
         again = deploy_elsewhere("hf_alice")
         assert again.returncode == 0, again.stderr
         there = server.files("alice/page", repo_type="space")
         assert "ganlib/old.py" not in there
+        assert server.variables == {"alice/page": {"GANLIB_MODELS": "alice/gan,bob/gan@v2"}}
         assert there["weights/own/x.json"] == b"mine"
         stranger = deploy_elsewhere("hf_bob")
         assert stranger.returncode == 1

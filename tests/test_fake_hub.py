@@ -226,6 +226,17 @@ def test_a_space_has_an_sdk_and_hardware(hub, client):
     assert set(hub.files("alice/app", repo_type="space")) == {".gitattributes", "README.md", "app.py", "weights/a.bin"}
 
 
+def test_a_space_has_variables(hub, client):
+    answer = client("""
+        api.create_repo("alice/app", repo_type="space", space_sdk="gradio")
+        api.add_space_variable("alice/app", "A", "1")
+        api.add_space_variable("alice/app", "B", "2")
+        answer = {key: variable.value for key, variable in api.add_space_variable("alice/app", "A", "3").items()}
+    """)
+    assert answer == {"A": "3", "B": "2"}
+    assert hub.variables == {"alice/app": {"A": "3", "B": "2"}}
+
+
 def test_one_connection_serves_many_requests_and_ranges(hub):
     hub.put("alice/model", {"a.txt": b"0123456789"})
     connection = http.client.HTTPConnection(hub.endpoint.removeprefix("http://"))

@@ -1,6 +1,8 @@
 """python -m train.deploy --repo user/space: make a Hugging Face Space of the page, or bring one up to date."""
 
 import argparse
+import json
+import re
 import sys
 from pathlib import Path
 
@@ -12,12 +14,16 @@ ROOT = Path(__file__).resolve().parents[1]
 README, PICTURE = "README.md", "docs/page.png"
 WHOLE = ("app.py", "requirements.txt", "LICENSE", README, PICTURE)  # beside the package and the weights
 HARDWARE = "cpu-basic"
+MODELS = "GANLIB_MODELS"  # the variable that names models of the Hub to the page
+COMMIT = re.compile("[0-9a-f]{40}")
 
 
-def space_files(root: Path, repo: str, hardware: str | None) -> dict[str, Path | bytes]:
+def space_files(root: Path, repo: str, hardware: str | None = None,
+                models: list[hub.Source] | None = None) -> dict[str, Path | bytes]:
     """What the page needs of a checkout, by its names there; the README with the Space's own front matter.
 
-    Raises ValueError for a folder that is no checkout of ganlib.
+    models: those of the Hub that the page shall show too; the front matter lists them, and has the Space fetch them
+    while it is built. Raises ValueError for a folder that is no checkout of ganlib.
     """
     missing = [name for name in (*WHOLE, "ganlib") if not (root / name).exists()]
     if missing:
@@ -28,18 +34,59 @@ def space_files(root: Path, repo: str, hardware: str | None) -> dict[str, Path |
                for path in checkpoint.files(folder)]
     files: dict[str, Path | bytes] = {path.relative_to(root).as_posix(): path
                                       for path in (*(root / name for name in WHOLE), *package, *weights)}
-    files[README] = front_matter((root / README).read_text(encoding="utf-8"), {
+    entries: dict[str, str | list[str]] = {
         "suggested_hardware": hardware or HARDWARE,
         "thumbnail": f"https://huggingface.co/spaces/{repo}/resolve/main/{PICTURE}",
-    }).encode()
+    }
+    if models:
+        entries["models"] = list(dict.fromkeys(source.repo for source in models))
+        entries["preload_from_hub"] = [line for source in models if (line := preloaded(source))]
+    files[README] = front_matter((root / README).read_text(encoding="utf-8"), entries).encode()
     return files
 
 
-def front_matter(readme: str, lines: dict[str, str]) -> str:
-    """A README whose front matter has these lines too, in place of those of the same names."""
+def preloaded(source: hub.Source) -> str | None:
+    """A model as an item of preload_from_hub: "repo file,file", "repo file,file commit" for one commit.
+
+    None for a branch or a tag, which cannot be named there: such a model is fetched when somebody first asks for it.
+    """
+    if source.revision is not None and not COMMIT.fullmatch(source.revision):
+        return None
+    names = ",".join(f"{source.subfolder}/{name}" if source.subfolder else name for name in hub.FETCHED)
+    return " ".join([source.repo, names, *([source.revision] if source.revision else [])])
+
+
+def front_matter(readme: str, entries: dict[str, str | list[str]]) -> str:
+    """A README whose front matter has these entries too, in place of those of the same names.
+
+    A text is written as it is; a list in one line, its items in quotes. No entry is made of an empty list, but one of
+    that name goes.
+    """
     start, matter, text = readme.split("---\n", 2)
-    kept = [line for line in matter.splitlines() if line.partition(":")[0] not in lines]
-    return "---\n".join([start, "\n".join([*kept, *(f"{key}: {value}" for key, value in lines.items())]) + "\n", text])
+    kept, replaced = [], False
+    for line in matter.splitlines():
+        if not line.startswith((" ", "-", "#")):  # the lines of an entry that spans several begin so
+            replaced = line.partition(":")[0] in entries
+        if not replaced:
+            kept.append(line)
+    made = [f"{name}: {value if isinstance(value, str) else json.dumps(value)}" for name, value in entries.items()
+            if value]
+    return "---\n".join([start, "\n".join([*kept, *made]) + "\n", text])
+
+
+def sources(names: str) -> list[hub.Source]:
+    """The models of the Hub that a list names, as "user/repo[/subfolder][@revision]" with commas between them.
+
+    Raises ValueError for a name that is none.
+    """
+    found = []
+    for name in filter(None, map(str.strip, names.split(","))):
+        source = hub.parse(name)
+        if source is None:
+            raise ValueError(f"a model on the Hub is named user/repo, user/repo@revision or user/repo/subfolder, not "
+                             f"{name!r}")
+        found.append(source)
+    return list(dict.fromkeys(found))
 
 
 def parser() -> argparse.ArgumentParser:
@@ -51,6 +98,9 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--hardware", metavar="FLAVOUR",
                    help=f"as the Hub names it, such as {HARDWARE} or zero-a10g (default: leave it; a new one gets "
                         f"{HARDWARE})")
+    p.add_argument("--models", default="", metavar="USER/REPO,...",
+                   help=f"models on the Hub that the page shall show beside the shipped ones, with commas between; the "
+                        f"Space's variable {MODELS} then names them (default: leave it)")
     p.add_argument("--private", action="store_true", help="make the Space private (default: as the account does)")
     p.add_argument("--dry-run", action="store_true", help="show what would be sent, send nothing (default: send)")
     return p
@@ -58,11 +108,16 @@ def parser() -> argparse.ArgumentParser:
 
 def work(arguments: argparse.Namespace) -> int:
     hub.check_repo(arguments.repo)
-    publication = hub.Publication(arguments.repo, space_files(ROOT, arguments.repo, arguments.hardware))
+    models = sources(arguments.models)
+    variables = {MODELS: ",".join(map(str, models))} if models else {}
+    publication = hub.Publication(arguments.repo, space_files(ROOT, arguments.repo, arguments.hardware, models))
     show(publication)
+    for name, value in variables.items():
+        print(f"{name}={value}")
     if arguments.dry_run:
         return 0
-    where = hub.deploy(publication, private=arguments.private or None, hardware=arguments.hardware)
+    where = hub.deploy(publication, private=arguments.private or None, hardware=arguments.hardware,
+                       variables=variables)
     print(f"Sent: {where}")
     print(f"The Space builds itself now: {where.partition('/commit/')[0]}")
     return 0

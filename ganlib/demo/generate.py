@@ -6,6 +6,7 @@ from PIL import Image
 from ganlib import images, sampling
 from ganlib.demo import models
 from ganlib.demo.controls import checkboxes, plainly, refuse, slider
+from ganlib.demo.gpu import on_gpu
 from ganlib.demo.picker import model_picker
 from ganlib.demo.theme import DICE
 
@@ -15,6 +16,7 @@ EXPLANATION = ("Nobody ever drew these. Each picture grows from random numbers t
 MAX_COUNT, MAX_SEED = 100, 9_999
 
 
+@on_gpu
 @plainly
 def generate(model: str, seed: int, count: int, truncation: float, captions: list[str],
              digit: str = "any") -> tuple[Image.Image, str]:

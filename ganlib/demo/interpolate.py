@@ -1,9 +1,10 @@
 """The tab that walks from one picture to another."""
 
 import functools
+import os
 import shutil
 import tempfile
-from collections import deque
+from contextlib import suppress
 from pathlib import Path
 
 import gradio as gr
@@ -13,6 +14,7 @@ from torch import Tensor
 from ganlib import images, sampling
 from ganlib.demo import models
 from ganlib.demo.controls import plainly, radio, slider
+from ganlib.demo.gpu import on_gpu
 from ganlib.demo.picker import model_picker
 from ganlib.demo.theme import DICE
 
@@ -20,9 +22,9 @@ TITLE = "Interpolate"
 EXPLANATION = ("Two seeds are two points in a space of random numbers, and every point between them is a picture too: "
                "one digit *becomes* the other, without a jump.")
 MAX_SEED, MAX_STEPS, STRIP_COLUMNS, FRAME_WIDTH, KEPT_GIFS = 9_999, 64, 16, 360, 32
-_folders: deque[Path] = deque()
 
 
+@on_gpu
 @plainly
 def interpolate(model: str, first: int, second: int, steps: int, method: str) -> tuple[Image.Image, str, str]:
     """The way from one seed to another: a film strip (PNG), a GIF that goes there and back, and a line on it."""
@@ -42,14 +44,16 @@ def _scratch() -> tempfile.TemporaryDirectory:
 
 def _keep_gif(x: Tensor, name: str) -> str:
     """Write a GIF where gradio can take its own copy from, and remove those it has taken long since."""
-    folder = Path(tempfile.mkdtemp(dir=_scratch().name))
-    _folders.append(folder)
-    if len(_folders) > KEPT_GIFS:
-        shutil.rmtree(_folders.popleft(), ignore_errors=True)
+    scratch = Path(_scratch().name)
+    with suppress(FileNotFoundError):  # another call has removed one first
+        for old in sorted(scratch.iterdir(), key=os.path.getmtime)[:1 - KEPT_GIFS]:  # listed, since forks forget
+            shutil.rmtree(old, ignore_errors=True)
+    folder = Path(tempfile.mkdtemp(dir=scratch))
     scale = images.tile_scale(x.shape[-1], 1, FRAME_WIDTH)
     return str(images.write_gif(x, folder / f"{name}.gif", scale))
 
 
+@on_gpu
 @plainly
 def frame(model: str, first: int, second: int, method: str, position: float) -> Image.Image:
     """The picture at `position` of the way, from 0 (the first seed's) to 1 (the second's)."""
@@ -60,6 +64,7 @@ def frame(model: str, first: int, second: int, method: str, position: float) -> 
 
 
 def build(demo: gr.Blocks) -> None:
+    _scratch()  # by the page itself: with a fork it would not go
     names = models.image_models()
     gr.Markdown(EXPLANATION, elem_classes="explain")
     with gr.Row():

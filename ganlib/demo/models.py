@@ -16,6 +16,7 @@ from pathlib import Path
 
 from ganlib import checkpoint, hub
 from ganlib.checkpoint import WeightsError
+from ganlib.demo import gpu
 from ganlib.model import Model
 
 KEPT = 8  # models that visitors have opened, at most; the one opened first leaves first
@@ -24,6 +25,13 @@ MOST_NUMBERS = 3 * 256 * 256  # of one sample of theirs: what is larger takes lo
 _guard = threading.Lock()
 _models: dict[str, Future] = {}
 
+
+def _forget_unfinished() -> None:
+    for name in [name for name, future in _models.items() if not future.done()]:
+        del _models[name]
+
+
+gpu.free_in_forks(_guard, _forget_unfinished)
 
 def image_models() -> list[str]:
     """Names of the page's own models that make pictures; the convolutional ones, which make the best, first."""
@@ -124,14 +132,14 @@ def get(name: str) -> Model:
 
 def _load(name: str) -> Model:
     if name in own():
-        model = checkpoint.load(own()[name])
+        model = checkpoint.load(own()[name], gpu.device())
         model.name = name
         return model
     source = hub.parse(name)
     if source is None or not hub_is_open():
         raise WeightsError(f"there is no model {name!r} on this page; it has {', '.join(own())}")
     # as a stranger: what the host's own token may see is not for everybody
-    model = checkpoint.load(hub.fetch(source, anonymous=True))
+    model = checkpoint.load(hub.fetch(source, anonymous=True), gpu.device())
     if math.prod(model.shape) > MOST_NUMBERS:
         raise WeightsError(f"{name} makes samples of shape {tuple(model.shape)}, which are too large for this page")
     model.name = name

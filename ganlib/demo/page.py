@@ -6,7 +6,7 @@ from pathlib import Path
 
 import gradio as gr
 
-from ganlib.demo import generate, interpolate, models, quality, toy
+from ganlib.demo import generate, gpu, interpolate, models, quality, toy
 from ganlib.demo.theme import THEME
 
 CSS = Path(__file__).with_name("page.css")
@@ -36,6 +36,7 @@ def launch(demo: gr.Blocks, **options) -> tuple:
     """Launch with the page's look and nothing from elsewhere; `options` are gradio's own, such as `server_port`."""
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
     options.setdefault("share", os.environ.get("GRADIO_SHARE", "").lower() == "true")  # gradio's default guesses
+    gpu.load_before(models.get, [*models.image_models(), *models.toy_models()])
     # in the head, since gradio confines its `css` to what lies inside the page's frame
     style = f"<style>{CSS.read_text(encoding='utf-8')}</style>"
     return demo.launch(theme=THEME, head=style, footer_links=["api"], **options)

@@ -11,6 +11,7 @@ from ganlib.card import Comparison
 from ganlib.classifier import DigitClassifier
 from ganlib.demo import models
 from ganlib.demo.controls import plainly, slider
+from ganlib.demo.gpu import on_gpu
 from ganlib.demo.picker import model_picker
 from ganlib.evaluation import MOMENT_SAMPLES, verdict
 
@@ -21,6 +22,7 @@ CENSUS, MAX_SEED = 1_000, 9_999
 COLUMNS = 8  # of the fixed seeds' sheet
 
 
+@on_gpu
 @plainly
 def quality(model: str, seed: int) -> tuple[str, dict]:
     """A census of 1,000 fresh samples of the noise of `seed`: verdict and charts as HTML, and the numbers.

@@ -11,6 +11,7 @@ from ganlib import charts, metrics
 from ganlib.data import GRID, RING, Gaussian, Mixture, Sine
 from ganlib.demo import models
 from ganlib.demo.controls import one_of, plainly, slider
+from ganlib.demo.gpu import on_gpu
 from ganlib.demo.picker import model_picker
 from ganlib.model import Model
 
@@ -23,6 +24,7 @@ TOYS = (Gaussian(), Sine(), RING, GRID)
 BANDWIDTH = 0.25  # what densities on the line are smoothed by
 
 
+@on_gpu
 @plainly
 def toy(model: str, count: int, seed: int) -> tuple[str, dict]:
     """`count` generated samples beside as many real ones: charts and numbers as HTML, and the numbers with the samples.

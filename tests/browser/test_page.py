@@ -159,7 +159,7 @@ def visit_to_a_host(browser, tmp_path):
     with FakeHub() as server:
         server.put("bob/colours", {path.name: path.read_bytes() for path in (tmp_path / "model").iterdir()})
         environment = server.environment(tmp_path / "home") | {"GANLIB_MODELS": "alice/<b>gone</b>"}
-        with serve_page(tmp_path / "log", environment) as address:
+        with serve_page(tmp_path, environment) as address:
             context = browser.new_context()
             found = Visit(context.new_page(), address)
             yield found

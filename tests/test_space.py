@@ -1,0 +1,201 @@
+"""The page as a Hugging Face Space runs it: what `train.deploy` sends, what requirements.txt asks for, and no more."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import urllib.request
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib.metadata import distributions
+from pathlib import Path
+
+import pytest
+from gradio_client import Client
+from packaging.utils import canonicalize_name
+from PIL import Image
+
+from tests import fresh
+from tests.conftest import serving
+from train import deploy
+
+ROOT = Path(__file__).parents[1]
+NOBODY = 65534
+MOST_MEMORY = 1.2e9
+CONFINED = Path(__file__).parent / "confined"
+NODE = 20  # gradio asks for 24; this is the oldest that we have seen it render with
+# as a Space sets them, beside HOME and HF_HOME
+VARIABLES = {"SYSTEM": "spaces", "SPACE_ID": "alice/page", "SPACE_AUTHOR_NAME": "alice", "SPACE_REPO_NAME": "page",
+             "SPACE_TITLE": "ganlib", "SPACE_HOST": "alice-page.hf.space", "GRADIO_SERVER_NAME": "0.0.0.0",
+             "PYTHONUNBUFFERED": "1"}
+# a Space has the package `spaces`, which asks the platform for changed files; here gradio finds none, and serves on
+NO_RELOADING = "Exception in thread Thread-[^`]*`spaces` package is required to run hot-reloading in Spaces\n"
+FOR_TESTS_AND_TRAINING = ["lightning_utilities", "playwright", "pytest", "ruff", "scipy", "sklearn", "tests",
+                          "torchmetrics", "train"]
+
+
+@dataclass(frozen=True)
+class Space:
+    """address: of the page. title: as its HTML has it. session: of its processes. downloads: a folder for the test."""
+
+    address: str
+    title: str
+    session: int
+    downloads: Path
+
+    def client(self) -> Client:
+        return Client(self.address, verbose=False, download_files=self.downloads)
+
+    def memory(self) -> int:
+        """Bytes that its processes, together, have in memory."""
+        pages = 0
+        for process in Path("/proc").glob("[0-9]*"):
+            with suppress(FileNotFoundError, ProcessLookupError):  # it has ended
+                after_the_name = (process / "stat").read_text().rpartition(")")[2].split()
+                if int(after_the_name[3]) == self.session:
+                    pages += int((process / "statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+@pytest.fixture(scope="module")
+def folder():
+    """A folder that any user of the machine may look into, as pytest's own are not."""
+    with tempfile.TemporaryDirectory(prefix="ganlib-space-") as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+@pytest.fixture(scope="module")
+def environment(folder) -> fresh.Fresh:
+    return fresh.create(folder, ROOT / "requirements.txt")
+
+
+@pytest.fixture(scope="module")
+def app(folder) -> Path:
+    """What a Space has of us, in a folder to which its user does not write."""
+    for name, content in deploy.space_files(ROOT, "alice/page").items():
+        path = folder / "app" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content if isinstance(content, bytes) else content.read_bytes())
+    return folder / "app"
+
+
+@pytest.fixture(scope="module")
+def node() -> str:
+    """A node that gradio can render with."""
+    found = shutil.which("node")
+    version = subprocess.run([found, "--version"], capture_output=True, text=True).stdout if found else "none"
+    if not (match := re.match(r"v(\d+)\.", version)) or int(match[1]) < NODE:
+        pytest.skip(f"gradio renders on the server with node {NODE} or newer; here is {version.strip()}")
+    return found
+
+
+@pytest.fixture
+def proc() -> None:
+    if not Path("/proc/self/statm").exists():
+        pytest.skip("this system does not tell the memory of processes in /proc")
+
+
+@pytest.fixture(scope="module", params=["rendered by the browser", "rendered by the server"])
+def space(request, folder, environment, app):
+    """The running Space, whose user may write to its cache and nowhere else, and which may reach nothing but loopback.
+
+    At the end it has not tried to.
+    """
+    by_server = request.param == "rendered by the server"
+    home = Path(tempfile.mkdtemp(dir=folder))
+    cache, refused = home / ".cache", home / "refused"
+    (cache / "tmp").mkdir(parents=True)
+    refused.touch()
+    options = {}
+    if os.getuid() == 0 and fresh.open_to_all(fresh.SITE_PACKAGES) and fresh.open_to_all(folder):
+        options = {"user": NOBODY, "group": NOBODY, "extra_groups": []}
+        for path in (cache, cache / "tmp", refused):
+            os.chown(path, NOBODY, NOBODY)
+    home.chmod(0o555)
+    variables = VARIABLES | environment.variables | {
+        "PATH": os.environ["PATH"], "HOME": str(home), "HF_HOME": str(cache / "huggingface"),
+        "TMPDIR": str(cache / "tmp"), "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(folder / "confined"),
+        "CONFINED_TO": str(cache), "CONFINED_LOG": str(refused)}
+    if by_server:
+        variables |= {"GRADIO_SSR_MODE": "True", "GRADIO_NODE_PATH": request.getfixturevalue("node")}
+    if threads := os.environ.get("OMP_NUM_THREADS"):
+        variables["OMP_NUM_THREADS"] = threads
+    shutil.copytree(CONFINED, folder / "confined", dirs_exist_ok=True)
+    command, title = [environment.python, "app.py"], "<title>ganlib</title>" if by_server else '"title":"ganlib"'
+    with serving(command, variables, folder / "log", NO_RELOADING, cwd=app, **options) as (address, session):
+        yield Space(address, title, session, folder / f"{home.name}-downloads")
+    assert refused.read_text() == ""
+
+
+def use(space: Space) -> None:
+    """Generate, interpolate, and draw from a toy distribution."""
+    client = space.client()
+    sheet, made_by = client.predict("dcgan", 7, 9, 1, [], api_name="/generate")
+    with Image.open(sheet) as image:
+        assert image.format == "PNG"
+    assert made_by.startswith("**dcgan** on ")
+    _, gif, _ = client.predict("mlp-gan", 3, 8, 6, "slerp", api_name="/interpolate")
+    with Image.open(gif) as movie:
+        assert movie.n_frames == 10
+    charts, numbers = client.predict("toy-sine", 500, 3, api_name="/toy")
+    assert charts.count("<svg") == 3
+    assert len(numbers["samples"]) == 500
+    client.close()
+
+
+def test_the_environment_has_what_requirements_ask_for_and_no_more(environment):
+    wanted = fresh.closure(fresh.lines(ROOT / "requirements.txt"))
+    found = environment.run("from importlib.metadata import distributions; print(*(d.name for d in distributions()))")
+    assert set(map(canonicalize_name, found.split())) - {"pip", "setuptools"} == wanted - {"setuptools"}
+    assert wanted < {canonicalize_name(found.name) for found in distributions()}
+    code = f"from importlib.util import find_spec; print(*filter(find_spec, {FOR_TESTS_AND_TRAINING}))"
+    assert environment.run(code) == "\n"
+
+
+def test_a_confined_process_reaches_loopback_and_writes_to_its_folder_and_no_further(tmp_path):
+    inside, refused = tmp_path / "inside", tmp_path / "refused"
+    inside.mkdir()
+    refused.touch()
+    code = f"""
+import os, socket
+with socket.create_server(("127.0.0.1", 0)) as server:
+    socket.create_connection(("localhost", server.getsockname()[1])).close()
+open({str(inside / "file")!r}, "w").close()
+open({str(refused)!r}).close()
+for far in (lambda: socket.socket().connect(("192.0.2.1", 80)), lambda: socket.getaddrinfo("example.org", 80),
+            lambda: open({str(tmp_path / "file")!r}, "w"), lambda: os.mkdir({str(tmp_path / "folder")!r}),
+            lambda: os.rename({str(inside / "file")!r}, {str(tmp_path / "file")!r})):
+    try:
+        far()
+    except PermissionError:
+        continue
+    raise AssertionError("not refused")
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=300, env=os.environ | {
+        "PYTHONPATH": str(CONFINED), "CONFINED_TO": str(inside), "CONFINED_LOG": str(refused)})
+    assert [line.split()[0] for line in refused.read_text().splitlines()] == [
+        "socket.connect", "socket.getaddrinfo", "open", "os.mkdir", "os.rename"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["inside", "refused"]
+
+
+def test_it_serves_its_page(space):
+    with urllib.request.urlopen(space.address, timeout=300) as answer:
+        assert answer.status == 200
+        assert space.title in answer.read().decode()
+    with urllib.request.urlopen(f"{space.address}/config", timeout=300) as answer:
+        tabs = [component["props"]["label"] for component in json.load(answer)["components"]
+                if component["type"] == "tabitem"]
+    assert tabs == ["Generate", "Interpolate", "Toy distributions", "Quality"]
+
+
+def test_it_generates(space):
+    use(space)
+
+
+def test_it_takes_little_memory(space, proc):
+    use(space)
+    assert 0 < space.memory() < MOST_MEMORY
