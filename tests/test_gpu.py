@@ -22,7 +22,8 @@ load, page = ganlib.checkpoint.load, os.getpid()
 
 def watched(source, device=None):
     main = threading.current_thread() is threading.main_thread()
-    print("loading", os.path.basename(source), device, "in the page" if os.getpid() == page else "in a fork", "first" if main else "late")
+    print("loading", os.path.basename(source), device,
+          "in the page" if os.getpid() == page else "in a fork", "first" if main else "late")
     return load(source, device)
 
 ganlib.checkpoint.load = watched
