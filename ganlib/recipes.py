@@ -33,7 +33,7 @@ class Recipe:
 DCGAN_FIELDS = {"mapping": (256, 256), "discriminator_channels": (48, 96, 192)}
 DCGAN_TRAIN = TrainConfig(
     steps=30_000,
-    batch_size=64,
+    batch_size=128,
     loss="relativistic",
     generator_rate=1e-3,
     discriminator_rate=1e-3,
@@ -73,7 +73,7 @@ RECIPES: dict[str, Recipe] = {
     ),
     "dcgan": Recipe(
         architecture="dcgan",
-        fields={**DCGAN_FIELDS, "codes": 32},
+        fields={**DCGAN_FIELDS, "codes": 48},
         data="mnist",
         train=DCGAN_TRAIN,
     ),
