@@ -112,7 +112,7 @@ def measure_images(model: Model, data: ImageData, test: ImageData | None, sample
     By raw pixels, and for digits by the classifier's features too. Where there are no test images, the training images
     stand in for them, and there is no floor.
     """
-    n = samples or 10_000
+    n = samples or min(10_000, max(100, len(data if test is None else test)))  # as many as there are real ones
     teaches = model.num_classes is not None and test is not None and classifier is not None
     now = (lambda what, share: tell(what, share / 4)) if teaches else tell  # learning from samples takes the longest
     now("drawing samples", 0)

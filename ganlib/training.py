@@ -22,6 +22,7 @@ from ganlib.networks import Architecture, Dropout
 from ganlib.sampling import MAX_SEED, one_hot
 
 MOST = 10**9  # steps, or samples a step
+BALANCED = 256  # samples at once, when a discriminator is given its offset
 
 
 class NonFiniteLoss(ArithmeticError):
@@ -341,7 +342,10 @@ def balance(discriminator: nn.Module, real: Tensor, fake: Tensor, y: Tensor | No
     For a discriminator trained by a paired loss, which leaves the offset free: the one that minimises the logistic loss
     on `real` and as many `fake` samples, found by bisection of its derivative.
     """
-    logits = [discriminator(x, y).cpu().double() for x in (real, fake)]  # Apple's GPUs have no float64
+    labels = [None] * len(real) if y is None else y.split(BALANCED)
+    # part by part, since all at once take gigabytes; on the CPU, since Apple's GPUs have no float64
+    logits = [torch.cat([discriminator(*part).cpu().double() for part in zip(x.split(BALANCED), labels)])
+              for x in (real, fake)]
     low, high = -100.0, 100.0
     for _ in range(60):
         middle = (low + high) / 2

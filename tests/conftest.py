@@ -30,9 +30,9 @@ needs_mnist = pytest.mark.skipif(not HAS_MNIST, reason="MNIST is not at hand: GA
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _two_threads():
-    """Small machines and large ones run the suite alike."""
-    torch.set_num_threads(min(2, torch.get_num_threads()))
+def _few_threads():
+    """Small machines and large ones run the suite alike; two processes side by side have a thread each."""
+    torch.set_num_threads(min(1 if "PYTEST_XDIST_WORKER" in os.environ else 2, torch.get_num_threads()))
 
 
 @pytest.fixture(scope="session")

@@ -56,7 +56,7 @@ def test_the_table_ranks_by_fid_and_states_its_budget():
     assert lines[3].startswith("| a | 2.5 (2 to 3) |")
     assert lines[4] == "| d | 0.1 (0.1 to 0.1); 1 of 2 did not stay finite | 0.900 | 0.800 |"
     assert lines[5].startswith("| c | 2 of 2 did not stay finite")
-    assert lines[-1].startswith("500 steps of 64 each, 2 seeds")
+    assert lines[-1].startswith("500 steps of 128 each, 2 seeds")
 
 
 @needs_mnist

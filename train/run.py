@@ -278,8 +278,7 @@ def settle(model: Model, config: TrainConfig, data: Data) -> None:
         rng = torch.Generator(model.device).manual_seed(0)
         real, y = data.batch(4_096, rng)
         z = latents(len(real), model.architecture, rng)
-        with torch.no_grad():
-            balance(model.discriminator, real, model.generator(z, y), y)
+        balance(model.discriminator, real, model.decode(z, y).to(model.device), y)
 
 
 def open_test_part(name: str, where: str | None, shape: tuple[int, ...]) -> Data | None:
