@@ -81,7 +81,7 @@ RECIPES: dict[str, Recipe] = {
         architecture="cdcgan",
         fields=DCGAN_FIELDS,
         data="mnist",
-        train=DCGAN_TRAIN,
+        train=replace(DCGAN_TRAIN, steps=24_000),
     ),
     "stacked-mnist": Recipe(
         architecture="dcgan",
