@@ -131,6 +131,7 @@ MEASURES = (
     Measure("largest_gap_in_x1", "widest gap in x₁", ".3f", "low"),
     Measure("modes", "modes with a sample, of {centres}", "d", "high"),
     Measure("high_quality", "share within 3σ of a mode", ".1%", "high"),
+    Measure("width", "standard deviation of these about their mode, in σ", ".2f"),
     Measure("reverse_kl", "reverse KL from equal shares of the modes, nats", ".2g", "low"),
     Measure("kl_from_equal_shares", "KL from equal shares of the modes, nats", ".3f", "low"),
     Measure("mean", "mean"),

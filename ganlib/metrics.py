@@ -125,8 +125,9 @@ def modes(samples: Tensor, centres: Tensor, std: float) -> dict[str, float]:
     """How samples (N, D) spread over the modes of a mixture of Gaussians N(centre, std² I), centres: (M, D).
 
     high_quality: share of samples within 3 std of their nearest centre. modes: how many centres have such a sample.
-    reverse_kl: KL in nats of the samples' shares by their nearest centre from equal shares (Srivastava et al. 2017,
-    "VEEGAN"; Lin et al. 2018, "PacGAN").
+    width: the standard deviation of these samples about their centre, in std: 0.97 for the mixture itself in the plane,
+    0 where each mode is but a point, and 0 where there is no such sample. reverse_kl: KL in nats of the samples' shares
+    by their nearest centre from equal shares (Srivastava et al. 2017, "VEEGAN"; Lin et al. 2018, "PacGAN").
     """
     distance, index = nearest(samples, centres)
     good = distance <= 3 * std
@@ -134,6 +135,7 @@ def modes(samples: Tensor, centres: Tensor, std: float) -> dict[str, float]:
     return {
         "modes": int(index[good].unique().numel()),
         "high_quality": good.double().mean().item(),
+        "width": distance[good].square().sum().div(max(1, good.sum()) * samples.shape[1]).sqrt().item() / std,
         "reverse_kl": kl_divergence(shares, torch.full_like(shares, 1 / len(centres))),
     }
 

@@ -129,10 +129,13 @@ def test_modes_of_a_mixture():
     found = metrics.modes(ideal, centres, 0.1)
     assert found["modes"] == 4
     assert found["high_quality"] == pytest.approx(1 - math.exp(-4.5), abs=0.003)  # a 2-D Gaussian within 3σ: 98.9%
+    assert found["width"] == pytest.approx(0.97, abs=0.01)  # cut off at 3σ
     assert found["reverse_kl"] == pytest.approx(0, abs=1e-9)
     half = torch.cat([centres[:1].repeat(300, 1), centres[1:2].repeat(100, 1), torch.full((100, 2), 5.1)])
     found = metrics.modes(half, centres, 0.1)
     assert found["modes"] == 2
     assert found["high_quality"] == pytest.approx(0.8)
+    assert found["width"] == 0
+    assert metrics.modes(half[-100:], centres, 0.1)["width"] == 0
     shares = [0.6, 0.2, 0.2]
     assert found["reverse_kl"] == pytest.approx(sum(p * math.log(4 * p) for p in shares))

@@ -31,7 +31,7 @@ def toy(model: str, count: int, seed: int) -> tuple[str, dict]:
 
     The dictionary: model, count, seed, milliseconds, distance (Wasserstein-1; sliced in the plane), distance_of_real
     (between two real samples of that size), losses (discriminator and generator, at the end of training), samples; for
-    mixtures also centres, modes, high_quality and reverse_kl.
+    mixtures also centres, modes, high_quality, width and reverse_kl.
     """
     gan, data = points(model)
     with models.clock() as milliseconds:
@@ -130,7 +130,8 @@ def _tiles(numbers: dict, gan: Model) -> str:
         (f"{numbers['distance']:.3f}", f"{name}, generated to real"),
         (f"{numbers['distance_of_real']:.3f}", "the same between two real samples of this size"),
         *([(f"{numbers['modes']} of {numbers['centres']}", "spots that generated points reach"),
-           (f"{numbers['high_quality']:.1%}", "of generated points lie within 3σ of a spot")]
+           (f"{numbers['high_quality']:.1%}", "of generated points lie within 3σ of a spot"),
+           (f"{numbers['width']:.2f} σ", "is how wide they are scattered there (real ones 0.97)")]
           if "modes" in numbers else []),
         *((f"{losses[key]:.3f}", f"{who} loss at the end (ln 2 is 0.693)")
           for key, who in (("discriminator_loss", "discriminator"), ("generator_loss", "generator")) if losses[key]),
