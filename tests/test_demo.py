@@ -81,7 +81,9 @@ def test_the_scrubbed_frame_is_on_the_way(client):
         assert numpy.abs(pixels(path)[::scale, ::scale].astype(int) - small).max() <= 1
 
 
-@pytest.mark.parametrize(("name", "title"), [("toy-gaussian", "Wasserstein-1"), ("toy-sine", "sliced Wasserstein")])
+@pytest.mark.parametrize(("name", "title"), [
+    ("toy-gaussian", "Wasserstein-1"), ("toy-sine", "sliced Wasserstein"), ("toy-ring", "8 of 8</b>"),
+    ("toy-grid", "25 of 25</b>")])
 def test_toy_gives_charts_and_numbers(client, name, title):
     charts, numbers = client.predict(name, 500, 3, api_name="/toy")
     assert charts.count("<svg") == 3
@@ -190,7 +192,8 @@ REFUSALS = [
     ("/toy", ("toy-sine", 10_100, 1), "Samples must be a whole number from 100 to 10000, not 10100."),
     ("/quality", ("toy-sine", 1), "Model must be dcgan, mlp-gan or one on the Hugging Face Hub, named user/repo, not"),
     ("/growth", ("dcgan", 41), "Time of the training must be a whole number from 0 to 40, not 41."),
-    ("/toy", ("dcgan", 500, 1), "Distribution must be toy-gaussian, toy-sine or one on the Hugging Face Hub"),
+    ("/toy", ("dcgan", 500, 1),
+     "Distribution must be toy-gaussian, toy-grid, toy-ring, toy-sine or one on the Hugging Face Hub"),
 ]
 
 

@@ -8,7 +8,7 @@ from ganlib.networks import ARCHITECTURES
 from ganlib.recipes import RECIPES
 from ganlib.training import TrainConfig
 
-NOT_SHIPPED = {"stacked-mnist", "mlp-gan-classic", "cdcgan", "toy-ring", "toy-grid"}
+NOT_SHIPPED = {"stacked-mnist", "mlp-gan-classic", "cdcgan"}
 
 
 @pytest.mark.parametrize("name", RECIPES)
