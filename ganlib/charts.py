@@ -100,7 +100,7 @@ def scatter(real: Tensor, fake: Tensor, extent: tuple[float, ...], curve: Tensor
     if curve is not None:
         axes.plot(*curve.T.numpy(), color=INK, linewidth=0.8, label="x₂ = sin x₁")
     axes.set(xlabel="x₁", ylabel="x₂", xlim=extent[:2], ylim=extent[2:])
-    axes.legend(fontsize=8, markerscale=2)
+    figure.legend(loc="outside lower center", ncols=3, fontsize=8, markerscale=2)  # within, it would hide a corner
     return figure
 
 

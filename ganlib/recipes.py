@@ -46,6 +46,21 @@ DCGAN_TRAIN = TrainConfig(
     bfloat16=True,
 )
 
+# and those in the plane
+PLANE_TRAIN = TrainConfig(
+    steps=10_000,
+    batch_size=256,
+    loss="relativistic",
+    generator_rate=1e-3,
+    discriminator_rate=1e-3,
+    betas=(0.0, 0.99),
+    final_rate=0.01,
+    r1=0.2,
+    r2=0.2,
+    final_penalty=0.01,
+    ema=0.999,
+)
+
 RECIPES: dict[str, Recipe] = {
     "mlp-gan": Recipe(
         architecture="mlp-gan",
@@ -108,53 +123,18 @@ RECIPES: dict[str, Recipe] = {
         fields={"dropout": 0.0},
         data="sine",
         threads=1,
-        train=TrainConfig(
-            steps=12_000,
-            batch_size=256,
-            loss="relativistic",
-            generator_rate=1e-3,
-            discriminator_rate=1e-3,
-            betas=(0.0, 0.99),
-            final_rate=0.01,
-            r1=0.1,
-            r2=0.1,
-            ema=0.995,
-        ),
+        train=replace(PLANE_TRAIN, steps=12_000, r1=0.1, r2=0.1, final_penalty=1.0, ema=0.995),
     ),
     "toy-ring": Recipe(
         architecture="toy-ring",
         data="ring",
         threads=1,
-        train=TrainConfig(
-            steps=10_000,
-            batch_size=256,
-            loss="relativistic",
-            generator_rate=1e-3,
-            discriminator_rate=1e-3,
-            betas=(0.0, 0.99),
-            final_rate=0.01,
-            r1=0.2,
-            r2=0.2,
-            final_penalty=0.01,
-            ema=0.999,
-        ),
+        train=PLANE_TRAIN,
     ),
     "toy-grid": Recipe(
         architecture="toy-grid",
         data="grid",
         threads=1,
-        train=TrainConfig(
-            steps=24_000,
-            batch_size=256,
-            loss="relativistic",
-            generator_rate=1e-3,
-            discriminator_rate=1e-3,
-            betas=(0.0, 0.99),
-            final_rate=0.01,
-            r1=1.0,
-            r2=1.0,
-            final_penalty=0.02,
-            ema=0.999,
-        ),
+        train=replace(PLANE_TRAIN, steps=24_000, r1=1.0, r2=1.0, final_penalty=0.02),
     ),
 }

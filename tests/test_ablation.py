@@ -70,7 +70,7 @@ def test_the_command_keeps_what_it_has_run(tmp_path, capsys, monkeypatch):
     out.write_text(json.dumps([first]))
     capsys.readouterr()
     assert ablation.main([*options, "the recipe", "R1 alone"]) == 0
-    assert [entry["variant"] for entry in json.loads(out.read_text())] == ["the recipe", "R1 alone"]
+    assert [entry["title"] for entry in json.loads(out.read_text())] == ["the recipe", "R1 alone"]
     shown = capsys.readouterr().out
     assert "| 0.123 |" in shown
     assert "| R1 alone | " in shown

@@ -9,11 +9,36 @@ def test_a_recipe_is_run_with_several_seeds_and_its_spread_shown(tmp_path, capsy
     out = tmp_path / "runs.json"
     assert repeat.main(["toy-gaussian", "--runs", "3", "--steps", "20", "--device", "cpu", "--out", str(out)]) == 0
     runs = json.loads(out.read_text())
-    distances = sorted(run["wasserstein_1"] for run in runs)
+    assert [run["title"] for run in runs] == [f"toy-gaussian, seed {seed}" for seed in range(3)]
+    distances = sorted(run["measures"]["wasserstein_1"] for run in runs)
     assert len(set(distances)) == 3
     shown = capsys.readouterr().out
     assert f"| Wasserstein-1 distance | {distances[2]:.3f} | {distances[1]:.3f} | {distances[0]:.3f} |" in shown
     assert "3 runs, 100,000 samples each." in shown
+
+
+def test_what_is_kept_is_not_run_again_and_runs_side_by_side_are_the_same_runs(tmp_path, capsys):
+    out, other = tmp_path / "runs.json", tmp_path / "other.json"
+    command = ["toy-gaussian", "--steps", "20", "--device", "cpu", "--out"]
+    assert repeat.main([*command, str(out), "--runs", "1"]) == 0
+    (first,) = json.loads(out.read_text())
+    first["measures"]["mean"] = 0.123456  # which no run gives
+    out.write_text(json.dumps([first, "what is no run", {"run": first["run"] | {"data": "another"}}]))
+    assert repeat.main([*command, str(out), "--runs", "3", "--jobs", "2"]) == 0
+    kept = {run["title"]: run["measures"] for run in json.loads(out.read_text()) if "title" in run}
+    assert kept["toy-gaussian, seed 0"]["mean"] == 0.123456
+    assert repeat.main([*command, str(other), "--runs", "3"]) == 0
+    alone = {run["title"]: run["measures"] for run in json.loads(other.read_text())}
+    assert [kept[f"toy-gaussian, seed {seed}"] for seed in (1, 2)] == [alone[f"toy-gaussian, seed {s}"] for s in (1, 2)]
+    assert "3 runs" in capsys.readouterr().out
+
+
+def test_a_file_that_is_no_list_of_runs_is_left_alone(tmp_path, capsys):
+    out = tmp_path / "runs.json"
+    out.write_text("{}")
+    assert repeat.main(["toy-gaussian", "--runs", "1", "--steps", "2", "--device", "cpu", "--out", str(out)]) == 1
+    assert capsys.readouterr().err.startswith(f"train.repeat: {out} holds a JSON dict, where a list belongs")
+    assert out.read_text() == "{}"
 
 
 def test_worst_and_best_know_which_way_is_up():
@@ -24,7 +49,8 @@ def test_worst_and_best_know_which_way_is_up():
 
 
 @pytest.mark.parametrize(("arguments", "sentence"), [
-    (["toy-sine", "--runs", "0"], "--runs must be at least 1"),
+    (["toy-sine", "--runs", "0"], "--runs and --jobs must be at least 1"),
+    (["toy-sine", "--jobs", "0"], "--runs and --jobs must be at least 1"),
     (["toy-sine", "--steps", "0"], "steps must be a whole number from 1"),
     (["dcgan", "--data", "sine"], "the networks take samples of shape"),
     (["toy-sine", "--device", "tpu"], "--device must be auto"),

@@ -1,7 +1,6 @@
 """python -m train.ablation: what each ingredient of the dcgan recipe is worth, on the same budget."""
 
 import argparse
-import json
 import math
 import statistics
 import sys
@@ -14,7 +13,7 @@ from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 from tqdm import tqdm
 
-from ganlib import checkpoint, metrics
+from ganlib import metrics
 from ganlib.classifier import NAME
 from ganlib.data import ImageData, open_data, scale
 from ganlib.evaluation import measure_moment, some
@@ -22,6 +21,7 @@ from ganlib.model import Model
 from ganlib.networks import DCGAN
 from ganlib.recipes import RECIPES
 from ganlib.training import NonFiniteLoss, TrainConfig, train
+from train.results import Results
 from train.run import bfloat16_helps, digit_classifier, in_a_sentence, pick_device
 
 SAMPLES = 10_000
@@ -124,9 +124,8 @@ def build(variant: Variant, steps: int, seed: int, bfloat16: bool) -> tuple[Alte
 def identity(architecture: Altered, config: TrainConfig, data: ImageData, features: str) -> dict:
     """All that a run's result depends on, JSON-ready: what was saved of another is not taken for it."""
     changes = {key: getattr(value, "__name__", value) for key, value in vars(architecture).items()}
-    # as JSON gives it back
-    return json.loads(json.dumps({"data": f"{len(data)} of {data.name}", "networks": changes, "train": asdict(config),
-                                  "samples": SAMPLES, "features": features}))
+    return {"data": f"{len(data)} of {data.name}", "networks": changes, "train": asdict(config), "samples": SAMPLES,
+            "features": features}
 
 
 def run(name: str, architecture: Altered, config: TrainConfig, data: ImageData, judge: Callable[[Model], dict],
@@ -193,21 +192,19 @@ def work(arguments: argparse.Namespace) -> int:
         raise ValueError(f"an ablation is measured by {NAME}, which must be in weights/ and does not read {data.name}")
     real, other = (network.examine(scale(some(images, SAMPLES))) for images in (test.images, data.images))
     floor, features = metrics.frechet_distance(real[0], other[0]), network.fingerprint()
-    saved = checkpoint.read_json(arguments.out, list, missing=[])
+    kept = Results(arguments.out)
     precise, data = bfloat16_helps(device), data.to(device)
-    arguments.out.parent.mkdir(parents=True, exist_ok=True)
     results: dict[str, list[dict]] = {name: [] for name in arguments.only or VARIANTS}
     for seed in range(arguments.seeds):
         for name in results:
             architecture, config = build(VARIANTS[name], arguments.steps, seed, precise)
             wanted = identity(architecture, config, data, features)
-            found = next((entry["measures"] for entry in saved if entry.get("run") == wanted), None)
-            if found is None:
-                found = run(name, architecture, config, data,
-                            lambda model: measure_moment(model, real, network, SAMPLES), device)
-                saved.append({"variant": name, "run": wanted, "measures": found})
-                checkpoint.write_whole(arguments.out, checkpoint.to_json(saved))
-            results[name].append(found)
+            measures = kept.find(wanted)
+            if measures is None:
+                measures = run(name, architecture, config, data,
+                               lambda model: measure_moment(model, real, network, SAMPLES), device)
+                kept.add(name, wanted, measures)
+            results[name].append(measures)
     print("\n".join(table(results, floor, arguments.steps)))
     return 0
 

@@ -1,21 +1,37 @@
 """python -m train.repeat NAME: train a recipe with several seeds, and say how its measures spread."""
 
 import argparse
+import signal
 import statistics
 import sys
-from dataclasses import replace
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict, replace
+from multiprocessing import get_context
 from pathlib import Path
 
+import torch
 from tqdm import tqdm
 
 from ganlib.card import MEASURES
-from ganlib.checkpoint import to_json, write_whole
 from ganlib.data import Data, ImageData, open_data
 from ganlib.evaluation import evaluate
 from ganlib.model import Model
-from ganlib.recipes import RECIPES, Recipe
+from ganlib.networks import describe
+from ganlib.recipes import RECIPES
 from ganlib.training import TrainConfig, check_fit, train
-from train.run import digit_classifier, in_a_sentence, open_test_part, pick_device, pick_precision, settle, threads
+from train.results import Results
+from train.run import (
+    describe_data,
+    digit_classifier,
+    in_a_sentence,
+    open_test_part,
+    pick_device,
+    pick_precision,
+    settle,
+    threads,
+)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -27,20 +43,55 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--steps", type=int, help="steps of each run (default: the recipe's)")
     p.add_argument("--device", default="auto", help="cpu, cuda, mps or auto for the best there is (default: auto)")
     p.add_argument("--data", metavar="WHERE", help="as for python -m train (default: the recipe's data)")
-    p.add_argument("--out", type=Path, metavar="FILE", help="where to write all measures as JSON (default: nowhere)")
+    p.add_argument("--jobs", type=int, default=1, help="how many runs at a time (default: 1)")
+    p.add_argument("--out", type=Path, metavar="FILE",
+                   help="where to keep all measures as JSON; a run that is in it already is not done again "
+                        "(default: nowhere)")
     return p
 
 
-def run_once(name: str, recipe: Recipe, config: TrainConfig, data: Data, test: Data | None, device: str) -> Model:
-    """One run of a recipe in memory, measured."""
-    with tqdm(total=config.steps, desc=f"{name}, seed {config.seed}", unit="step", dynamic_ncols=True,
-              leave=False) as bar:
-        for step in train(recipe.build(), data, config, device):
-            bar.update()
-    model = Model(name, recipe.build(), step.generator, step.state.discriminator, history=step.state.history)
-    settle(model, config, data)
-    model.metrics = evaluate(model, data, test, classifier=digit_classifier(data, device))
-    return model
+def run_once(name: str, config: TrainConfig, where: str | None, device: str, cores: int | None, shown: bool) -> dict:
+    """Train a recipe in memory, and measure what came out. cores: None for the recipe's; shown: with a bar."""
+    recipe = RECIPES[name]
+    data, test = open_parts(name, where)
+    if isinstance(data, ImageData):
+        data = data.to(device)
+    with threads(recipe.threads or cores, device):
+        with tqdm(total=config.steps, desc=f"{name}, seed {config.seed}", unit="step", dynamic_ncols=True,
+                  leave=False, disable=not shown) as bar:
+            for step in train(recipe.build(), data, config, device):
+                bar.update()
+        model = Model(name, recipe.build(), step.generator, step.state.discriminator, history=step.state.history)
+        settle(model, config, data)
+        return evaluate(model, data, test, classifier=digit_classifier(data, device))
+
+
+def open_parts(name: str, where: str | None) -> tuple[Data, Data | None]:
+    """The data of a recipe and its test part. Raises ValueError where they are not for its networks."""
+    recipe = RECIPES[name]
+    data = open_data(recipe.data, where, shape=recipe.build().shape)
+    check_fit(recipe.build(), data)
+    return data, open_test_part(recipe.data, where, data.shape)
+
+
+def run_all(name: str, configs: list[TrainConfig], where: str | None, device: str,
+            jobs: int) -> Iterator[tuple[TrainConfig, dict]]:
+    """Each configuration with the measures of its run, so many at a time, as they end."""
+    if jobs == 1:
+        for config in configs:
+            yield config, run_once(name, config, where, device, None, True)
+        return
+    cores = max(1, torch.get_num_threads() // jobs)
+    # not forked: CUDA and the threads of torch do not live through that; and Ctrl-C ends them without a word
+    with ProcessPoolExecutor(jobs, get_context("spawn"), signal.signal, (signal.SIGINT, signal.SIG_DFL)) as pool:
+        ends = {pool.submit(run_once, name, config, where, device, cores, False): config for config in configs}
+        try:
+            for end in tqdm(as_completed(ends), name, len(ends), unit="run", dynamic_ncols=True, leave=False):
+                yield ends[end], end.result()
+        except BrokenProcessPool:
+            raise ValueError("a run was killed, as where memory runs out; give fewer --jobs") from None
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
 def spread(runs: list[dict]) -> list[str]:
@@ -58,36 +109,39 @@ def spread(runs: list[dict]) -> list[str]:
 
 
 def work(arguments: argparse.Namespace) -> int:
-    """Run after run; what was measured is shown, and kept in --out, also where a later run fails."""
-    if arguments.runs < 1:
-        raise ValueError("--runs must be at least 1")
-    device, recipe = pick_device(arguments.device), RECIPES[arguments.name]
+    """Run what --out does not hold yet; what was measured is shown, and kept, also where a later run fails."""
+    if arguments.runs < 1 or arguments.jobs < 1:
+        raise ValueError("--runs and --jobs must be at least 1")
+    name, device = arguments.name, pick_device(arguments.device)
+    recipe = RECIPES[name]
     config = replace(recipe.train, bfloat16=pick_precision("auto", recipe.train.bfloat16, device))
     if arguments.steps is not None:
         config = replace(config, steps=arguments.steps)
-    data = open_data(recipe.data, arguments.data, shape=recipe.build().shape)
-    check_fit(recipe.build(), data)
-    test = open_test_part(recipe.data, arguments.data, data.shape)
-    if isinstance(data, ImageData):
-        data = data.to(device)
-    if arguments.out:
-        arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    runs = []
+    data, _ = open_parts(name, arguments.data)
+    network = digit_classifier(data, "cpu")
+    kept = Results(arguments.out)
+
+    def identity(config: TrainConfig) -> dict:
+        return {"data": describe_data(data), "networks": describe(recipe.architecture, recipe.build()),
+                "train": asdict(config), "features": network and network.fingerprint()}
+
+    configs = [replace(config, seed=seed) for seed in range(arguments.runs)]
+    runs = {config.seed: kept.find(identity(config)) for config in configs}
+    todo = [config for config in configs if runs[config.seed] is None]
     try:
-        with threads(recipe.threads, device):
-            for seed in range(arguments.runs):
-                runs.append(run_once(arguments.name, recipe, replace(config, seed=seed), data, test, device).metrics)
-                if arguments.out:
-                    write_whole(arguments.out, to_json(runs))
+        for config, measures in run_all(name, todo, arguments.data, device, min(arguments.jobs, max(1, len(todo)))):
+            kept.add(f"{name}, seed {config.seed}", identity(config), measures)
+            runs[config.seed] = measures
     finally:
-        if runs:
-            print("\n".join(spread(runs)))
+        done = [measures for measures in runs.values() if measures is not None]
+        if done:
+            print("\n".join(spread(done)))
     return 0
 
 
 def main(argv: list[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
-    return in_a_sentence("train.repeat", lambda: work(arguments))
+    return in_a_sentence("train.repeat", lambda: work(arguments), "stopped; with the same --out it goes on")
 
 
 if __name__ == "__main__":
