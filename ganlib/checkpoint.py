@@ -3,7 +3,8 @@
 | file                        | holds                                                                       |
 |-----------------------------|-----------------------------------------------------------------------------|
 | config.json                 | architecture, shape, classes, latent_dim, recipe, library version           |
-| model.safetensors           | the generator (its average over training), float32; or the classifier       |
+| model.safetensors           | the generator (its average over training), float16 where that changes no    |
+|                             | weight, else float32; or the classifier                                     |
 | discriminator.safetensors   | the discriminator, float16 to halve the folder                              |
 | metrics.json, history.json  | how good it is; losses by step                                              |
 | README.md, samples.png      | the model card and its picture                                              |
@@ -241,7 +242,7 @@ def save(model: Model, folder: str | Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".partial-") as temporary:
         partial = Path(temporary)
-        (partial / GENERATOR).write_bytes(_to_safetensors(model.generator, torch.float32))
+        (partial / GENERATOR).write_bytes(_to_safetensors(model.generator))
         (partial / DISCRIMINATOR).write_bytes(_to_safetensors(model.discriminator, torch.float16))
         (partial / METRICS).write_bytes(to_json(model.metrics))
         (partial / HISTORY).write_bytes(to_json(model.history))
@@ -296,7 +297,12 @@ def to_json(value) -> bytes:
     return text.encode()
 
 
-def _to_safetensors(network: nn.Module, dtype: torch.dtype) -> bytes:
+def _to_safetensors(network: nn.Module, dtype: torch.dtype | None = None) -> bytes:
+    """Its weights in this dtype; for None, in the smallest of float16 and float32 that holds them as they are."""
+    if dtype is None:
+        numbers = [value for value in network.state_dict().values() if value.is_floating_point()]
+        dtype = torch.float16 if all(value.half().to(value.dtype).equal(value) for value in numbers) else torch.float32
+
     def stored(tensor: Tensor) -> Tensor:
         return (tensor.to(dtype) if tensor.is_floating_point() else tensor).detach().cpu().contiguous()
 

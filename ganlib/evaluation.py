@@ -18,6 +18,7 @@ SURE = 0.9  # from which probability on the classifier is called sure
 KID_SUBSET = 1_000
 MOMENT_SAMPLES = 5_000  # for the curves of a run
 LESSON_EPOCHS = 10
+PART = 10_000  # images of a set that are compared at a time
 MOST_PIXELS = 1_024  # numbers of an image in the distance of raw pixels
 DIGITS = ("mnist", "emnist-digits", "qmnist", "stacked-mnist")  # the sets that the digit classifier knows to read
 
@@ -72,9 +73,9 @@ def measure_gaussian(model: Model, data: Gaussian, test: None, samples: int | No
 def measure_sine(model: Model, data: Sine, test: None, samples: int | None, *_) -> dict:
     """Distance from the curve, the widest gap along it, and the sliced Wasserstein distance to real samples."""
     n = samples or 100_000
-    x = model.draw(n, SEED)
-    real, _ = data.batch(n, torch.Generator().manual_seed(SEED))
-    others, _ = data.batch(n, torch.Generator().manual_seed(SEED + 1))
+    x = model.draw(n, SEED)  # from other numbers than the real ones, which would be like them for that reason alone
+    real, _ = data.batch(n, torch.Generator().manual_seed(SEED + 1))
+    others, _ = data.batch(n, torch.Generator().manual_seed(SEED + 2))
     return {
         "samples": n,
         "mean_distance_from_sine": (x[:, 1] - x[:, 0].sin()).abs().mean().item(),
@@ -116,9 +117,7 @@ def measure_images(model: Model, data: ImageData, test: ImageData | None, sample
     teaches = model.num_classes is not None and test is not None and classifier is not None
     now = (lambda what, share: tell(what, share / 4)) if teaches else tell  # learning from samples takes the longest
     now("drawing samples", 0)
-    asked = None
-    if model.num_classes:  # in the shares that the data has
-        asked = data.labels.cpu()[torch.randint(len(data), (n,), generator=torch.Generator().manual_seed(SEED))]
+    asked = _classes(model, data, n)
     x = model.draw(n, SEED, asked)
     real = scale(some((data if test is None else test).images, n)).cpu()
     floor = None if test is None else scale(some(data.images, n)).cpu()
@@ -130,19 +129,16 @@ def measure_images(model: Model, data: ImageData, test: ImageData | None, sample
         **final_losses(model.history),
     }
     now("pixels", 0.1)
-    small, pixels = ([None if part is None else reduce(part).flatten(1) for part in (x, real, floor)]
-                     for reduce in (_shrunk, Tensor.contiguous))
+    small = [None if part is None else _shrunk(part) for part in (x, real, floor)]
     name = "pixel_frechet_distance"
-    if small[0].shape != pixels[0].shape:
-        result["shrunk_to"] = "×".join(map(str, _shrunk(x[:1]).shape[1:]))
+    if small[0].shape != x.shape:
+        result["shrunk_to"] = "×".join(map(str, small[0].shape[1:]))
         name = "shrunk_" + name
-    result |= _beside(name, metrics.frechet_distance, *small)
+    result |= _beside(name, metrics.frechet_distance, *(None if part is None else part.flatten(1) for part in small))
     now("nearest training images", 0.15)
-    train_pixels = scale(data.images).flatten(1).cpu()
-    distance = metrics.nearest(pixels[0], train_pixels)[0]
-    result["nearest_training_image_distances"] = _quantiles(distance)
+    result["nearest_training_image_distances"] = _quantiles(nearest_image(x, data)[0])
     if test is not None:
-        result["nearest_training_image_distances_of_real"] = _quantiles(metrics.nearest(pixels[1], train_pixels)[0])
+        result["nearest_training_image_distances_of_real"] = _quantiles(nearest_image(real, data)[0])
     if classifier is not None:
         now("the classifier's features", 0.45)
         looks = [None if part is None else classifier.examine(part) for part in (x, real, floor)]
@@ -223,14 +219,34 @@ def measure_lessons(model: Model, test: ImageData, samples: int, tell: Tell = _s
     return {"samples_learnt_from": samples, "accuracy_on_real_after_learning_from_samples": student.accuracy(test)}
 
 
-def measure_moment(model: Model, reference: Look, classifier: DigitClassifier, samples: int = MOMENT_SAMPLES) -> dict:
+def measure_moment(model: Model, data: ImageData, reference: Look, classifier: DigitClassifier,
+                   samples: int = MOMENT_SAMPLES) -> dict:
     """The few measures of a run under way, for its curves: of fewer samples, against as many real ones."""
     real = some(reference[0], samples)
-    asked = some(reference[1], samples).argmax(1) if model.num_classes else None
-    features, _ = classifier.examine(model.draw(len(real), SEED, asked))
+    features, _ = classifier.examine(model.draw(len(real), SEED, _classes(model, data, len(real))))
     overlap = metrics.precision_recall_density_coverage(real, features, NEIGHBOURS)
     return {"fid_digit_classifier": metrics.frechet_distance(real, features),
             "precision": overlap["precision"], "recall": overlap["recall"]}
+
+
+def _classes(model: Model, data: ImageData, n: int) -> Tensor | None:
+    """Which classes to ask for, (n,), in the shares that the data has; None of a model without classes."""
+    if model.num_classes is None:
+        return None
+    return data.labels.cpu()[torch.randint(len(data), (n,), generator=torch.Generator().manual_seed(SEED + 1))]
+
+
+def nearest_image(x: Tensor, data: ImageData) -> tuple[Tensor, Tensor]:
+    """Euclidean distance (N,) from each image (N, C, H, W) in [-1, 1] to the data's nearest, and that one's index (N,).
+
+    As float32 a whole set may take gigabytes, so only a part of it is that at a time.
+    """
+    distance, index = torch.full((len(x),), math.inf), torch.zeros(len(x), dtype=torch.long)
+    for start in range(0, len(data), PART):
+        found, where = metrics.nearest(x.flatten(1), scale(data.images[start:start + PART]).flatten(1).cpu())
+        closer = found < distance
+        distance[closer], index[closer] = found[closer], where[closer] + start
+    return distance, index
 
 
 def some(items: Tensor, n: int) -> Tensor:

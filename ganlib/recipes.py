@@ -102,7 +102,7 @@ RECIPES: dict[str, Recipe] = {
         architecture="dcgan",
         fields={**DCGAN_FIELDS, "shape": (3, 28, 28)},
         data="stacked-mnist",
-        train=replace(DCGAN_TRAIN, steps=20_000),
+        train=replace(DCGAN_TRAIN, steps=14_000),
     ),
     "toy-gaussian": Recipe(
         architecture="toy-gaussian",

@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import nn
 
+from ganlib import evaluation
 from ganlib.classifier import ClassifierConfig, DigitClassifier, train_classifier
 from ganlib.data import RING, Gaussian, ImageData, Sine, StackedDigits, scale
 from ganlib.evaluation import evaluate, measure_digits, measure_moment, verdict
@@ -143,9 +144,37 @@ def test_a_model_with_classes_is_measured_on_them_and_teaches(digits, reader):
 
 def test_a_moment_of_a_run_is_measured_by_fewer_samples(digits, reader):
     reference = looks(reader, digits.images[:200])
-    measured = measure_moment(untrained("dcgan"), reference, reader, samples=150)
+    measured = measure_moment(untrained("dcgan"), digits, reference, reader, samples=150)
     assert set(measured) == {"fid_digit_classifier", "precision", "recall"}
     assert measured["precision"] < 0.5
+
+
+def test_a_moments_classes_are_asked_for_as_often_as_the_data_has_them(digits, reader):
+    asked = []
+
+    class Noting(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = nn.Parameter(torch.zeros(1))
+
+        def forward(self, z, y):
+            asked.append(y)
+            return torch.zeros(len(z), 1, 28, 28)
+
+    ones = ImageData("ones", digits.images[:50], torch.ones(50, dtype=torch.long), 10)
+    architecture = replace(ARCHITECTURES["dcgan"], num_classes=10)
+    model = Model("cdcgan", architecture, Noting(), architecture.discriminator())
+    measure_moment(model, ones, looks(reader, digits.images[:100]), reader, samples=100)
+    assert torch.cat(asked).tolist() == [1] * 100
+
+
+def test_the_nearest_image_is_found_in_whatever_part_of_a_set(digits, monkeypatch):
+    monkeypatch.setattr(evaluation, "PART", 30)
+    some = ImageData("some", digits.images[:100], digits.labels[:100], 10)
+    x = scale(some.images[[3, 95, 30]]) * 0.9
+    distance, index = evaluation.nearest_image(x, some)
+    assert index.tolist() == [3, 95, 30]
+    torch.testing.assert_close(distance, (x - scale(some.images[index])).flatten(1).norm(dim=1), atol=1e-2, rtol=0)
 
 
 def test_data_of_another_shape_is_refused():

@@ -1,8 +1,15 @@
 import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import pytest
 
 from train import repeat
+
+ROOT = Path(__file__).parents[1]
 
 
 def test_a_recipe_is_run_with_several_seeds_and_its_spread_shown(tmp_path, capsys):
@@ -13,7 +20,8 @@ def test_a_recipe_is_run_with_several_seeds_and_its_spread_shown(tmp_path, capsy
     distances = sorted(run["measures"]["wasserstein_1"] for run in runs)
     assert len(set(distances)) == 3
     shown = capsys.readouterr().out
-    assert f"| Wasserstein-1 distance | {distances[2]:.3f} | {distances[1]:.3f} | {distances[0]:.3f} |" in shown
+    figures = distances[2], distances[1], sum(distances) / 3, distances[0]
+    assert f"| Wasserstein-1 distance | {' | '.join(f'{figure:.3f}' for figure in figures)} |" in shown
     assert "3 runs, 100,000 samples each." in shown
 
 
@@ -33,6 +41,42 @@ def test_what_is_kept_is_not_run_again_and_runs_side_by_side_are_the_same_runs(t
     assert "3 runs" in capsys.readouterr().out
 
 
+def wait_for(processes: list[int], seconds: float = 60) -> list[int]:
+    """Those that still run then."""
+    deadline = time.monotonic() + seconds
+    while (left := [n for n in processes if is_running(n)]) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return left
+
+
+def is_running(process: int) -> bool:
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stop_ends_all_runs_that_are_side_by_side(number, tmp_path):
+    if not Path("/proc/self/task").exists():
+        pytest.skip("this system does not tell the children of a process in /proc")
+    command = [sys.executable, "-m", "train.repeat", "toy-gaussian", "--runs", "3", "--jobs", "2", "--device", "cpu",
+               "--steps", "1000000", "--out", str(tmp_path / "runs.json")]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as parent:
+        children, deadline = [], time.monotonic() + 120
+        while len(children) < 3 and time.monotonic() < deadline:  # two, and what looks after shared memory
+            children = [int(n) for task in Path(f"/proc/{parent.pid}/task").iterdir()
+                        for n in (task / "children").read_text().split()]
+            time.sleep(0.1)
+        time.sleep(1)
+        parent.send_signal(number)
+        _, said = parent.communicate(timeout=120)
+    assert parent.returncode == 130, said
+    assert "train.repeat: stopped; with the same --out it goes on" in said
+    assert "Traceback" not in said
+    assert wait_for(children) == []
+
+
 def test_a_file_that_is_no_list_of_runs_is_left_alone(tmp_path, capsys):
     out = tmp_path / "runs.json"
     out.write_text("{}")
@@ -44,8 +88,11 @@ def test_a_file_that_is_no_list_of_runs_is_left_alone(tmp_path, capsys):
 def test_worst_and_best_know_which_way_is_up():
     runs = [{"samples": 10, "centres": 8, "modes": modes, "reverse_kl": kl} for modes, kl in ((8, 0.3), (6, 0.1))]
     table = repeat.spread(runs)
-    assert "| modes with a sample, of 8 | 6 | 7 | 8 |" in table
-    assert "| reverse KL from equal shares of the modes, nats | 0.3 | 0.2 | 0.1 |" in table
+    assert "| modes with a sample, of 8 | 6 | 7 | 7 | 8 |" in table
+    assert "| reverse KL from equal shares of the modes, nats | 0.3 | 0.2 | 0.2 | 0.1 |" in table
+    assert table[-1] == "2 runs, 10 samples each."
+    assert repeat.spread([{}, *runs])[-1] == "3 runs, 10 samples each; 1 did not stay finite."
+    assert repeat.spread([{}])[-1] == "1 run; 1 did not stay finite."
 
 
 @pytest.mark.parametrize(("arguments", "sentence"), [

@@ -207,6 +207,8 @@ def test_own_pictures_of_any_size_become_a_model_of_their_own_name(recipe, size,
     assert model.class_names == (names if recipe == "cdcgan" else ())
     assert model.config["recipe"]["name"] == recipe
     assert model.sample(range(2)).shape == (2, channels, size, size)
+    header = json.loads(Path("runs/my-gan/model.safetensors").read_bytes()[8:].split(b"}}")[0] + b"}}")
+    assert {tensor["dtype"] for tensor in header.values() if tensor["shape"]} == {"F16"}
     card = Path("runs/my-gan/README.md").read_text()
     assert "# my-gan\n" in card
     assert "trained on images of a folder called my-pictures/" in card

@@ -16,12 +16,12 @@ from tqdm import tqdm
 from ganlib import metrics
 from ganlib.classifier import NAME
 from ganlib.data import ImageData, open_data, scale
-from ganlib.evaluation import measure_moment, some
+from ganlib.evaluation import NEIGHBOURS, measure_moment, some
 from ganlib.model import Model
 from ganlib.networks import DCGAN
 from ganlib.recipes import RECIPES
 from ganlib.training import NonFiniteLoss, TrainConfig, train
-from train.results import Results
+from train.results import Results, conditions
 from train.run import bfloat16_helps, digit_classifier, in_a_sentence, pick_device
 
 SAMPLES = 10_000
@@ -121,11 +121,10 @@ def build(variant: Variant, steps: int, seed: int, bfloat16: bool) -> tuple[Alte
     return Altered(**fields), replace(recipe.train, steps=steps, seed=seed, bfloat16=bfloat16, **variant.train)
 
 
-def identity(architecture: Altered, config: TrainConfig, data: ImageData, features: str) -> dict:
+def identity(architecture: Altered, config: TrainConfig, given: dict) -> dict:
     """All that a run's result depends on, JSON-ready: what was saved of another is not taken for it."""
     changes = {key: getattr(value, "__name__", value) for key, value in vars(architecture).items()}
-    return {"data": f"{len(data)} of {data.name}", "networks": changes, "train": asdict(config), "samples": SAMPLES,
-            "features": features}
+    return {**given, "networks": changes, "train": asdict(config), "samples": SAMPLES}
 
 
 def run(name: str, architecture: Altered, config: TrainConfig, data: ImageData, judge: Callable[[Model], dict],
@@ -162,7 +161,7 @@ def table(results: dict[str, list[dict]], floor: float, steps: int) -> list[str]
                      f"{'; ' + failed if failed else ''} | {precision:.3f} | {recall:.3f} |")
     seeds = max(len(runs) for runs in results.values())
     return [*lines, "", f"{steps:,} steps of {BATCH} each, {seeds} seeds; {SAMPLES:,} samples against as many test "
-            f"images, FID in digit-classifier features, floor {floor:.3g}."]
+            f"images; FID, precision and recall (k = {NEIGHBOURS}) in digit-classifier features; floor {floor:.3g}."]
 
 
 def parser() -> argparse.ArgumentParser:
@@ -191,18 +190,18 @@ def work(arguments: argparse.Namespace) -> int:
     if network is None or data.shape != network.shape:
         raise ValueError(f"an ablation is measured by {NAME}, which must be in weights/ and does not read {data.name}")
     real, other = (network.examine(scale(some(images, SAMPLES))) for images in (test.images, data.images))
-    floor, features = metrics.frechet_distance(real[0], other[0]), network.fingerprint()
+    floor, given = metrics.frechet_distance(real[0], other[0]), conditions(data, network, device)
     kept = Results(arguments.out)
     precise, data = bfloat16_helps(device), data.to(device)
     results: dict[str, list[dict]] = {name: [] for name in arguments.only or VARIANTS}
     for seed in range(arguments.seeds):
         for name in results:
             architecture, config = build(VARIANTS[name], arguments.steps, seed, precise)
-            wanted = identity(architecture, config, data, features)
+            wanted = identity(architecture, config, given)
             measures = kept.find(wanted)
             if measures is None:
                 measures = run(name, architecture, config, data,
-                               lambda model: measure_moment(model, real, network, SAMPLES), device)
+                               lambda model: measure_moment(model, data, real, network, SAMPLES), device)
                 kept.add(name, wanted, measures)
             results[name].append(measures)
     print("\n".join(table(results, floor, arguments.steps)))

@@ -8,8 +8,9 @@ import torch
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from ganlib import charts, images, metrics
+from ganlib import charts, images
 from ganlib.data import Data, Gaussian, ImageData, Mixture, Sine, scale
+from ganlib.evaluation import nearest_image
 from ganlib.model import Model
 
 SEEDS = range(64)
@@ -61,9 +62,8 @@ def growth(rows: list[Path]) -> bytes:
 def nearest_real(model: Model, data: ImageData) -> bytes:
     """Samples, each above the training image that is nearest to it in pixels: invented, or remembered?"""
     x = model.sample(SEEDS)
-    pixels = scale(data.images).flatten(1).cpu()
-    _, index = metrics.nearest(x.flatten(1), pixels)
-    real = pixels[index].unflatten(1, data.shape)
+    _, index = nearest_image(x, data)
+    real = scale(data.images[index.to(data.images.device)]).cpu()
     pairs = torch.cat([x, real], dim=2)
     return _png(images.contact_sheet(pairs, columns=16, scale=2))
 

@@ -5,10 +5,11 @@ import signal
 import statistics
 import sys
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import asdict, replace
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 
 import torch
@@ -20,15 +21,15 @@ from ganlib.evaluation import evaluate
 from ganlib.model import Model
 from ganlib.networks import describe
 from ganlib.recipes import RECIPES
-from ganlib.training import TrainConfig, check_fit, train
-from train.results import Results
+from ganlib.training import NonFiniteLoss, TrainConfig, check_fit, train
+from train.results import Results, conditions
 from train.run import (
-    describe_data,
     digit_classifier,
     in_a_sentence,
     open_test_part,
     pick_device,
     pick_precision,
+    round_off,
     settle,
     threads,
 )
@@ -50,28 +51,35 @@ def parser() -> argparse.ArgumentParser:
     return p
 
 
-def run_once(name: str, config: TrainConfig, where: str | None, device: str, cores: int | None, shown: bool) -> dict:
-    """Train a recipe in memory, and measure what came out. cores: None for the recipe's; shown: with a bar."""
-    recipe = RECIPES[name]
-    data, test = open_parts(name, where)
-    if isinstance(data, ImageData):
-        data = data.to(device)
-    with threads(recipe.threads or cores, device):
-        with tqdm(total=config.steps, desc=f"{name}, seed {config.seed}", unit="step", dynamic_ncols=True,
-                  leave=False, disable=not shown) as bar:
-            for step in train(recipe.build(), data, config, device):
-                bar.update()
-        model = Model(name, recipe.build(), step.generator, step.state.discriminator, history=step.state.history)
-        settle(model, config, data)
-        return evaluate(model, data, test, classifier=digit_classifier(data, device))
-
-
 def open_parts(name: str, where: str | None) -> tuple[Data, Data | None]:
     """The data of a recipe and its test part. Raises ValueError where they are not for its networks."""
     recipe = RECIPES[name]
     data = open_data(recipe.data, where, shape=recipe.build().shape)
     check_fit(recipe.build(), data)
     return data, open_test_part(recipe.data, where, data.shape)
+
+
+def run_once(name: str, config: TrainConfig, where: str | None, device: str, cores: int | None, shown: bool) -> dict:
+    """Train a recipe in memory, and measure what came out; a run whose loss does not stay finite has no measures.
+
+    cores: None for the recipe's. shown: with a bar.
+    """
+    recipe = RECIPES[name]
+    data, test = open_parts(name, where)
+    if isinstance(data, ImageData):
+        data = data.to(device)
+    with threads(recipe.threads or cores, device):
+        try:
+            with tqdm(total=config.steps, desc=f"{name}, seed {config.seed}", unit="step", dynamic_ncols=True,
+                      leave=False, disable=not shown) as bar:
+                for step in train(recipe.build(), data, config, device):
+                    bar.update()
+        except NonFiniteLoss:
+            return {}
+        model = Model(name, recipe.build(), step.generator, step.state.discriminator, history=step.state.history)
+        settle(model, config, data)
+        round_off(model)
+        return evaluate(model, data, test, classifier=digit_classifier(data, device))
 
 
 def run_all(name: str, configs: list[TrainConfig], where: str | None, device: str,
@@ -82,30 +90,49 @@ def run_all(name: str, configs: list[TrainConfig], where: str | None, device: st
             yield config, run_once(name, config, where, device, None, True)
         return
     cores = max(1, torch.get_num_threads() // jobs)
-    # not forked: CUDA and the threads of torch do not live through that; and Ctrl-C ends them without a word
-    with ProcessPoolExecutor(jobs, get_context("spawn"), signal.signal, (signal.SIGINT, signal.SIG_DFL)) as pool:
-        ends = {pool.submit(run_once, name, config, where, device, cores, False): config for config in configs}
-        try:
-            for end in tqdm(as_completed(ends), name, len(ends), unit="run", dynamic_ncols=True, leave=False):
-                yield ends[end], end.result()
-        except BrokenProcessPool:
-            raise ValueError("a run was killed, as where memory runs out; give fewer --jobs") from None
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+    pool = ProcessPoolExecutor(jobs, get_context("spawn"))  # forked, neither CUDA nor torch's threads would live on
+    ends: dict[Future, TrainConfig] = {}
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with _deaf_to_ctrl_c():  # as the processes that it starts then are
+            ends = {pool.submit(run_once, name, config, where, device, cores, False): config for config in configs}
+        for end in tqdm(as_completed(ends), name, len(ends), unit="run", dynamic_ncols=True, leave=False):
+            yield ends[end], end.result()
+    except BrokenProcessPool:
+        raise ValueError("a run was killed, as where memory runs out; give fewer --jobs") from None
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        if not all(end.done() for end in ends):
+            for process in active_children():  # none is to go on for hours with nobody to tell
+                process.terminate()
+        pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def _deaf_to_ctrl_c() -> Iterator[None]:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def spread(runs: list[dict]) -> list[str]:
-    """A Markdown table: the worst, the median and the best of each measure over the runs."""
-    lines = ["| | worst | median | best |", "|---|---|---|---|"]
+    """A Markdown table: the worst, the median, the mean and the best of each measure over the runs that have any."""
+    measured = [run for run in runs if run]
+    lines = ["| | worst | median | mean | best |", "|---|---|---|---|---|"]
     for measure in MEASURES:
-        values = [run[measure.key] for run in runs if isinstance(run.get(measure.key), int | float)]
+        values = [run[measure.key] for run in measured if isinstance(run.get(measure.key), int | float)]
         if not values or not measure.better:
             continue
         ends = (max(values), min(values)) if measure.better == "low" else (min(values), max(values))
         form = measure.form.replace("d", "g")  # the median of counts may be a half
-        cells = " | ".join(format(value, form) for value in (ends[0], statistics.median(values), ends[1]))
-        lines.append(f"| {measure.words.format(**runs[0])} | {cells} |")
-    return [*lines, "", f"{len(runs)} runs, {runs[0]['samples']:,} samples each."]
+        figures = (ends[0], statistics.median(values), statistics.mean(values), ends[1])
+        cells = " | ".join(format(value, form) for value in figures)
+        lines.append(f"| {measure.words.format(**measured[0])} | {cells} |")
+    samples = f", {measured[0]['samples']:,} samples each" if measured else ""
+    failed = f"; {len(runs) - len(measured)} did not stay finite" if len(measured) < len(runs) else ""
+    return [*lines, "", f"{len(runs)} run{'s' if len(runs) > 1 else ''}{samples}{failed}."]
 
 
 def work(arguments: argparse.Namespace) -> int:
@@ -118,12 +145,11 @@ def work(arguments: argparse.Namespace) -> int:
     if arguments.steps is not None:
         config = replace(config, steps=arguments.steps)
     data, _ = open_parts(name, arguments.data)
-    network = digit_classifier(data, "cpu")
+    given = conditions(data, digit_classifier(data, "cpu"), device)
     kept = Results(arguments.out)
 
     def identity(config: TrainConfig) -> dict:
-        return {"data": describe_data(data), "networks": describe(recipe.architecture, recipe.build()),
-                "train": asdict(config), "features": network and network.fingerprint()}
+        return {**given, "networks": describe(recipe.architecture, recipe.build()), "train": asdict(config)}
 
     configs = [replace(config, seed=seed) for seed in range(arguments.runs)]
     runs = {config.seed: kept.find(identity(config)) for config in configs}

@@ -1,9 +1,24 @@
 """Measures of runs, kept in a JSON file while more are made: what is in it need not be done again."""
 
+import hashlib
 import json
 from pathlib import Path
 
+import torch
+
 from ganlib.checkpoint import read_json, to_json, write_whole
+from ganlib.classifier import DigitClassifier
+from ganlib.data import Data, ImageData
+from train.run import describe_data
+
+
+def conditions(data: Data, network: DigitClassifier | None, device: str) -> dict:
+    """What a run's result depends on beside its networks and their training: the data, who measures, and where."""
+    found = {"data": describe_data(data), "device": torch.device(device).type,
+             "features": network and network.fingerprint()}
+    if isinstance(data, ImageData):  # another folder may have this one's name
+        found["images"] = hashlib.sha256(data.images.cpu().numpy()).hexdigest()[:16]
+    return found
 
 
 class Results:
@@ -15,9 +30,12 @@ class Results:
 
     def __init__(self, path: Path | None):
         self.path = path
-        self.entries = [] if path is None else read_json(path, list, missing=[])
+        self.entries = self._read()
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
+
+    def _read(self) -> list:
+        return [] if self.path is None else read_json(self.path, list, missing=[])
 
     def find(self, identity: dict) -> dict | None:
         """The measures of this run, None where it is not kept."""
@@ -27,6 +45,7 @@ class Results:
 
     def add(self, title: str, identity: dict, measures: dict) -> None:
         """Keep a run; title: what people know it by."""
-        self.entries.append({"title": title, "run": identity, "measures": measures})
+        kept = self.entries if self.path is None else self._read()  # another command may have added to the file
+        self.entries = [*kept, {"title": title, "run": identity, "measures": measures}]
         if self.path is not None:
             write_whole(self.path, to_json(self.entries))

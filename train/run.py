@@ -240,7 +240,7 @@ class Run:
             return None
         test = open_test_part(self.recipe.data, self.where, data.shape)
         reference: Look = network.examine(scale(test.images))
-        return lambda model: measure_moment(model, reference, network)
+        return lambda model: measure_moment(model, data, reference, network)
 
     def _keep_picture(self, state: State, data: Data, tracker: Tracker) -> None:
         model, name = self._model(state, data), f"step-{state.step:07d}.png"
@@ -265,6 +265,7 @@ class Run:
         """Give D the offset that its loss may have left free, measure, and write the weights folder."""
         model = self._model(state, data)
         settle(model, self.config, data)
+        round_off(model)
         checkpoint.save(model, self.out)
         if isinstance(data, ImageData):
             rows = sorted(self.growth.glob("step-*.png"))
@@ -279,6 +280,14 @@ def settle(model: Model, config: TrainConfig, data: Data) -> None:
         real, y = data.batch(4_096, rng)
         z = latents(len(real), model.architecture, rng)
         balance(model.discriminator, real, model.decode(z, y).to(model.device), y)
+
+
+def round_off(model: Model) -> None:
+    """Give a trained model the weights that are stored: those of images take half the space, and look the same."""
+    for network in (model.generator, model.discriminator)[0 if len(model.shape) == 3 else 1:]:
+        for tensor in network.state_dict().values():
+            if tensor.is_floating_point():
+                tensor.copy_(tensor.half())
 
 
 def open_test_part(name: str, where: str | None, shape: tuple[int, ...]) -> Data | None:
@@ -375,7 +384,8 @@ def in_a_sentence(program: str, work: Callable[[], int], when_stopped: str = "st
     except OSError as error:
         print(f"{program}: {error.strerror}{f': {error.filename}' if error.filename else ''}", file=sys.stderr)
     except RuntimeError as error:
-        if not isinstance(error, torch.OutOfMemoryError) and "not enough memory" not in str(error):
+        said = ("not enough memory", "can't allocate memory")  # a CPU's, on Windows and elsewhere
+        if not isinstance(error, torch.OutOfMemoryError) and not any(words in str(error) for words in said):
             raise
         print(f"{program}: the device has not enough memory for this; give a smaller --batch-size or another --device",
               file=sys.stderr)
@@ -396,8 +406,8 @@ def threads(count: int | None, device: str) -> Iterator[None]:
 
 def bfloat16_helps(device: str) -> bool:
     """Whether bfloat16 is the faster here, by a matrix product in both: some processors only emulate it."""
-    if device != "cpu":
-        return True
+    if device != "cpu":  # CUDA emulates it where it must, and some of its libraries do not even that
+        return not device.startswith("cuda") or torch.cuda.is_bf16_supported(including_emulation=False)
 
     def seconds(dtype: torch.dtype) -> float:
         a, b = torch.ones(128, 1024, dtype=dtype), torch.ones(1024, 1024, dtype=dtype)
