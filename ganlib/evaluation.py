@@ -230,10 +230,11 @@ def measure_moment(model: Model, data: ImageData, reference: Look, classifier: D
 
 
 def _classes(model: Model, data: ImageData, n: int) -> Tensor | None:
-    """Which classes to ask for, (n,), in the shares that the data has; None of a model without classes."""
+    """Which classes to ask for, (n,): those of the real images that make the floor; None of a model without classes."""
     if model.num_classes is None:
         return None
-    return data.labels.cpu()[torch.randint(len(data), (n,), generator=torch.Generator().manual_seed(SEED + 1))]
+    labels = some(data.labels, n).cpu()
+    return labels.repeat(-(-n // len(labels)))[:n]
 
 
 def nearest_image(x: Tensor, data: ImageData) -> tuple[Tensor, Tensor]:
