@@ -169,4 +169,5 @@ def test_a_missing_folder_is_named(source, tmp_path, monkeypatch):
 
 def test_shipped_names_come_from_the_weights_folder():
     assert all((folder / checkpoint.CONFIG).is_file() for folder in checkpoint.shipped().values())
-    assert list(checkpoint.shipped()) == ["dcgan", "mlp-gan", "toy-gaussian", "toy-grid", "toy-ring", "toy-sine"]
+    assert list(checkpoint.shipped()) == ["cdcgan", "dcgan", "mlp-gan", "toy-gaussian", "toy-grid", "toy-ring",
+                                          "toy-sine"]
