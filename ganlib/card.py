@@ -188,6 +188,8 @@ def _note(models: dict[str, dict], beside: bool) -> str:
     if beside:
         note += (" “Real” is as many training images, measured in the same way, where nothing else is said." if images
                  else " “Real” is as many real samples, measured in the same way.")
+    if any("class_as_asked" in metrics for metrics in models.values()):
+        note += " A model with classes is asked for those of these training images."
     if "fid_digit_classifier" in first:
         note += (f" FID and KID are distances in the features of ganlib’s own {first['features']}, which knows the "
                  f"training images: no Inception FID, and comparable only with what this classifier has measured.")
