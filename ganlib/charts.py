@@ -8,7 +8,9 @@ import html
 import io
 import math
 import re
-from collections.abc import Callable, Iterable
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 
 import torch
 from matplotlib import rc_context
@@ -30,6 +32,15 @@ STYLE = {
 }
 
 
+_settings = threading.Lock()  # matplotlib's are the whole process's, and pages draw in threads
+
+
+@contextmanager
+def _style() -> Iterator[None]:
+    with _settings, rc_context(STYLE):
+        yield
+
+
 def _figure(title: str, columns: int = 1, width: float = 4.2, height: float = 3.2):
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
@@ -41,7 +52,7 @@ def _figure(title: str, columns: int = 1, width: float = 4.2, height: float = 3.
 def chart(draw: Callable[..., Figure]) -> Callable[..., Figure]:
     """Draw under this module's style and give matplotlib's settings back."""
     def styled(*args, **kwargs) -> Figure:
-        with rc_context(STYLE):
+        with _style():
             return draw(*args, **kwargs)
     styled.__doc__, styled.__name__ = draw.__doc__, draw.__name__
     return styled
@@ -50,7 +61,7 @@ def chart(draw: Callable[..., Figure]) -> Callable[..., Figure]:
 def to_svg(figure: Figure, label: str) -> str:
     """The figure as an <svg> element that fills its container's width and takes its ink from `--chart-ink`."""
     buffer = io.StringIO()
-    with rc_context(STYLE):
+    with _style():
         figure.savefig(buffer, format="svg", metadata={"Date": None})
     svg = buffer.getvalue()
     svg = svg[svg.index("<svg"):]
@@ -71,7 +82,7 @@ def to_html(figures: Iterable[tuple[Figure, str]]) -> str:
 def to_png(figure: Figure, dpi: int = 200) -> bytes:
     """The figure as a PNG on white."""
     buffer = io.BytesIO()
-    with rc_context(STYLE):
+    with _style():
         figure.savefig(buffer, format="png", dpi=dpi, facecolor="white")
     return buffer.getvalue()
 

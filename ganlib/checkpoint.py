@@ -26,16 +26,18 @@ import torch
 from torch import Tensor, nn
 
 from ganlib import classifier
-from ganlib.card import Comparison, is_our_card
+from ganlib.card import MEASURES, Comparison, is_our_card
 from ganlib.classifier import DigitClassifier
 from ganlib.model import Model
-from ganlib.networks import describe, rebuild
+from ganlib.networks import describe, listed, quoted, rebuild
 from ganlib.version import __version__
 
 CONFIG, GENERATOR, DISCRIMINATOR = "config.json", "model.safetensors", "discriminator.safetensors"
 METRICS, HISTORY, CARD, SAMPLES = "metrics.json", "history.json", "README.md", "samples.png"
 GROWTH, NEAREST = "growth.png", "nearest.png"
 MEASURED = "weights_sha256"  # in metrics.json: which weights were measured
+LARGEST = 1e15  # what a measure or a loss may be
+NUMBERS = {measure.key for measure in MEASURES}
 
 
 class WeightsError(Exception):
@@ -57,12 +59,14 @@ def shipped() -> dict[str, Path]:
 def load(source: str | Path, device: torch.device | str | None = None) -> Model:
     """The trained model `source`: the name of a shipped one, wherever the process runs, or a weights folder.
 
-    device: None for the best there is. Loading is strict: every tensor must have the name and shape the architecture
-    says. Raises WeightsError naming the file and what is wrong with it.
+    A Path is a folder where there is one, even if a shipped model has its name. device: None for the best there is.
+    Loading is strict: every tensor must have the name and shape the architecture says. Raises WeightsError naming the
+    file and what is wrong with it.
     """
     ours = _shipped_folders()
-    folder = ours.get(str(source), Path(source))
-    if not folder.is_dir():
+    a_folder = isinstance(source, Path) and source.is_dir()
+    folder = source if a_folder else ours.get(str(source), Path(source))
+    if not os.path.isdir(folder):  # unlike Path.is_dir, False for a name that is too long
         raise WeightsError(f"there is no weights folder {str(source)!r}, and no shipped model of that name (shipped: "
                            f"{', '.join(shipped()) or 'none'})")
     config = read_json(folder / CONFIG, dict)
@@ -74,9 +78,8 @@ def load(source: str | Path, device: torch.device | str | None = None) -> Model:
             theirs, built = config.get(key), getattr(architecture, key)
             built = list(built) if isinstance(built, tuple) else built
             if theirs != built:
-                raise ValueError(f"{key} is {theirs!r}, but the architecture's is {built!r}")
-        if not isinstance(config.get("recipe", {}), dict):
-            raise ValueError("recipe is not a table")
+                raise ValueError(f"{key} is {quoted(theirs)}, but the architecture's is {built!r}")
+        _check_recipe(config.get("recipe", {}))
         _check_class_names(config.get("class_names"), architecture.num_classes)
         with torch.device("meta"):  # shapes only: nothing is allocated or drawn until the tensors are known to fit
             generator, discriminator = architecture.generator(), architecture.discriminator()
@@ -90,6 +93,13 @@ def load(source: str | Path, device: torch.device | str | None = None) -> Model:
                   config=config, history=_read_history(folder / HISTORY),
                   metrics=read_metrics(folder), folder=folder)
     return model.to(device or best_device())
+
+
+def _check_recipe(recipe) -> None:
+    if not isinstance(recipe, dict):
+        raise ValueError("recipe is not a table")
+    if not isinstance(recipe.get("data", ""), str) or not isinstance(recipe.get("train", {}), dict):
+        raise ValueError("recipe must have its data as a text, and train as a table")
 
 
 def _check_class_names(names, num_classes: int | None) -> None:
@@ -120,7 +130,7 @@ def load_classifier(source: str | Path = classifier.NAME, device: torch.device |
         network = DigitClassifier()
     for key, value in describe_classifier(network).items():
         if config.get(key) != value:
-            raise WeightsError(f"{folder / CONFIG}: {key} is {config.get(key)!r}, but the {classifier.NAME}'s is "
+            raise WeightsError(f"{folder / CONFIG}: {key} is {quoted(config.get(key))}, but the {classifier.NAME}'s is "
                                f"{value!r}")
     _read_network(network, folder / GENERATOR)
     return network.eval().requires_grad_(False).to(device or best_device())
@@ -143,12 +153,18 @@ def save_classifier(network: DigitClassifier, folder: str | Path, recipe: dict, 
     return folder
 
 
+def _is_number(value) -> bool:
+    return isinstance(value, int | float) and abs(value) < LARGEST
+
+
 def _read_history(path: Path) -> list[dict]:
     rows = read_json(path, list, missing=[])
-    ok = all(isinstance(row, dict) and "step" in row and all(isinstance(value, int | float) for value in row.values())
-             and ("discriminator_loss" in row) == ("generator_loss" in row) for row in rows)
+    together = {"discriminator_loss", "generator_loss"}, {"fid_digit_classifier", "precision", "recall"}
+    ok = all(isinstance(row, dict) and "step" in row and all(map(_is_number, row.values()))
+             and all(keys <= row.keys() or not keys & row.keys() for keys in together) for row in rows)
     if not ok:
-        raise WeightsError(f"{path}: every row must have a step, and both losses or none, all numbers")
+        raise WeightsError(f"{path}: every row must have a step, both losses or none, and FID, precision and recall or "
+                           f"none of these, all numbers")
     return rows
 
 
@@ -156,10 +172,22 @@ def read_metrics(folder: Path) -> dict:
     """The metrics.json of a weights folder, {} where there is none. Raises WeightsError for one that cannot be ours."""
     metrics = read_json(folder / METRICS, dict, missing={})
     try:
-        Comparison.of({"": metrics})
+        ok = all(_may_be(key.removesuffix("_of_real"), value) for key, value in metrics.items())
+        ok = ok and bool(Comparison.several({"": metrics}))
     except (KeyError, TypeError, ValueError, AttributeError, IndexError):
-        raise WeightsError(f"{folder / METRICS} does not hold measures as ganlib writes them") from None
+        ok = False
+    if not ok:
+        raise WeightsError(f"{folder / METRICS} does not hold measures as ganlib writes them")
     return metrics
+
+
+def _may_be(key: str, value) -> bool:
+    """Whether metrics.json may hold such a value under that key; keys of other versions may have any plain one."""
+    if key == "class_shares":
+        return isinstance(value, list) and all(_is_number(share) and 0 <= share <= 1 for share in value)
+    if key == "nearest_training_image_distances":
+        return isinstance(value, dict) and all(map(_is_number, value.values()))
+    return _is_number(value) or (isinstance(value, str) and key not in NUMBERS)
 
 
 def other_histories(folder: Path) -> dict[str, list[dict]]:
@@ -177,8 +205,18 @@ def belongs(name: str) -> bool:
 
 
 def files(folder: str | Path) -> list[Path]:
-    """The files of a weights folder, sorted; not what else lies there."""
-    return [path for path in sorted(Path(folder).iterdir()) if path.is_file() and belongs(path.name)]
+    """The files of a weights folder, sorted; not what else lies there.
+
+    Raises WeightsError for a link that leads out of the folder, unless it is the Hub's cache, which consists of them.
+    """
+    found = [path for path in sorted(Path(folder).iterdir()) if path.is_file() and belongs(path.name)]
+    home = Path(folder).resolve()
+    for path in found:
+        target = path.resolve()
+        cached = target.parent.name == "blobs" and home.is_relative_to(target.parents[1] / "snapshots")
+        if not target.is_relative_to(home) and not cached:
+            raise WeightsError(f"{path} is a link that leads out of the folder")
+    return found
 
 
 def digest(path: str | Path) -> str:
@@ -202,7 +240,7 @@ def read_json(path: Path, kind: type, missing=None):
         value = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise WeightsError(f"{path} cannot be read ({error.strerror})") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise WeightsError(f"{path} is not JSON ({error})") from None
     if not isinstance(value, kind):
         raise WeightsError(f"{path} holds a JSON {type(value).__name__}, where a {kind.__name__} belongs")
@@ -216,11 +254,11 @@ def _read_network(network: nn.Module, path: Path) -> None:
     except FileNotFoundError:
         raise WeightsError(f"{path} is missing") from None
     except (OSError, safetensors.SafetensorError, ValueError, KeyError) as error:
-        raise WeightsError(f"{path} is not a whole safetensors file ({error})") from None
+        raise WeightsError(f"{path} is not a whole safetensors file ({' '.join(str(error).split())[:80]})") from None
     lacking, foreign = expected.keys() - found.keys(), found.keys() - expected.keys()
     for problem, keys in (("lacks", lacking), ("has the foreign", foreign)):
         if keys:
-            raise WeightsError(f"{path} {problem} tensor {', '.join(sorted(keys))}")
+            raise WeightsError(f"{path} {problem} tensor {listed(sorted(keys))}")
     for key, tensor in found.items():
         if tensor.shape != expected[key].shape:
             raise WeightsError(f"{path}: {key} is {tuple(tensor.shape)}, but the architecture's is "

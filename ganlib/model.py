@@ -10,6 +10,7 @@ from ganlib import sampling
 from ganlib.networks import Architecture, exact_convolutions
 
 BATCH = 256  # samples computed at once, whatever is asked for
+MOST_AT_ONCE = 2**25  # numbers of these in one layer: wide networks compute fewer samples at once
 
 
 class Model:
@@ -124,9 +125,10 @@ class Model:
         return self._in_batches(self.discriminator, x.float(), self.labels_of(range(len(x)), labels)).sigmoid()
 
     def _in_batches(self, network: nn.Module, inputs: Tensor, y: Tensor | None) -> Tensor:
+        n = max(1, min(BATCH, MOST_AT_ONCE // self.architecture.widest))
         with exact_convolutions(self.device):
-            parts = [network(inputs[i:i + BATCH].to(self.device), None if y is None else y[i:i + BATCH].to(self.device))
-                     for i in range(0, len(inputs), BATCH)]
+            parts = [network(inputs[i:i + n].to(self.device), None if y is None else y[i:i + n].to(self.device))
+                     for i in range(0, len(inputs), n)]
         return torch.cat([part.float().cpu() for part in parts])
 
     def labels_of(self, seeds: Sequence[int], labels: int | Sequence[int] | None = None) -> Tensor | None:

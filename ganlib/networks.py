@@ -18,6 +18,7 @@ Parameters of the networks in `ARCHITECTURES`:
 """
 
 import math
+import reprlib
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,6 +28,11 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+MOST_LAYERS = 32  # of one kind
+_brief = reprlib.Repr()
+_brief.maxstring = 80
+quoted = _brief.repr  # for sentences on what is foreign, and may be endless
+
 
 def _require(condition: bool, sentence: str) -> None:
     if not condition:
@@ -34,14 +40,19 @@ def _require(condition: bool, sentence: str) -> None:
 
 
 def _positive_ints(values, what: str) -> None:
-    ok = isinstance(values, tuple) and values and all(type(v) is int and v > 0 for v in values)
-    _require(ok, f"{what} must be a list of positive whole numbers, not {values!r}")
+    ok = isinstance(values, tuple) and 0 < len(values) <= MOST_LAYERS and all(type(v) is int and v > 0 for v in values)
+    _require(ok, f"{what} must be a list of positive whole numbers, {MOST_LAYERS} at most, not {quoted(values)}")
+
+
+def listed(names: list[str]) -> str:
+    """The first few of some foreign names."""
+    return ", ".join([*map(quoted, names[:3]), *(["…"] if len(names) > 3 else [])])
 
 
 def _check_codes(architecture: "Architecture") -> None:
     codes, latent_dim = architecture.codes, architecture.latent_dim
     _require(type(codes) is int and 0 <= codes < latent_dim,
-             f"codes must be a whole number from 0 to {latent_dim - 1}, less than latent_dim, not {codes!r}")
+             f"codes must be a whole number from 0 to {latent_dim - 1}, less than latent_dim, not {quoted(codes)}")
 
 
 class Dropout(nn.Module):
@@ -233,9 +244,14 @@ class MLP:
         _positive_ints((self.latent_dim,), "latent_dim")
         _positive_ints(self.generator_widths, "generator_widths")
         _positive_ints(self.discriminator_widths, "discriminator_widths")
-        _require(0 <= self.dropout < 1, f"dropout must be in [0, 1), not {self.dropout!r}")
-        _require(0 <= self.leak < 1, f"leak must be in [0, 1), not {self.leak!r}")
+        _require(0 <= self.dropout < 1, f"dropout must be in [0, 1), not {quoted(self.dropout)}")
+        _require(0 <= self.leak < 1, f"leak must be in [0, 1), not {quoted(self.leak)}")
         _check_codes(self)
+
+    @property
+    def widest(self) -> int:
+        """Numbers of one sample in the widest layer of both networks."""
+        return max(self.latent_dim, math.prod(self.shape), *self.generator_widths, *self.discriminator_widths)
 
     def fitted(self, shape: tuple[int, ...], num_classes: int | None) -> "MLP":
         """These networks for samples of another shape; classes that the data may have are not learnt."""
@@ -272,15 +288,15 @@ class DCGAN:
     def __post_init__(self):
         _positive_ints(self.shape, "shape")
         _require(len(self.shape) == 3 and self.shape[1] == self.shape[2],
-                 f"shape must be (channels, size, size), not {self.shape!r}")
+                 f"shape must be (channels, size, size), not {quoted(self.shape)}")
         _positive_ints(self.generator_channels, "generator_channels")
         _positive_ints(self.discriminator_channels, "discriminator_channels")
         if self.mapping != ():
             _positive_ints(self.mapping, "mapping")
         _positive_ints((self.latent_dim, self.features, self.embedding_dim), "latent_dim, features, embedding_dim")
         _require(self.num_classes is None or (type(self.num_classes) is int and self.num_classes > 0),
-                 f"num_classes must be null or a positive whole number, not {self.num_classes!r}")
-        _require(0 <= self.leak < 1, f"leak must be in [0, 1), not {self.leak!r}")
+                 f"num_classes must be null or a positive whole number, not {quoted(self.num_classes)}")
+        _require(0 <= self.leak < 1, f"leak must be in [0, 1), not {quoted(self.leak)}")
         _check_codes(self)
         factor = 2 ** (len(self.generator_channels) - 1)
         _require(self.shape[1] % factor == 0,
@@ -290,6 +306,14 @@ class DCGAN:
     @property
     def base_size(self) -> int:
         return self.shape[1] // 2 ** (len(self.generator_channels) - 1)
+
+    @property
+    def widest(self) -> int:
+        """Numbers of one sample in the widest layer of both networks."""
+        growing = [channels * (self.base_size * 2**i) ** 2 for i, channels in enumerate(self.generator_channels)]
+        shrinking = [channels * math.ceil(self.shape[1] / 2**i) ** 2
+                     for i, channels in enumerate((self.shape[0], *self.discriminator_channels))]
+        return max(self.latent_dim, self.embedding_dim, self.features, *self.mapping, *growing, *shrinking)
 
     def fitted(self, shape: tuple[int, int, int], num_classes: int | None) -> "DCGAN":
         """These networks for images of another shape and, where they take classes, for so many of them.
@@ -388,16 +412,16 @@ def rebuild(description: dict) -> Architecture:
 
     A field that came later than the description has its default, which leaves the networks as they were.
     """
-    _require(isinstance(description, dict), f"an architecture must be a table of fields, not {description!r}")
+    _require(isinstance(description, dict), f"an architecture must be a table of fields, not {quoted(description)}")
     values = dict(description)
     name = values.pop("name", None)
     _require(isinstance(name, str) and name in ARCHITECTURES,
-             f"unknown architecture {name!r}; known: {', '.join(ARCHITECTURES)}")
+             f"unknown architecture {quoted(name)}; known: {', '.join(ARCHITECTURES)}")
     kind = type(ARCHITECTURES[name])
     foreign = sorted(set(values) - {field.name for field in fields(kind)})
-    _require(not foreign, f"architecture {name} has no field {', '.join(map(repr, foreign))}")
+    _require(not foreign, f"architecture {name} has no field {listed(foreign)}")
     missing = sorted({field.name for field in fields(kind) if field.default is MISSING} - set(values))
-    _require(not missing, f"architecture {name} lacks the field {', '.join(map(repr, missing))}")
+    _require(not missing, f"architecture {name} lacks the field {listed(missing)}")
     try:
         return kind(**{key: tuple(v) if isinstance(v, list) else v for key, v in values.items()})
     except TypeError as error:

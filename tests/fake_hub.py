@@ -16,7 +16,8 @@ import re
 import secrets
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from http.server import BaseHTTPRequestHandler
@@ -45,7 +46,8 @@ class Refusal(Exception):
     def __init__(self, status: int, message: str, code: str | None = None, **headers: str):
         super().__init__(message)
         self.status, self.message = status, message
-        self.headers = {"X-Error-Message": message} | ({"X-Error-Code": code} if code else {}) | headers
+        first_line = message.partition("\n")[0]
+        self.headers = {"X-Error-Message": first_line} | ({"X-Error-Code": code} if code else {}) | headers
 
 
 @dataclass
@@ -85,6 +87,7 @@ class Fault:
     pattern: str
     times: int
     refusal: Refusal | None = None
+    instead: Answer | None = None
     after: int | None = None  # bytes until the cut
 
 
@@ -207,6 +210,7 @@ class FakeHub:
     """Serves from entering to leaving a with block.
 
     users: names by token; who has a token may write under that name, and nowhere else
+    roles: what whoami says of a token, "write" where nothing else is said
     requests: each request so far, as a `Seen`
     hardware: what was asked for each Space, by its name
     variables: those of each Space, by its name
@@ -214,12 +218,14 @@ class FakeHub:
 
     def __init__(self, users: dict[str, str] | None = None):
         self.users = {"hf_alice": "alice", "hf_bob": "bob"} if users is None else users
+        self.roles: dict[str, str] = {}
         self.requests: list[Seen] = []
         self.hardware: dict[str, str] = {}
         self.variables: dict[str, dict[str, str]] = {}
         self._repos: dict[tuple[str, str], Repo] = {}
         self._tickets: dict[str, tuple[Repo, str, int]] = {}
         self._faults: list[Fault] = []
+        self._holds: list[tuple[str, threading.Event, threading.Event]] = []
         self._errors: list[Exception] = []
         self._lock = threading.RLock()
 
@@ -281,13 +287,31 @@ class FakeHub:
         with self._lock:
             self._repos[repo_type, repo].claims[file] = size
 
-    def fail(self, pattern: str, status: int = 500, times: int = 1, code: str | None = None,
-             retry_after: int = 0) -> None:
+    def fail(self, pattern: str, status: int = 500, times: int = 1, code: str | None = None, retry_after: int = 0,
+             message: str = "Refused, as the test wants it") -> None:
         """Refuses the next `times` requests whose "METHOD path" the pattern finds; `code` is their X-Error-Code."""
         headers = {"Retry-After": str(retry_after)} if status == 429 else {}
-        refusal = Refusal(status, "Refused, as the test wants it", code, **headers)
+        refusal = Refusal(status, message, code, **headers)
         with self._lock:
             self._faults.append(Fault(pattern, times, refusal=refusal))
+
+    def answer_instead(self, pattern: str, page: str, times: int = 1) -> None:
+        """Answers the next `times` requests whose "METHOD path" the pattern finds with a web page, as if all were well.
+        """
+        answer = Answer(200, page.encode(), {"Content-Type": "text/html"})
+        with self._lock:
+            self._faults.append(Fault(pattern, times, instead=answer))
+
+    @contextmanager
+    def hold(self, pattern: str) -> Iterator[threading.Event]:
+        """Meanwhile no request whose "METHOD path" the pattern finds is answered; the event is that of the first."""
+        held = pattern, threading.Event(), threading.Event()
+        self._holds.append(held)
+        try:
+            yield held[1]
+        finally:
+            self._holds.remove(held)
+            held[2].set()
 
     def cut(self, pattern: str, after: int = 1000, times: int = 1) -> None:
         """Closes the connection of the next `times` requests whose "METHOD path" the pattern finds.
@@ -300,6 +324,12 @@ class FakeHub:
             self._faults.append(Fault(pattern, times, after=after))
 
     # what the server asks of it
+
+    def _wait(self, method: str, path: str) -> None:
+        for pattern, reached, over in list(self._holds):
+            if re.search(pattern, f"{method} {path}"):
+                reached.set()
+                over.wait(300)
 
     def _fault(self, method: str, path: str) -> Fault | None:
         with self._lock:
@@ -319,6 +349,8 @@ class FakeHub:
             try:
                 if fault and fault.refusal:
                     raise fault.refusal
+                if fault and fault.instead:
+                    return fault.instead
                 return self._route(request)
             except Refusal as refusal:
                 return Answer.of({"error": refusal.message}, refusal.status, **refusal.headers)
@@ -355,8 +387,9 @@ class FakeHub:
     def _whoami(self, request: Request) -> Answer:
         if request.user is None:
             raise Refusal(401, "Invalid username or password.")
+        token = {"displayName": "tests", "role": self.roles.get(request.token, "write")}
         return Answer.of({"type": "user", "name": request.user, "fullname": request.user, "isPro": False, "orgs": [],
-                          "auth": {"type": "access_token", "accessToken": {"displayName": "tests", "role": "write"}}})
+                          "auth": {"type": "access_token", "accessToken": token}})
 
     @route("POST", "/api/validate-yaml")
     def _validate_yaml(self, request: Request) -> Answer:
@@ -404,6 +437,10 @@ class FakeHub:
         return Answer.of({"id": repo.name, "author": repo.owner, "sha": commit.sha, "private": repo.private,
                           "gated": "manual" if repo.gated is True else repo.gated, "disabled": False, "tags": [],
                           "siblings": siblings} | ({"sdk": repo.sdk} if repo.kind == "space" else {}))
+
+    @route("GET", f"{REPO}/auth-check/write", writes=True)
+    def _auth_check(self, request: Request, repo: Repo) -> Answer:
+        return Answer.of({})
 
     @route("GET", f"{REPO}/tree{REVISION}(/(?P<path>.+))?")
     def _tree(self, request: Request, repo: Repo, revision: str, path: str | None) -> Answer:
@@ -585,6 +622,7 @@ class _Handler(BaseHTTPRequestHandler):
             hub._saw(self.command, path, 411, token)
             return self._send(Answer.of({"error": "Length required"}, 411))
         length = int(self.headers.get("Content-Length", 0))
+        hub._wait(self.command, path)
         fault = hub._fault(self.command, path)
         cut = fault.after if fault else None
         body = self.rfile.read(length if cut is None else min(length, cut))

@@ -1,3 +1,4 @@
+import threading
 import xml.etree.ElementTree as ElementTree
 
 import matplotlib
@@ -69,3 +70,23 @@ def test_the_losses_have_the_line_of_ln_2():
     (axes,) = charts.losses(HISTORY).axes
     assert axes.lines[0].get_ydata()[0] == pytest.approx(0.6931, abs=1e-4)
     assert [len(line.get_xdata()) for line in axes.lines[1:]] == [49, 49]
+
+
+def test_charts_drawn_in_two_threads_both_have_the_style():
+    drawing, enough = threading.Event(), threading.Event()
+
+    @charts.chart
+    def slow() -> None:
+        drawing.set()
+        enough.wait(60)
+
+    @charts.chart
+    def colour_after_the_slow_one() -> str:
+        thread.join(60)
+        return matplotlib.rcParams["text.color"]
+
+    thread = threading.Thread(target=slow)
+    thread.start()
+    drawing.wait(60)
+    threading.Timer(0.1, enough.set).start()
+    assert colour_after_the_slow_one() == charts.INK

@@ -1,6 +1,7 @@
 import json
 import os
 import pickle
+from pathlib import Path
 
 import pytest
 import safetensors.torch
@@ -111,7 +112,7 @@ class Bomb:
 
 def test_a_folder_may_keep_other_runs_histories(folder):
     assert checkpoint.other_histories(folder) == {}
-    rows = [{"step": 5, "fid_digit_classifier": 2.0}]
+    rows = [{"step": 5, "fid_digit_classifier": 2.0, "precision": 0.9, "recall": 0.8}]
     (folder / "history-slow.json").write_text(json.dumps(rows))
     assert checkpoint.other_histories(folder) == {"slow": rows}
     (folder / "history-slow.json").write_text("[1]")
@@ -119,11 +120,39 @@ def test_a_folder_may_keep_other_runs_histories(folder):
         checkpoint.other_histories(folder)
 
 
+def write(name, content):
+    return lambda f: (f / name).write_text(content if isinstance(content, str) else json.dumps(content))
+
+
+def describe_otherwise(folder, **fields):
+    config = json.loads((folder / "config.json").read_text())
+    rewrite(folder, architecture=config["architecture"] | fields)
+
+
+NO_MEASURES = "metrics.json does not hold measures as ganlib writes them"
+NO_ROWS = "history.json: every row must have"
 BREAKAGES = {
     "missing config": (lambda f: (f / "config.json").unlink(), "config.json cannot be read"),
     "config of nonsense": (lambda f: (f / "config.json").write_text("{"), "config.json is not JSON"),
     "config in latin-1": (lambda f: (f / "config.json").write_bytes(b'{"a": "\xe9"}'), "config.json is not JSON"),
     "config that is a list": (lambda f: (f / "config.json").write_text("[]"), "config.json holds a JSON list"),
+    "config without an end": (write("config.json", "[" * 100_000), "config.json is not JSON"),
+    "recipe of other data": (lambda f: rewrite(f, recipe={"data": 3}), "config.json: recipe must have its data as a"),
+    "recipe of other training": (lambda f: rewrite(f, recipe={"train": []}), "config.json: recipe must have"),
+    "layers without end": (lambda f: describe_otherwise(f, generator_channels=[1] * 1_000_000),
+                           r"generator_channels must be .*, 32 at most, not \(1, 1, 1, 1, 1, 1, \.\.\.\)$"),
+    "a name without end": (lambda f: describe_otherwise(f, name="x" * 10_000), r"^.{,500}$"),
+    "fields without end": (lambda f: describe_otherwise(f, **{f"x{i}": 1 for i in range(10_000)}), r"^.{,500}$"),
+    "measured on a list": (write("metrics.json", {"data": []}), NO_MEASURES),
+    "a measure beyond numbers": (write("metrics.json", '{"recall": 1%s, "neighbours": 5}' % ("0" * 400)), NO_MEASURES),
+    "a measure that is no number": (write("metrics.json", '{"recall": NaN, "neighbours": 5}'), NO_MEASURES),
+    "a loss that is a list": (write("metrics.json", {"final_generator_loss": [0.5]}), NO_MEASURES),
+    "shares that are texts": (write("metrics.json", {"class_shares_of_real": ["0.1"] * 10}), NO_MEASURES),
+    "shares above all": (write("metrics.json", {"class_shares_of_real": [2] * 10}), NO_MEASURES),
+    "a share alone": (write("metrics.json", {"class_shares_of_real": 0.5}), NO_MEASURES),
+    "history of FID alone": (write("history.json", [{"step": 1, "fid_digit_classifier": 2}]), NO_ROWS),
+    "history beyond numbers": (write("history.json", '[{"step": 1%s}]' % ("0" * 400)), NO_ROWS),
+    "history without an end": (write("history.json", '[{"step": Infinity}]'), NO_ROWS),
     "no architecture": (lambda f: (f / "config.json").write_text("{}"), "config.json: an architecture must be"),
     "foreign architecture": (lambda f: rewrite(f, architecture={"name": "os.system"}), "unknown architecture"),
     "another shape": (lambda f: rewrite(f, shape=[3, 28, 28]), "config.json: shape is"),
@@ -134,8 +163,8 @@ BREAKAGES = {
     "truncated at the end": (lambda f: os.truncate(f / "model.safetensors", 3_000_000), "is not a whole safetensors"),
     "empty": (lambda f: os.truncate(f / "model.safetensors", 0), "is not a whole safetensors"),
     "pickle": (lambda f: (f / "model.safetensors").write_bytes(pickle.dumps(Bomb())), "is not a whole safetensors"),
-    "tensor too few": (lambda f: edit_tensors(f, lambda t: t.pop("project.weight")), "lacks tensor project.weight"),
-    "tensor too many": (lambda f: edit_tensors(f, lambda t: t.update(extra=torch.zeros(1))), "foreign tensor extra"),
+    "tensor too few": (lambda f: edit_tensors(f, lambda t: t.pop("project.weight")), "lacks tensor 'project.weight'"),
+    "tensor too many": (lambda f: edit_tensors(f, lambda t: t.update(extra=torch.zeros(1))), "foreign tensor 'extra'"),
     "wrong shape": (lambda f: edit_tensors(f, lambda t: t.update({"project.weight": torch.zeros(2, 2)})),
                     r"project.weight is \(2, 2\), but the architecture's is \(6272, 100\)"),
     "wrong type": (lambda f: edit_tensors(f, lambda t: t.update({"layers.0.bias": torch.zeros(128).long()})),
@@ -160,7 +189,34 @@ def test_a_broken_folder_is_named_in_one_sentence(what, folder, tmp_path, monkey
     assert not (tmp_path / "unpickled").exists()
 
 
-@pytest.mark.parametrize("source", ["nowhere", "user/repo", "weights/nowhere", ""])
+def test_a_path_is_a_folder_even_by_a_shipped_models_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    ganlib.save(untrained("toy-sine"), "dcgan")
+    assert checkpoint.load(Path("dcgan"), "cpu").shape == (2,)
+    assert checkpoint.load("./dcgan", "cpu").shape == (2,)
+    assert checkpoint.load("dcgan", "cpu").shape == (1, 28, 28)
+    assert checkpoint.load(Path("mlp-gan"), "cpu").shape == (1, 28, 28)
+
+
+def test_links_that_lead_out_of_a_folder_are_none_of_its_files(folder, tmp_path):
+    (tmp_path / "id_rsa").write_text("secret")
+    (folder / "samples.png").symlink_to(folder / "history.json")
+    assert folder / "samples.png" in checkpoint.files(folder)
+    (folder / "nearest.png").symlink_to("../id_rsa")
+    with pytest.raises(WeightsError, match="nearest.png is a link that leads out of the folder"):
+        checkpoint.files(folder)
+
+
+def test_the_hubs_cache_consists_of_links(tmp_path):
+    cached, blobs = tmp_path / "snapshots" / "0123" / "sub", tmp_path / "blobs"
+    cached.mkdir(parents=True)
+    blobs.mkdir()
+    (blobs / "4567").write_text("{}")
+    (cached / "config.json").symlink_to("../../../blobs/4567")
+    assert checkpoint.files(cached) == [cached / "config.json"]
+
+
+@pytest.mark.parametrize("source", ["nowhere", "user/repo", "weights/nowhere", "", "a" * 300])
 def test_a_missing_folder_is_named(source, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(WeightsError):

@@ -2,6 +2,7 @@
 
 import json
 
+import gradio
 import numpy
 import pytest
 import torch
@@ -171,6 +172,16 @@ def test_a_model_with_classes_makes_the_digit_that_is_asked_for(tmp_path, monkey
     assert numpy.array_equal(sheet(0, 4, 1.0, [], "any"), images.contact_sheet(gan.sample(range(4), labels=picked)))
 
 
+def test_rows_of_all_classes_are_refused_where_they_are_more_than_pictures(monkeypatch):
+    from ganlib.demo import generate, models
+
+    gan = untrained("cdcgan", num_classes=101)
+    monkeypatch.setattr(models, "get", lambda name: gan)
+    assert "4 pictures" in generate.generate("mine", 3, 4, 1.0, [], "100")[1]
+    with pytest.raises(gradio.Error, match="mine has 101 classes, more than the 100 pictures that there can be"):
+        generate.generate("mine", 3, 4, 1.0, [], "all")
+
+
 REFUSALS = [
     ("/generate", ("dcgan", 7, 101, 1, []), "How many must be a whole number from 1 to 100, not 101."),
     ("/generate", ("dcgan", 7, 0, 1, []), "How many must be a whole number from 1 to 100, not 0."),
@@ -182,6 +193,7 @@ REFUSALS = [
     ("/generate", ("vae", 7, 4, 1, []),
      "Model must be cdcgan, dcgan, mlp-gan or one on the Hugging Face Hub, named user/repo, not 'vae'."),
     ("/generate", ("toy-sine", 7, 4, 1, []), "Model must be"),
+    ("/generate", ("<img src=x>", 7, 4, 1, []), "not '&lt;img src=x&gt;'."),  # which gradio shows as HTML
     ("/generate", ("../weights/dcgan", 7, 4, 1, []), "Model must be"),
     ("/generate", ("dcgan", 7, 4, 1, ["name"]), "Write under each picture must be a list of seed or opinion"),
     ("/generate", ("dcgan", 7, 4, 1, [], "3"), "dcgan cannot be asked for a digit: it has no classes."),
@@ -206,8 +218,6 @@ def test_what_is_out_of_range_is_refused_in_one_sentence(client, endpoint, argum
 
 
 def test_a_models_own_refusal_is_the_one_sentence_that_a_visitor_sees():
-    import gradio
-
     from ganlib.demo.generate import generate
 
     with pytest.raises(gradio.Error, match="there is no model 'nowhere' on this page") as caught:

@@ -25,27 +25,44 @@ def weights(folder: Path, name: str, **changes) -> dict[str, bytes]:
 
 COLOURS = {"shape": (3, 32, 32), "num_classes": 3}
 TINY = {"generator_channels": (2, 2, 2), "discriminator_channels": (2,), "features": 2}
+MARKUP = "![](https://evil.example/x.png)<img src=https://evil.example/y.png>"
 
 
 @pytest.fixture(scope="module")
-def client(tmp_path_factory):
-    """A page whose host, alice, has a token and shows a private model of hers and one that is not there."""
-    folder = tmp_path_factory.mktemp("hub")
-    with FakeHub() as server:
-        server.put("alice/mine", weights(folder / "mine", "mlp-gan"), private=True)
-        server.put("alice/secret", weights(folder / "secret", "mlp-gan"), private=True)
-        named = {"class_names": ["apples", "<b>pears</b>", "plums"]}
-        server.put("bob/colours", weights(folder / "colours", "cdcgan", **COLOURS, config=named))
-        server.put("bob/ring", weights(folder / "ring", "toy-sine", config={"recipe": {"data": "ring"}}))
-        server.put("bob/odd", weights(folder / "odd", "toy-sine", config={"recipe": {"data": "mnist"}}))
-        server.put("bob/huge", weights(folder / "huge", "dcgan", shape=(3, 512, 512), **TINY))
-        server.put("bob/boast", {**weights(folder / "boast", "mlp-gan"), "metrics.json": b'{"precision": "<b>1</b>"}'})
-        environment = server.environment(folder / "home", "hf_alice")
-        environment |= {"GANLIB_MODELS": "alice/mine, alice/gone,alice/../x"}
-        with serve_page(folder, environment) as address:
-            found = Client(address, verbose=False)
-            yield found
-            found.close()
+def server():
+    with FakeHub() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("hub")
+
+
+@pytest.fixture(scope="module")
+def client(server, folder):
+    """A page whose host, alice, has a token and names a private model of hers, and some that are none."""
+    server.put("alice/mine", weights(folder / "mine", "mlp-gan"), private=True)
+    server.put("alice/secret", weights(folder / "secret", "mlp-gan"), private=True)
+    named = {"class_names": ["apples", "<b>pears</b>", "plums"]}
+    server.put("bob/colours", weights(folder / "colours", "cdcgan", **COLOURS, config=named))
+    server.put("bob/ring", weights(folder / "ring", "toy-sine", config={"recipe": {"data": "ring"}}))
+    server.put("bob/odd", weights(folder / "odd", "toy-sine", config={"recipe": {"data": "mnist"}}))
+    server.put("bob/huge", weights(folder / "huge", "dcgan", shape=(3, 512, 512), **TINY))
+    server.put("bob/wide", weights(folder / "wide", "dcgan", **TINY | {"generator_channels": (2, 2, 5_350)}))
+    server.put("bob/deep", weights(folder / "deep", "dcgan", **TINY, latent_dim=1_025))
+    server.put("bob/many", weights(folder / "many", "cdcgan", **TINY, num_classes=1_001, embedding_dim=1))
+    server.put("bob/slow", weights(folder / "slow", "dcgan", **TINY))
+    server.put("bob/markup", {**weights(folder / "markup", "dcgan", **TINY), "config.json": json.dumps(
+        {"architecture": {"name": MARKUP}}).encode()})
+    server.put("alice/lists", {**weights(folder / "lists", "dcgan", **TINY), "metrics.json": b'{"data": []}'})
+    server.put("bob/boast", {**weights(folder / "boast", "mlp-gan"), "metrics.json": b'{"precision": "<b>1</b>"}'})
+    environment = server.environment(folder / "home", "hf_alice")
+    environment |= {"GANLIB_MODELS": "alice/mine, alice/gone,alice/../x,alice/lists,bob/markup"}
+    with serve_page(folder, environment) as address:
+        found = Client(address, verbose=False)
+        yield found
+        found.close()
 
 
 def refusal(client: Client, *arguments, api_name: str = "/generate") -> str:
@@ -61,9 +78,13 @@ def test_the_hosts_own_models_are_listed_and_what_is_missing_is_said(client):
                  for c in components if c["type"] == "radio" and c["props"]["label"] == "Model"}
     assert "alice/mine" in picker
     assert "alice/secret" not in picker
-    (note,) = [c["props"]["value"] for c in components if c["props"].get("elem_id") == "missing"]
+    (missing,) = [c for c in components if c["props"].get("elem_id") == "missing"]
+    assert missing["type"] == "html"  # Markdown would show pictures from elsewhere
+    note = missing["props"]["value"]
     assert "alice/gone: there is no folder" in note
     assert "alice/../x: a model on the Hub is named user/repo." in note
+    assert "alice/lists: alice/lists/metrics.json does not hold measures as ganlib writes them." in note
+    assert "(https://evil.example/x.png)&lt;img src=" in note
     _, status = client.predict("alice/mine", 7, 4, 1, [], api_name="/generate")
     assert status.startswith("**alice/mine** on ")
     assert client.predict("dcgan", 7, 4, 1, [], api_name="/generate")[1].startswith("**dcgan**")
@@ -91,10 +112,27 @@ def test_a_visitor_opens_a_toy(client):
 def test_what_a_visitor_cannot_open_is_said_and_leaves_the_others_working(client):
     assert "shows no model alice/secret to everybody" in refusal(client, "alice/secret", 7, 4, 1, [])
     assert "shows no model bob/none to everybody" in refusal(client, "bob/none", 7, 4, 1, [])
-    assert "which are too large for this page" in refusal(client, "bob/huge", 7, 4, 1, [])
-    assert "does not hold measures as ganlib writes them" in refusal(client, "bob/boast", 7, 4, 1, [])
+    for name, sentence in {
+        "bob/huge": "786,432 numbers in a sample, where 196,608 are the most",
+        "bob/wide": "4,194,400 numbers in a layer, where 4,194,304 are the most",
+        "bob/deep": "1,025 numbers in a latent, where 1,024 are the most",
+        "bob/many": "1,001 classes, where 1,000 are the most",
+    }.items():
+        assert f"{name} is too large for this page: {sentence}" in refusal(client, name, 7, 4, 1, [])
+    boast = refusal(client, "bob/boast", 7, 4, 1, [])
+    assert boast == "bob/boast/metrics.json does not hold measures as ganlib writes them"  # and where the cache is not
+    assert "&lt;img src=" in refusal(client, "bob/markup", 7, 4, 1, [])
     assert "or one on the Hugging Face Hub, named user/repo, not '../x'" in refusal(client, "../x", 7, 4, 1, [])
     assert client.predict("mlp-gan", 7, 4, 1, [], api_name="/generate")[1].startswith("**mlp-gan**")
+
+
+def test_nobody_waits_for_a_model_that_another_visitor_opens(server, client):
+    with server.hold("GET /api/models/bob/slow") as reached:
+        slow = client.submit("bob/slow", 7, 4, 1, [], api_name="/generate")
+        assert reached.wait(60)
+        quick = client.submit("dcgan", 7, 4, 1, [], api_name="/generate")
+        assert quick.result(60)[1].startswith("**dcgan**")
+    assert slow.result(60)[1].startswith("**bob/slow**")
 
 
 def test_a_host_may_close_the_hub(monkeypatch):

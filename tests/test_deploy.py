@@ -44,6 +44,17 @@ def test_a_space_gets_what_the_page_needs_and_no_more(matter):
     assert files["README.md"].decode().split("---\n", 2)[2] == own.split("---\n", 2)[2]
 
 
+def test_what_lies_about_in_a_checkout_stays_there(tmp_path):
+    checkout = tmp_path / ".worktrees" / "ganlib"
+    wanted = [*deploy.WHOLE, "ganlib/hub.py", "ganlib/demo/page.css"]
+    others = ["ganlib/.ipynb_checkpoints/hub.py", "ganlib/hub.py~", "ganlib/notes.txt", "ganlib/.env",
+              "ganlib/__pycache__/hub.cpython-311.pyc"]
+    for name in (*wanted, *others, "weights/notes"):
+        (checkout / name).parent.mkdir(parents=True, exist_ok=True)
+        (checkout / name).write_text("---\n---\n")
+    assert set(deploy.space_files(checkout, "alice/page")) == set(wanted)
+
+
 def test_front_matter_replaces_lines_of_its_names():
     readme = "---\ntitle: a\nsuggested_hardware: t4-small\n---\n\nText with --- in it\n---\n"
     assert deploy.front_matter(readme, {"suggested_hardware": "cpu-basic"}) == (
@@ -94,31 +105,72 @@ def test_a_dry_run_lists_the_files(capsys):
     assert "a repo on the Hub is named user/name" in capsys.readouterr().err
 
 
-def test_a_space_is_made_and_brought_up_to_date(tmp_path, matter):
-    def deploy_elsewhere(token: str, *options: str) -> subprocess.CompletedProcess:
-        return subprocess.run([sys.executable, "-m", "train.deploy", "--repo", "alice/page", *options],
-                              env=server.environment(tmp_path / "home", token), text=True, capture_output=True,
-                              timeout=300, cwd=ROOT)
+def test_the_readme_of_a_space_tells_what_is_not_given(matter):
+    there = ("---\r\ntitle: mine\r\nsuggested_hardware: t4-small\r\nmodels:\r\n- bob/gan\r\npreload_from_hub:\r\n"
+             "  - bob/gan a,b\r\n---\r\ntext")
+    front = matter(deploy.space_files(ROOT, "alice/page", there=there)["README.md"])
+    assert (front["title"], front["suggested_hardware"]) == ("ganlib", "t4-small")
+    assert (front["models"], front["preload_from_hub"]) == (["bob/gan"], ["bob/gan a,b"])
+    given = deploy.space_files(ROOT, "alice/page", "cpu-basic", deploy.sources("alice/gan@v2"), there)
+    front = matter(given["README.md"])
+    assert (front["suggested_hardware"], front["models"]) == ("cpu-basic", ["alice/gan"])
+    assert "preload_from_hub" not in front
+    for other in ("", "no front matter", "---\ntitle: mine\n---\n"):
+        assert deploy.space_files(ROOT, "alice/page", there=other) == deploy.space_files(ROOT, "alice/page")
 
+
+def deploy_elsewhere(server: FakeHub, home: Path, token: str, *options: str) -> subprocess.CompletedProcess:
+    return subprocess.run([sys.executable, "-m", "train.deploy", "--repo", "alice/page", *options],
+                          env=server.environment(home, token), text=True, capture_output=True, timeout=300, cwd=ROOT)
+
+
+def test_a_deployment_that_fails_says_what_has_been_done(tmp_path):
     with FakeHub() as server:
-        first = deploy_elsewhere("hf_alice", "--hardware", "zero-a10g", "--models", "alice/gan,bob/gan@v2")
+        server.put("alice/page", {"README.md": b"---\nsdk: gradio\n---\n"}, repo_type="space")
+        server.fail("POST /api/spaces/alice/page/commit", status=400, message="Too large")
+        server.fail("POST /api/spaces/alice/page/hardware", status=402, message="Payment required for t4-small.\nPay")
+        options = "--hardware", "t4-small", "--models", "alice/gan"
+        failed = deploy_elsewhere(server, tmp_path, "hf_alice", *options)
+        assert failed.returncode == 1
+        assert failed.stderr == ("train.deploy: nothing was sent to alice/page: the Hub could not be reached or did "
+                                 "not take it (it answered 400: Too large)\n")
+        assert set(server.files("alice/page", repo_type="space")) == {"README.md"}
+        assert not server.variables
+        assert not server.hardware
+        half = deploy_elsewhere(server, tmp_path, "hf_alice", *options)
+        assert half.returncode == 1
+        assert half.stderr == ("train.deploy: the files are in alice/page, but not all of its variables and hardware "
+                               "are set: the Hub could not be reached or did not take it (it answered 402: Payment "
+                               "required for t4-small)\n")
+        assert "app.py" in server.files("alice/page", repo_type="space")
+        assert server.variables == {"alice/page": {"GANLIB_MODELS": "alice/gan"}}
+        assert deploy_elsewhere(server, tmp_path, "hf_alice", *options).returncode == 0
+        assert server.hardware == {"alice/page": "t4-small"}
+
+
+def test_a_space_is_made_and_brought_up_to_date(tmp_path, matter):
+    with FakeHub() as server:
+        home, models = tmp_path / "home", "alice/gan,bob/gan@v2"
+        first = deploy_elsewhere(server, home, "hf_alice", "--hardware", "zero-a10g", "--models", models)
         assert first.returncode == 0, first.stderr
         assert f"The Space builds itself now: {server.endpoint}/spaces/alice/page" in first.stdout
         assert server.hardware == {"alice/page": "zero-a10g"}
-        assert server.variables == {"alice/page": {"GANLIB_MODELS": "alice/gan,bob/gan@v2"}}
+        assert server.variables == {"alice/page": {"GANLIB_MODELS": models}}
         there = server.files("alice/page", repo_type="space")
         assert there["app.py"] == (ROOT / "app.py").read_bytes()
         assert matter(there["README.md"])["suggested_hardware"] == "zero-a10g"
         assert matter(there["README.md"])["models"] == ["alice/gan", "bob/gan"]
         assert set(deploy.space_files(ROOT, "alice/page", None)) == set(there) - {".gitattributes"}
         server.put("alice/page", {"ganlib/old.py": b"", "weights/own/x.json": b"mine"}, repo_type="space")
-        again = deploy_elsewhere("hf_alice")
+        again = deploy_elsewhere(server, home, "hf_alice")
         assert again.returncode == 0, again.stderr
         there = server.files("alice/page", repo_type="space")
         assert "ganlib/old.py" not in there
-        assert server.variables == {"alice/page": {"GANLIB_MODELS": "alice/gan,bob/gan@v2"}}
+        front = matter(there["README.md"])
+        assert (front["suggested_hardware"], front["models"]) == ("zero-a10g", ["alice/gan", "bob/gan"])
+        assert server.variables == {"alice/page": {"GANLIB_MODELS": models}}
         assert there["weights/own/x.json"] == b"mine"
-        stranger = deploy_elsewhere("hf_bob")
+        stranger = deploy_elsewhere(server, home, "hf_bob")
         assert stranger.returncode == 1
-        assert "has no right to write to alice/page" in stranger.stderr
+        assert "nothing was sent to alice/page: your token has no right to write there" in stranger.stderr
         assert stranger.stderr.count("\n") == 1

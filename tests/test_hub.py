@@ -92,18 +92,21 @@ def test_what_cannot_be_fetched_says_why_and_what_would_help(files, tmp_path):
                          "exist, or it is private and you have no token: log in by `hf auth login`, or set HF_TOKEN",
         "alice/private": "or it is private and you have no token",
         "alice/gated": "alice/gated on the Hub is gated: ask for access on its page, and log in by",
+        "alice/wordy": "alice/wordy on the Hub: config.json is 65 KB, and no more than 64 KB is fetched",
         "alice/toy@v9": "alice/toy on the Hub has no revision v9",
         "alice/notes": "alice/notes on the Hub is no ganlib model: it has no config.json",
         "alice/toy/inside": "alice/toy/inside on the Hub is no ganlib model: it has no config.json",
         "alice/huge": "alice/huge on the Hub: model.safetensors is 10,240 MB, and no more than 256 MB is fetched",
         "alice/chatty": "alice/chatty on the Hub: history.json is 17 MB, and no more than 16 MB is fetched",
-        "alice/foreign": "config.json: unknown architecture 'os.system'",
+        "alice/foreign": "alice/foreign/config.json: unknown architecture 'os.system'",
+        "alice/" + "a" * 300: "could not be fetched from the Hub (",
+        "a" * 300: "there is no weights folder 'aaa",
         "alice/pickle": "model.safetensors is not a whole safetensors file",
         "alice/header": "model.safetensors is not a whole safetensors file",
     }
     foreign = json.dumps({"architecture": {"name": "os.system"}}).encode()
     with FakeHub() as server:
-        for name in ("toy", "huge", "chatty"):
+        for name in ("toy", "huge", "chatty", "wordy"):
             server.put(f"alice/{name}", files)
         server.put("alice/private", files, private=True)
         server.put("alice/gated", files, gated=True)
@@ -113,17 +116,21 @@ def test_what_cannot_be_fetched_says_why_and_what_would_help(files, tmp_path):
         server.put("alice/header", {**files, "model.safetensors": (10 * 2**30).to_bytes(8, "little") + b"{}"})
         server.claim("alice/huge", "model.safetensors", 10 * 2**30)
         server.claim("alice/chatty", "history.json", 17 * 2**20)
+        server.claim("alice/wordy", "config.json", 65 * 2**10)
         others = {
             ("alice/private", "hf_bob"): "it is private and your token has no right to it",
             ("alice/gated", "hf_bob"): "is gated: ask for access on its page",
             ("alice/toy", "hf_wrong"): "the Hub refuses your token: log in by",
+            ("alice/toy", "hf_\u2026"): "your token has characters that no token has: log in by",
+            ("alice/toy", "hf_\fx"): "your token has characters that no token has: log in by",
         }
-        there = load_elsewhere(server.environment(tmp_path), *refusals, *others, ("alice/private", "hf_alice"))
+        owned = [(f"alice/{name}", "hf_alice") for name in ("private", "gated")]
+        there = load_elsewhere(server.environment(tmp_path), *refusals, *others, *owned)
         for source, sentence in (refusals | others).items():
             assert sentence in there[source]["error"], source
             assert "\n" not in there[source]["error"]
             assert "hf_" not in there[source]["error"]
-        assert "x" in there["alice/private", "hf_alice"]
+        assert all("x" in there[source] for source in owned)
         got = [seen.path for seen in server.requests if seen.method == "GET" and "/resolve/" in seen.path]
         assert not [path for path in got if "/huge/" in path or "/chatty/" in path]
 
@@ -136,14 +143,49 @@ def test_a_broken_download_leaves_nothing_broken_and_can_be_repeated(files, tmp_
         server.cut("GET .*alice/cut/resolve/.*/discriminator.safetensors", after=100)
         broken, again, cut = load_elsewhere(server.environment(tmp_path), ("alice/toy", ""), "alice/toy",
                                             "alice/cut").values()
-    assert broken["error"].endswith("could not be fetched from the Hub (it answered 500)")
+    assert broken["error"].endswith("could not be fetched from the Hub (it answered 500: Refused, as the test wants "
+                                    "it)")
     assert again["x"] == cut["x"]
+
+
+def test_what_answers_wrongly_is_said_in_one_sentence(files, tmp_path):
+    with FakeHub() as server:
+        server.put("alice/toy", files)
+        server.fail("GET /api/models/alice/busy", status=429, message="Too many requests.\nWait")
+        server.answer_instead("GET /api/models/alice/portal", "<html>Log in to this network")
+        busy, portal = load_elsewhere(server.environment(tmp_path), "alice/busy", "alice/portal").values()
+    assert busy["error"].endswith("could not be fetched from the Hub (it answered 429: Too many requests)")
+    assert portal["error"].endswith("could not be fetched from the Hub (what answers there is not the Hub)")
+
+
+def test_without_sizes_nothing_is_fetched(files, tmp_path):
+    with FakeHub() as server:
+        server.put("alice/toy", files)
+        server.claim("alice/toy", "model.safetensors", 10 * 2**30)
+        server.fail("GET /api/models/alice/toy/tree/", status=418)  # which the client does not try again
+        first, second = load_elsewhere(server.environment(tmp_path), ("alice/toy", ""), "alice/toy").values()
+        assert not [seen for seen in server.requests if seen.method == "GET" and "/resolve/" in seen.path]
+    assert "(it answered 418: " in first["error"]
+    assert "model.safetensors is 10,240 MB" in second["error"]
+
+
+def test_of_a_hostile_repo_nothing_but_the_models_own_files_is_asked_for(files, tmp_path):
+    hostile = {"../config.json": b"{}", "toys/../../../../x": b"x", "/etc/x": b"x", "model.bin": b"\x80\x04.",
+               "README.md": b"<script>alert(1)</script>"}
+    with FakeHub() as server:
+        server.put("alice/hostile", {**files, **hostile})
+        assert "x" in load_elsewhere(server.environment(tmp_path / "home"), "alice/hostile")["alice/hostile"]
+        fetched = {seen.path.partition("/resolve/")[2].partition("/")[2] for seen in server.requests} - {""}
+    assert fetched == set(hub.FETCHED)
+    assert not {path.name for path in tmp_path.rglob("*")} & {"x", "README.md", "model.bin"}
+    assert [path.name for path in tmp_path.iterdir()] == ["home"]
 
 
 def test_a_folder_comes_before_a_repo_of_its_name(folder, tmp_path, monkeypatch):
     monkeypatch.chdir(folder.parent.parent)
     source = f"{folder.parent.name}/{folder.name}"
     assert ganlib.load(source, "cpu").folder == Path(source)
+
 
 ANONYMOUSLY = """
 import sys
@@ -159,16 +201,23 @@ for name in sys.argv[1:]:
 
 def test_a_stranger_gets_what_is_public_and_nothing_of_the_owners_cache(files, tmp_path):
     def as_a_stranger(environment: dict) -> list[str]:
-        return subprocess.run([sys.executable, "-c", ANONYMOUSLY, "alice/open", "alice/private"], env=environment,
-                              text=True, capture_output=True, timeout=300, check=True,
+        sources = ["alice/open", "alice/private", "alice/gated", "alice/large"]
+        return subprocess.run([sys.executable, "-c", ANONYMOUSLY, *sources], env=environment, text=True,
+                              capture_output=True, timeout=300, check=True,
                               cwd=Path(__file__).parents[1]).stdout.splitlines()
 
     with FakeHub() as server:
         server.put("alice/open", files)
         server.put("alice/private", files, private=True)
+        server.put("alice/gated", files, gated=True)
+        server.put("alice/large", files)
+        server.claim("alice/large", "model.safetensors", 65 * 2**20)
         environment = server.environment(tmp_path, "hf_alice")
-        assert "x" in load_elsewhere(environment, ("alice/private", "hf_alice"))["alice/private", "hf_alice"]
-        fetched, refused = as_a_stranger(environment)
+        owned = [(f"alice/{name}", "hf_alice") for name in ("private", "gated")]
+        assert all("x" in found for found in load_elsewhere(environment, *owned).values())
+        fetched, private, gated, large = as_a_stranger(environment)
         assert fetched == "fetched"
-        assert refused.startswith("the Hub shows no model alice/private to everybody")
+        assert private.startswith("the Hub shows no model alice/private to everybody")
+        assert gated.startswith("the Hub shows no model alice/gated to everybody")
+        assert large == "alice/large on the Hub is 65 MB, and no more than 64 MB is fetched for visitors"
     assert all("could not be fetched from the Hub" in line for line in as_a_stranger(environment))

@@ -22,6 +22,17 @@ def test_a_seeds_picture_does_not_depend_on_its_batch(name):
     assert (among[42] - among[43]).abs().max() > 0.01
 
 
+def test_wide_networks_compute_fewer_samples_at_once(model, monkeypatch):
+    sizes = []
+    model.generator.register_forward_hook(lambda module, inputs, output: sizes.append(len(output)))
+    expected = model.sample(range(10))
+    monkeypatch.setattr("ganlib.model.MOST_AT_ONCE", 4 * model.architecture.widest)
+    torch.testing.assert_close(model.sample(range(10)), expected, atol=1e-5, rtol=0)
+    monkeypatch.setattr("ganlib.model.MOST_AT_ONCE", 1)
+    model.sample(range(2))
+    assert sizes == [10, 4, 4, 2, 1, 1]
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 @pytest.mark.parametrize("name", ganlib.shipped())
 def test_a_seeds_picture_is_the_same_on_the_gpu(name):

@@ -28,6 +28,17 @@ def test_parameter_counts_are_those_of_the_docstring(name):
     assert [count_parameters(architecture.generator()), count_parameters(architecture.discriminator())] == documented
 
 
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_the_widest_layer_is_the_widest_that_a_sample_goes_through(name):
+    architecture, seen = ARCHITECTURES[name], []
+    y = None if architecture.num_classes is None else torch.tensor([0])
+    networks = architecture.generator().eval(), architecture.discriminator().eval()
+    for module in (module for network in networks for module in network.modules()):
+        module.register_forward_hook(lambda module, inputs, output: seen.append(output.numel()))
+    networks[1](networks[0](torch.randn(1, architecture.latent_dim), y), y)
+    assert architecture.widest == max(seen)
+
+
 def linear_widths(network: nn.Module) -> list[int]:
     layers = [module for module in network.modules() if isinstance(module, nn.Linear)]
     return [layers[0].in_features, *(layer.out_features for layer in layers)]
@@ -159,6 +170,7 @@ def description(**changes) -> dict:
     (description(mapping=[256, "128"]), "mapping must be a list of positive whole numbers"),
     (description(leak="0.2"), "wrong type"),
     (description(num_classes=-1), "num_classes"),
+    (description(mapping=[1] * 33), "mapping must be a list of positive whole numbers, 32 at most"),
     (description(codes=100), "codes must be a whole number from 0 to 99, less than latent_dim"),
     (description(codes="8"), "codes must be a whole number from 0 to 99"),
     (description(shape=[1, 30, 30]), "not divisible by 4"),

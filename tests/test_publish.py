@@ -13,7 +13,7 @@ from ganlib.card import is_our_card
 from tests.conftest import untrained
 from tests.fake_hub import FakeHub
 from tests.test_hub import load_elsewhere
-from train import publish
+from train import evaluate, publish
 
 ROOT = Path(__file__).parents[1]
 SCRIPT = """
@@ -69,6 +69,8 @@ def test_only_what_belongs_is_sent_and_a_card_of_ours_names_the_repo(folder):
     (lambda f: (f / "metrics.json").write_text("{}"), "has not been measured: measure it first by"),
     (lambda f: (f / "metrics.json").write_text('{"samples": 3}'), "metrics.json is of other weights"),
     (lambda f: ganlib.save(untrained("toy-sine"), f), "has not been measured"),
+    (lambda f: (f / "history-secret.json").write_text('{"password": 1}'), "history-secret.json holds a JSON dict"),
+    (lambda f: (f / "nearest.png").symlink_to(Path(__file__)), "nearest.png is a link that leads out of the folder"),
 ])
 def test_a_folder_that_is_not_whole_is_not_published(folder, spoil, sentence, capsys):
     spoil(folder)
@@ -78,10 +80,34 @@ def test_a_folder_that_is_not_whole_is_not_published(folder, spoil, sentence, ca
     assert said.err.count("\n") == 1
 
 
+def test_a_config_without_a_name_or_a_recipe_has_a_card_too(folder):
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({key: config[key] for key in config if key not in ("name",
+                                                                                                      "recipe")}))
+    assert "# toy\n" in hub.prepare(folder, "alice/toy").files["README.md"].decode()
+
+
+def test_a_folder_is_published_even_by_a_shipped_models_name(folder, monkeypatch, capsys):
+    folder.rename(folder.with_name("dcgan"))
+    monkeypatch.chdir(folder.parent)
+    for path in (Path("dcgan"), "dcgan"):
+        files = hub.prepare(path, "alice/toy").files
+        assert files["model.safetensors"].resolve().parent == folder.with_name("dcgan")
+    assert "growth.png" in hub.prepare("mlp-gan", "alice/toy").files  # the shipped one
+    assert evaluate.main(["--compare", "dcgan"]) == 0
+    assert "Wasserstein-1" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("repo", ["toy", "alice/toy@main", "alice/toy/sub", "https://hf.co/alice/toy", "../toy"])
 def test_a_repo_is_named_by_user_and_name(folder, repo, capsys):
     assert publish.main([str(folder), "--repo", repo, "--dry-run"]) == 1
     assert "a repo on the Hub is named user/name, not" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("revision", ["v1+a", "a..b", ""])
+def test_a_branch_is_named_as_it_can_be_loaded(folder, revision, capsys):
+    assert publish.main([str(folder), "--repo", "alice/toy", "--revision", revision, "--dry-run"]) == 1
+    assert "a branch is named by letters, digits, dots, dashes, slashes and under" in capsys.readouterr().err
 
 
 def test_a_dry_run_lists_and_sends_nothing(folder, capsys):
@@ -100,7 +126,9 @@ def test_published_weights_open_by_name_elsewhere(folder, tmp_path):
         (edited / path.name).write_bytes(path.read_bytes())
     (edited / "README.md").write_text("# My own words")
     with FakeHub() as server:
-        server.put("alice/old", {"growth.png": b"an older model's", "data.csv": b"somebody's", "README.md": b"Mine!"})
+        server.put("alice/old", {"growth.png": b"an older model's", "data.csv": b"somebody's",
+                                 "README.md": b"Mine, in Latin-1: \xe9"})
+        server.put("alice/edited", {"README.md": b"An earlier edition of my own words"})
         server.put("alice/open", {"notes.txt": b""})
         shown = publish_elsewhere(server.environment(tmp_path / "home", "hf_alice"),
                                   f"{folder} --repo alice/toy --private", f"{folder} --repo alice/old --message Better",
@@ -110,17 +138,18 @@ def test_published_weights_open_by_name_elsewhere(folder, tmp_path):
         assert f"Published: {server.endpoint}/alice/toy/commit/" in shown
         assert "ganlib.load('alice/toy@trial') opens it." in shown
         assert "alice/open is there already, and public" in shown
+        assert shown.count("The README.md there has been edited by somebody and is kept") == 1
         assert set(server.files("alice/open")) == {"notes.txt"}
         there = server.files("alice/toy")
         assert set(there) - {".gitattributes"} == set(hub.prepare(folder, "alice/toy").files)
         assert there["model.safetensors"] == (folder / "model.safetensors").read_bytes()
         old = server.files("alice/old")
-        assert old["README.md"] == b"Mine!"  # a person wrote it
+        assert old["README.md"] == b"Mine, in Latin-1: \xe9"  # a person wrote it
         assert old["data.csv"] == b"somebody's"
         assert "growth.png" not in old
         assert server.commits("alice/old")[0].message == "Better"
         assert len(server.commits("alice/old")) == 2
-        assert server.files("alice/edited")["README.md"] == b"# My own words"
+        assert server.files("alice/edited")["README.md"] == b"# My own words"  # and edited the one there before
         seen = load_elsewhere(server.environment(tmp_path / "elsewhere"), ("alice/toy", "hf_alice"), "alice/toy",
                               "alice/edited")
         assert seen["alice/toy", "hf_alice"]["x"] == seen["alice/edited"]["x"] == expected
@@ -130,16 +159,20 @@ def test_published_weights_open_by_name_elsewhere(folder, tmp_path):
 def test_what_goes_wrong_is_one_sentence_and_publishes_nothing(folder, tmp_path):
     with FakeHub() as server:
         line = f"{folder} --repo alice/toy"
-        assert "there is no token to publish with: log in by" in publish_elsewhere(
+        assert "nothing was published in alice/toy: there is no token, log in by" in publish_elsewhere(
             server.environment(tmp_path / "a"), line)
         assert "the Hub refuses your token: log in by" in publish_elsewhere(
             server.environment(tmp_path / "b", "hf_wrong"), line)
         environment = server.environment(tmp_path / "c", "hf_alice")
         server.cut("POST .*/commit/", after=100)
-        shown = publish_elsewhere(environment, f"{folder} --repo bob/toy", line, line)
-        assert "your token has no right to write to bob/toy" in shown
-        assert "nothing was published in alice/toy" in shown
-        assert [word for word in shown.split("\n") if word.startswith("exit")] == ["exit 1", "exit 1", "exit 0"]
+        server.fail("POST /api/models/alice/toy/preupload", status=400, message="The card says nothing.\nTry again")
+        server.answer_instead("POST /api/repos/create", "<html>Log in to this network")
+        shown = publish_elsewhere(environment, line, f"{folder} --repo bob/toy", line, line, line)
+        assert ("nothing was published in alice/toy: the Hub could not be reached or did not take it (what answers "
+                "there is not the Hub)") in shown
+        assert "nothing was published in bob/toy: your token has no right to write there" in shown
+        assert "did not take it (it answered 400: The card says nothing)" in shown
+        assert [word[-1] for word in shown.split("\n") if word.startswith("exit")] == ["1", "1", "1", "1", "0"]
         assert len([commit for commit in server.commits("alice/toy") if "model.safetensors" in commit.files]) == 1
         requests = len(server.requests)
     assert "could not be reached" in publish_elsewhere(environment, line)
@@ -158,7 +191,52 @@ def test_a_training_may_end_on_the_hub(tmp_path):
         assert there["alice/fresh"]["x"] == ganlib.load(tmp_path / "run", "cpu").sample(range(3)).tolist()
         metrics = json.loads(server.files("alice/fresh")["metrics.json"])
         assert metrics[checkpoint.MEASURED] == checkpoint.digest(tmp_path / "run" / "model.safetensors")
-        command[-1] = "alice"
-        refused = subprocess.run(command, env=environment, text=True, capture_output=True, timeout=300, cwd=ROOT)
-        assert refused.returncode == 1
-        assert "a repo on the Hub is named user/name, not 'alice'" in refused.stderr
+        assert "model.safetensors " in ran.stdout
+        assert "MB, for alice/fresh" in ran.stdout
+
+
+def test_a_training_that_may_not_end_on_the_hub_does_not_begin(tmp_path):
+    script = """
+import os, sys
+from train.__main__ import main
+for line in sys.stdin:
+    os.environ["HF_TOKEN"], repo = line.strip().split(" ")
+    print("exit", main(["toy-gaussian", "--steps", "20", "--out", sys.argv[1], "--push", repo]), flush=True)
+"""
+    refusals = {
+        "hf_alice alice": "train: a repo on the Hub is named user/name, not 'alice'",
+        "hf_alice bob/there": "train: bob/there cannot be written to: your token has no right to write there",
+        "hf_alice bob/new": "train: bob/new cannot be written to: your token has no right to write there",
+        "hf_reads alice/new": "train: alice/new cannot be written to: your token has no right to write there",
+        "hf_wrong alice/new": "train: alice/new cannot be written to: the Hub refuses your token: log in by",
+        "hf_\u200balice alice/new": "train: your token has characters that no token has: log in by",
+        "hf_\valice alice/new": "train: your token has characters that no token has: log in by",
+    }
+    with FakeHub({"hf_alice": "alice", "hf_reads": "alice"}) as server:
+        server.roles["hf_reads"] = "read"
+        server.put("bob/there", {"README.md": b""})
+        ran = subprocess.run([sys.executable, "-c", script, str(tmp_path / "run")], text=True, timeout=300, cwd=ROOT,
+                             env=server.environment(tmp_path / "home", "hf_alice"), input="\n".join(refusals),
+                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        said = ran.stdout.split("exit 1\n")
+        for sentence, shown in zip(refusals.values(), said, strict=False):
+            assert shown.startswith(sentence)
+            assert shown.count("\n") == 1
+        assert said[len(refusals):] == [""]
+        assert "hf_" not in ran.stdout
+        assert {seen.method for seen in server.requests} == {"GET"}  # nothing was made
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_in_a_folder_with_a_shipped_models_name_is_loaded_and_published_from_there(tmp_path, monkeypatch):
+    with FakeHub() as server:
+        ran = subprocess.run([sys.executable, "-m", "train", "toy-gaussian", "--steps", "2", "--device", "cpu", "--out",
+                              "toy-sine", "--push", "alice/toy"], text=True, capture_output=True, timeout=300,
+                             cwd=tmp_path, env=server.environment(tmp_path / "home", "hf_alice") | {
+                                 "PYTHONPATH": str(ROOT)})
+        assert ran.returncode == 0, ran.stderr
+        assert "The weights are in toy-sine: ganlib.load('./toy-sine') opens them." in ran.stdout
+        assert server.files("alice/toy")["model.safetensors"] == (tmp_path / "toy-sine" /
+                                                                  "model.safetensors").read_bytes()
+    monkeypatch.chdir(tmp_path)
+    assert ganlib.load("./toy-sine", "cpu").shape == (1,)

@@ -249,11 +249,11 @@ class Recorded:
 
 def test_a_space_is_tracked_to_by_trackio(tmp_path, monkeypatch, capsys):
     asked = []
-    monkeypatch.setattr(hub, "check_access", asked.append)
+    monkeypatch.setattr(hub, "check_access", lambda *what: asked.append(what))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
     trackio = Recorded(monkeypatch, "alice/curves")
     track.check("alice/curves")
-    assert asked == ["alice/curves"]
+    assert asked == [("alice/curves", "space")]
     about = track.Tracked("dcgan", "mine", {"train": {"steps": 3}}, tmp_path, space="alice/curves")
     with track.Tracker("alice/curves", about) as tracker:
         tracker.log({"step": 1, "generator_loss": 0.5}, 1)
@@ -301,7 +301,7 @@ def test_without_a_token_no_run_is_tracked_to_a_space(tmp_path):
 from train.__main__ import main
 assert main([*{TOY}, "--out", {str(tmp_path / "mine")!r}, "--track", "alice/curves"]) == 1
 """, tmp_path / "store")
-    assert printed.startswith("train: there is no token ")
+    assert printed.startswith("train: alice/curves cannot be written to: there is no token, log in by ")
     assert printed.count("\n") == 1
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from ganlib import hub
 from ganlib.data import DATASETS, NotDownloaded
 from ganlib.recipes import DIGIT_CLASSIFIER, RECIPES
-from train import classifier, track
+from train import classifier, publish, track
 from train.run import Run, describe_data, in_a_sentence, pick_device, pick_precision, threads
 
 
@@ -114,9 +114,12 @@ def work(arguments: argparse.Namespace, argv: list[str]) -> int:
     with threads(run.recipe.threads, run.device):
         ended = run.go(data)
     if ended:
-        print(f"The weights are in {run.out}: ganlib.load({str(run.out)!r}) opens them.")
+        bare = len(run.out.parts) == 1  # ganlib.load takes it for a shipped model's name where there is one
+        print(f"The weights are in {run.out}: ganlib.load({('./' if bare else '') + str(run.out)!r}) opens them.")
         if arguments.push:
-            print(f"Published: {hub.publish(hub.prepare(run.out, arguments.push))}")
+            publication = hub.prepare(run.out, arguments.push)
+            publish.show(publication)
+            publish.send(publication)
         return 0
     command = shlex.join(["python", "-m", "train", *(a for a in argv if a != "--resume"), "--resume"])
     print(f"Stopped and saved. To go on: {command}")

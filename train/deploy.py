@@ -16,32 +16,38 @@ WHOLE = ("app.py", "requirements.txt", "LICENSE", README, PICTURE)  # beside the
 HARDWARE = "cpu-basic"
 MODELS = "GANLIB_MODELS"  # the variable that names models of the Hub to the page
 COMMIT = re.compile("[0-9a-f]{40}")
+PACKAGED = (".py", ".css", ".svg")  # what belongs of the package
 
 
-def space_files(root: Path, repo: str, hardware: str | None = None,
-                models: list[hub.Source] | None = None) -> dict[str, Path | bytes]:
+def space_files(root: Path, repo: str, hardware: str | None = None, models: list[hub.Source] | None = None,
+                there: str = "") -> dict[str, Path | bytes]:
     """What the page needs of a checkout, by its names there; the README with the Space's own front matter.
 
     models: those of the Hub that the page shall show too; the front matter lists them, and has the Space fetch them
-    while it is built. Raises ValueError for a folder that is no checkout of ganlib.
+    while it is built. there: the README that the Space has, which tells the hardware and the models where they are not
+    given. Raises ValueError for a folder that is no checkout of ganlib, and WeightsError as `checkpoint.files` does.
     """
     missing = [name for name in (*WHOLE, "ganlib") if not (root / name).exists()]
     if missing:
         raise ValueError(f"{root} is no checkout of ganlib: it has no {', '.join(missing)}")
     package = [path for path in sorted((root / "ganlib").rglob("*"))
-               if path.is_file() and "__pycache__" not in path.parts and not path.name.startswith(".")]
+               if path.is_file() and path.suffix in PACKAGED
+               and not any(part.startswith(".") for part in path.relative_to(root).parts)]
     weights = [path for folder in sorted((root / "weights").iterdir()) if (folder / checkpoint.CONFIG).is_file()
                for path in checkpoint.files(folder)]
     files: dict[str, Path | bytes] = {path.relative_to(root).as_posix(): path
                                       for path in (*(root / name for name in WHOLE), *package, *weights)}
-    entries: dict[str, str | list[str]] = {
+    made: dict[str, str | list[str]] = {
         "suggested_hardware": hardware or HARDWARE,
         "thumbnail": f"https://huggingface.co/spaces/{repo}/resolve/main/{PICTURE}",
     }
     if models:
-        entries["models"] = list(dict.fromkeys(source.repo for source in models))
-        entries["preload_from_hub"] = [line for source in models if (line := preloaded(source))]
-    files[README] = front_matter((root / README).read_text(encoding="utf-8"), entries).encode()
+        made["models"] = list(dict.fromkeys(source.repo for source in models))
+        made["preload_from_hub"] = [line for source in models if (line := preloaded(source))]
+    left = {"suggested_hardware"} if hardware is None else set()
+    left |= set() if models else {"models", "preload_from_hub"}
+    kept = {name: lines for name, lines in entries(there).items() if name in left}
+    files[README] = front_matter((root / README).read_text(encoding="utf-8"), made, kept).encode()
     return files
 
 
@@ -56,22 +62,29 @@ def preloaded(source: hub.Source) -> str | None:
     return " ".join([source.repo, names, *([source.revision] if source.revision else [])])
 
 
-def front_matter(readme: str, entries: dict[str, str | list[str]]) -> str:
+def entries(readme: str) -> dict[str, str]:
+    """The lines of each entry of a README's front matter, by its name; {} for a README without."""
+    found, name = {}, ""
+    parts = readme.replace("\r\n", "\n").split("---\n", 2)
+    for line in parts[1].splitlines() if len(parts) == 3 else []:
+        if not line.startswith((" ", "-", "#")):  # the lines of an entry that spans several begin so
+            name = line.partition(":")[0]
+        found[name] = f"{found[name]}\n{line}" if name in found else line
+    return found
+
+
+def front_matter(readme: str, made: dict[str, str | list[str]], kept: dict[str, str] | None = None) -> str:
     """A README whose front matter has these entries too, in place of those of the same names.
 
-    A text is written as it is; a list in one line, its items in quotes. No entry is made of an empty list, but one of
-    that name goes.
+    made: a text is written as it is; a list in one line, its items in quotes. No entry is made of an empty list, but
+    one of that name goes. kept: of another README, as `entries` gives them; they come before those made.
     """
-    start, matter, text = readme.split("---\n", 2)
-    kept, replaced = [], False
-    for line in matter.splitlines():
-        if not line.startswith((" ", "-", "#")):  # the lines of an entry that spans several begin so
-            replaced = line.partition(":")[0] in entries
-        if not replaced:
-            kept.append(line)
-    made = [f"{name}: {value if isinstance(value, str) else json.dumps(value)}" for name, value in entries.items()
-            if value]
-    return "---\n".join([start, "\n".join([*kept, *made]) + "\n", text])
+    start, _, text = readme.split("---\n", 2)
+    lines = entries(readme)
+    lines |= {name: value and f"{name}: {value if isinstance(value, str) else json.dumps(value)}"
+              for name, value in made.items()}
+    lines |= kept or {}
+    return "---\n".join([start, "".join(f"{line}\n" for line in lines.values() if line), text])
 
 
 def sources(names: str) -> list[hub.Source]:
@@ -100,7 +113,8 @@ def parser() -> argparse.ArgumentParser:
                         f"{HARDWARE})")
     p.add_argument("--models", default="", metavar="USER/REPO,...",
                    help=f"models on the Hub that the page shall show beside the shipped ones, with commas between; the "
-                        f"Space's variable {MODELS} then names them (default: leave it)")
+                        f"Space's variable {MODELS} then names them, and private ones need a secret HF_TOKEN in the "
+                        f"Space (default: leave it)")
     p.add_argument("--private", action="store_true", help="make the Space private (default: as the account does)")
     p.add_argument("--dry-run", action="store_true", help="show what would be sent, send nothing (default: send)")
     return p
@@ -110,7 +124,8 @@ def work(arguments: argparse.Namespace) -> int:
     hub.check_repo(arguments.repo)
     models = sources(arguments.models)
     variables = {MODELS: ",".join(map(str, models))} if models else {}
-    publication = hub.Publication(arguments.repo, space_files(ROOT, arguments.repo, arguments.hardware, models))
+    there = "" if arguments.dry_run else hub.space_readme(arguments.repo)
+    publication = hub.Publication(arguments.repo, space_files(ROOT, arguments.repo, arguments.hardware, models, there))
     show(publication)
     for name, value in variables.items():
         print(f"{name}={value}")
@@ -125,7 +140,7 @@ def work(arguments: argparse.Namespace) -> int:
 
 def main(argv: list[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
-    return in_a_sentence("train.deploy", lambda: work(arguments), "stopped; the Space is as it was")
+    return in_a_sentence("train.deploy", lambda: work(arguments), "stopped; the same command does what is left to do")
 
 
 if __name__ == "__main__":

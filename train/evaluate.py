@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from pathlib import Path
 
 from ganlib import checkpoint
 from ganlib.card import Comparison
@@ -27,7 +28,7 @@ def work(arguments: argparse.Namespace) -> int:
     measured: dict[str, dict] = {}
     try:
         for source in arguments.folders:
-            model = checkpoint.load(source, pick_device(arguments.device))
+            model = checkpoint.load(Path(source), pick_device(arguments.device))
             if not arguments.compare:
                 name = model.config.get("recipe", {}).get("data", "mnist")
                 if name.endswith("/") and arguments.data is None:

@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from ganlib import hub
+from ganlib import checkpoint, hub
 from train.run import in_a_sentence
 
 
@@ -29,14 +29,21 @@ def show(publication: hub.Publication) -> None:
     print(f"{len(sizes)} files, {sum(sizes.values()) / 1e6:.2f} MB, for {publication.repo}")
 
 
+def send(publication: hub.Publication, **options) -> None:
+    """Publish it, with the options of `hub.publish`, and say where it is."""
+    sent = hub.publish(publication, **options)
+    if sent.card_kept:
+        print(f"The {checkpoint.CARD} there has been edited by somebody and is kept; the one listed was not sent.")
+    print(f"Published: {sent.address}")
+
+
 def work(arguments: argparse.Namespace) -> int:
+    hub.check_repo(arguments.repo, arguments.revision)
     publication = hub.prepare(arguments.folder, arguments.repo)
     show(publication)
     if arguments.dry_run:
         return 0
-    where = hub.publish(publication, private=arguments.private or None, revision=arguments.revision,
-                        message=arguments.message)
-    print(f"Published: {where}")
+    send(publication, private=arguments.private or None, revision=arguments.revision, message=arguments.message)
     at = f"@{arguments.revision}" if arguments.revision else ""
     print(f"ganlib.load({arguments.repo + at!r}) opens it.")
     return 0

@@ -129,12 +129,12 @@ def choose(where: str) -> type[Trackio] | type[TensorBoard]:
 def check(where: str | None) -> None:
     """Whether --track can be done, to be asked before anything is begun.
 
-    Raises ValueError saying what to install or how a Space is named, and HubError where there is no token for it.
+    Raises ValueError saying what to install or how a Space is named, and HubError where the user may not write to it.
     """
     if where is not None:
         choose(where)
     if where not in (None, LOCAL):
-        hub.check_access(where)
+        hub.check_access(where, "space")
 
 
 class Tracker:

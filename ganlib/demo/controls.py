@@ -1,6 +1,7 @@
 """Gradio's controls, which refuse what is out of range in one sentence, on the page and through the API alike."""
 
 import functools
+import html
 from collections.abc import Callable
 
 import gradio as gr
@@ -9,8 +10,11 @@ from ganlib.checkpoint import WeightsError
 
 
 def refuse(sentence: str) -> gr.Error:
-    """The refusal that a visitor sees, and an API's caller gets; it is not logged as a failure of the page."""
-    return gr.Error(sentence, print_exception=False)
+    """The refusal that a visitor sees, and an API's caller gets; it is not logged as a failure of the page.
+
+    gradio takes it for HTML, and what it quotes may be anybody's.
+    """
+    return gr.Error(html.escape(sentence, quote=False), print_exception=False)
 
 
 def plainly(handler: Callable) -> Callable:

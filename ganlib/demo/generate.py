@@ -23,7 +23,8 @@ def generate(model: str, seed: int, count: int, truncation: float, captions: lis
     """A contact sheet (PNG) of `count` pictures, of seed, seed + 1, …; and a line on how it was made.
 
     digit: "0" to "9" asks for that digit, or a class of that number; "all" for a row of all ten for each seed, of
-    count // 10 seeds and at least one; "any" lets each seed pick. Only models with classes take another than "any".
+    count // 10 seeds and at least one, where there are no more classes than MAX_COUNT; "any" lets each seed pick. Only
+    models with classes take another than "any".
     """
     gan = models.images(model)
     if digit != "any" and gan.num_classes is None:
@@ -33,6 +34,9 @@ def generate(model: str, seed: int, count: int, truncation: float, captions: lis
                          f"{digit!r}.")
     columns, label, seeds = None, None if digit in ("any", "all") else int(digit), range(seed, seed + count)
     if digit == "all":
+        if gan.num_classes > MAX_COUNT:
+            raise ValueError(f"{model} has {gan.num_classes:,} classes, more than the {MAX_COUNT} pictures that there "
+                             f"can be: ask for one of them.")
         columns = gan.num_classes
         seeds = [s for s in range(seed, seed + max(1, count // columns)) for _ in range(columns)]
         label = [i % columns for i in range(len(seeds))]

@@ -20,7 +20,8 @@ from ganlib.demo import gpu
 from ganlib.model import Model
 
 KEPT = 8  # models that visitors have opened, at most; the one opened first leaves first
-MOST_NUMBERS = 3 * 256 * 256  # of one sample of theirs: what is larger takes long, and more memory than pages have
+# of one sample of these, inside of the networks, of its latent, and classes; more takes long, and a page's memory
+MOST_NUMBERS, MOST_INSIDE, MOST_LATENTS, MOST_CLASSES = 3 * 256 * 256, 2**22, 1_024, 1_000
 
 _guard = threading.Lock()
 _models: dict[str, Future] = {}
@@ -32,6 +33,7 @@ def _forget_unfinished() -> None:
 
 
 gpu.free_in_forks(_guard, _forget_unfinished)
+
 
 def image_models() -> list[str]:
     """Names of the page's own models that make pictures; the convolutional ones, which make the best, first."""
@@ -67,9 +69,7 @@ def _hosted(names: str) -> tuple[dict[str, Path], list[str]]:
         try:
             if source is None:
                 raise WeightsError("a model on the Hub is named user/repo")
-            folder = hub.fetch(source)
-            checkpoint.load(folder, "cpu")
-            folders[name] = folder
+            folders[name] = hub.load_source(source, "cpu").folder
         except WeightsError as error:
             reasons.append(f"{name}: {error}.")
     return folders, reasons
@@ -139,10 +139,14 @@ def _load(name: str) -> Model:
     if source is None or not hub_is_open():
         raise WeightsError(f"there is no model {name!r} on this page; it has {', '.join(own())}")
     # as a stranger: what the host's own token may see is not for everybody
-    model = checkpoint.load(hub.fetch(source, anonymous=True), gpu.device())
-    if math.prod(model.shape) > MOST_NUMBERS:
-        raise WeightsError(f"{name} makes samples of shape {tuple(model.shape)}, which are too large for this page")
-    model.name = name
+    model = hub.load_source(source, gpu.device(), anonymous=True)
+    sizes = {"numbers in a sample": (math.prod(model.shape), MOST_NUMBERS),
+             "numbers in a layer": (model.architecture.widest, MOST_INSIDE),
+             "numbers in a latent": (model.latent_dim, MOST_LATENTS),
+             "classes": (model.num_classes or 0, MOST_CLASSES)}
+    for what, (size, most) in sizes.items():
+        if size > most:
+            raise WeightsError(f"{name} is too large for this page: {size:,} {what}, where {most:,} are the most")
     return model
 
 

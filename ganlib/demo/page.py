@@ -24,12 +24,14 @@ def build() -> gr.Blocks:
     with gr.Blocks(title="ganlib", analytics_enabled=False, delete_cache=(3600, 7200)) as demo:
         gr.Markdown(INTRODUCTION, elem_id="introduction")
         if reasons := models.missing():
-            gr.Markdown("Not here today:\n\n" + "\n".join(f"- {html.escape(reason)}" for reason in reasons),
-                        elem_id="missing")
+            # no Markdown, in which what the reasons quote could show pictures from elsewhere
+            items = "".join(f"<li>{html.escape(reason)}</li>" for reason in reasons)
+            gr.HTML(f"Not here today:<ul>{items}</ul>", elem_id="missing")
         for tab in (generate, interpolate, toy, quality):
             with gr.Tab(tab.TITLE, render_children=True):
                 tab.build(demo)
-    return demo.queue(max_size=64)
+    # a few of each handler at once: one may wait for a download
+    return demo.queue(max_size=64, default_concurrency_limit=4)
 
 
 def launch(demo: gr.Blocks, **options) -> tuple:

@@ -1,5 +1,6 @@
 """The page in a real browser, as a visitor sees it."""
 
+import json
 import os
 import shutil
 
@@ -152,12 +153,16 @@ def test_nothing_is_wider_than_the_screen(visit):
 
 @pytest.fixture
 def visit_to_a_host(browser, tmp_path):
-    """A visit to a page whose Hub has one model, of bob's, in colour and with classes of strange names."""
+    """A visit to a page whose Hub has a model of bob’s, in colour and with classes of strange names, and a foreign one.
+    """
     model = untrained("cdcgan", shape=(3, 32, 32), num_classes=2)
     model.config["class_names"] = ["apples", "<img src=x onerror=alert(1)>"]
     ganlib.save(model, tmp_path / "model")
     with FakeHub() as server:
-        server.put("bob/colours", {path.name: path.read_bytes() for path in (tmp_path / "model").iterdir()})
+        files = {path.name: path.read_bytes() for path in (tmp_path / "model").iterdir()}
+        server.put("bob/colours", files)
+        foreign = {"architecture": {"name": "<img src=https://evil.example/x.png>"}}
+        server.put("bob/markup", {**files, "config.json": json.dumps(foreign).encode()})
         environment = server.environment(tmp_path / "home") | {"GANLIB_MODELS": "alice/<b>gone</b>"}
         with serve_page(tmp_path, environment) as address:
             context = browser.new_context()
@@ -176,6 +181,9 @@ def test_a_visitor_opens_a_model_of_the_hub(visit_to_a_host):
     name.fill("bob/nothing")
     button.click()
     visit.page.get_by_text("the Hub shows no model bob/nothing to everybody").wait_for()
+    name.fill("bob/markup")
+    button.click()
+    visit.page.get_by_text("unknown architecture '<img src=https://evil.example/x.png>'").wait_for()
     name.fill(" bob/colours ")
     visit.until_changed("sheet", button.click)
     assert visit.page.get_by_label("bob/colours").is_checked()
