@@ -13,7 +13,7 @@ from ganlib.demo import models
 from ganlib.demo.controls import plainly, slider
 from ganlib.demo.gpu import on_gpu
 from ganlib.demo.picker import model_picker
-from ganlib.evaluation import MOMENT_SAMPLES, verdict
+from ganlib.evaluation import MOMENT_SAMPLES, NEIGHBOURS, verdict
 
 TITLE = "Quality"
 EXPLANATION = ("A GAN’s losses do not say how good its pictures are, so the pictures themselves are measured, beside "
@@ -49,9 +49,10 @@ def quality(model: str, seed: int) -> tuple[str, dict]:
         others = checkpoint.other_histories(gan.folder)
         beside = f" Dashed: the same networks, trained by {' and '.join(others)}." if others else ""
         parts.append((charts.curves(gan.history, others),
-                      f"FID is a distance between generated and real pictures: the lower, the better. Precision is how "
-                      f"many generated ones lie among real ones, recall the other way round. Of {MOMENT_SAMPLES:,} "
-                      f"samples each, so that they do not quite meet the table’s.{beside}"))
+                      f"FID is a distance between generated and real pictures, as the digit classifier sees them: the "
+                      f"lower, the better. Precision is how many generated ones lie among real ones, within reach of "
+                      f"their {NEIGHBOURS} nearest, recall the other way round. Of {MOMENT_SAMPLES:,} samples each, so "
+                      f"that they do not quite meet the table’s.{beside}"))
     if not parts:
         return f"{html.escape(gan.name)} was not measured on digits one by one, so there is no census.", numbers
     return charts.to_html(parts), numbers
