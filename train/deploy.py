@@ -33,10 +33,11 @@ def space_files(root: Path, repo: str, hardware: str | None = None, models: list
     package = [path for path in sorted((root / "ganlib").rglob("*"))
                if path.is_file() and path.suffix in PACKAGED
                and not any(part.startswith(".") for part in path.relative_to(root).parts)]
+    pictures = sorted((root / PICTURE).parent.glob("*.png"))  # the README shows them
     weights = [path for folder in sorted((root / "weights").iterdir()) if (folder / checkpoint.CONFIG).is_file()
                for path in checkpoint.files(folder)]
     files: dict[str, Path | bytes] = {path.relative_to(root).as_posix(): path
-                                      for path in (*(root / name for name in WHOLE), *package, *weights)}
+                                      for path in (*(root / name for name in WHOLE), *pictures, *package, *weights)}
     made: dict[str, str | list[str]] = {
         "suggested_hardware": hardware or HARDWARE,
         "thumbnail": f"https://huggingface.co/spaces/{repo}/resolve/main/{PICTURE}",
