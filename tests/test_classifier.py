@@ -89,7 +89,7 @@ def test_a_folder_that_is_no_classifier_is_refused(tmp_path, network, model):
     folder = checkpoint.save_classifier(network, tmp_path / "reader", {}, [])
     state = {key: value.contiguous() for key, value in network.state_dict().items() if key != "head.bias"}
     safetensors.torch.save_file(state, folder / "model.safetensors")
-    with pytest.raises(WeightsError, match="lacks tensor head.bias"):
+    with pytest.raises(WeightsError, match="lacks tensor 'head.bias'"):
         checkpoint.load_classifier(folder)
 
 

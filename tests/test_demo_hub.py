@@ -139,7 +139,7 @@ def test_a_host_may_close_the_hub(monkeypatch):
     monkeypatch.setenv("GANLIB_ALLOW_HUB", "0")
     assert not models.may_be("bob/colours")
     assert models.may_be("dcgan")
-    with pytest.raises(checkpoint.WeightsError, match="there is no model 'bob/colours' on this page; it has dcgan, "):
+    with pytest.raises(checkpoint.WeightsError, match="there is no model 'bob/colours' on this page; it has cdcgan, "):
         models.get("bob/colours")
 
 
