@@ -1,8 +1,10 @@
 import json
+import os
 import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -62,15 +64,20 @@ def test_a_stop_ends_all_runs_that_are_side_by_side(number, tmp_path):
         pytest.skip("this system does not tell the children of a process in /proc")
     command = [sys.executable, "-m", "train.repeat", "toy-gaussian", "--runs", "3", "--jobs", "2", "--device", "cpu",
                "--steps", "1000000", "--out", str(tmp_path / "runs.json")]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as parent:
-        children, deadline = [], time.monotonic() + 120
-        while len(children) < 3 and time.monotonic() < deadline:  # two, and what looks after shared memory
-            children = [int(n) for task in Path(f"/proc/{parent.pid}/task").iterdir()
-                        for n in (task / "children").read_text().split()]
-            time.sleep(0.1)
-        time.sleep(1)
-        parent.send_signal(number)
-        _, said = parent.communicate(timeout=120)
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                          start_new_session=True) as parent:
+        try:
+            children, deadline = [], time.monotonic() + 120
+            while len(children) < 3 and time.monotonic() < deadline:  # two, and what looks after shared memory
+                children = [int(n) for task in Path(f"/proc/{parent.pid}/task").iterdir()
+                            for n in (task / "children").read_text().split()]
+                time.sleep(0.1)
+            time.sleep(1)
+            parent.send_signal(number)
+            _, said = parent.communicate(timeout=120)
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(parent.pid, signal.SIGKILL)
     assert parent.returncode == 130, said
     assert "train.repeat: stopped; with the same --out it goes on" in said
     assert "Traceback" not in said

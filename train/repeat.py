@@ -7,7 +7,6 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import asdict, replace
 from multiprocessing import active_children, get_context
 from pathlib import Path
@@ -92,29 +91,22 @@ def run_all(name: str, configs: list[TrainConfig], where: str | None, device: st
     cores = max(1, torch.get_num_threads() // jobs)
     pool = ProcessPoolExecutor(jobs, get_context("spawn"))  # forked, neither CUDA nor torch's threads would live on
     ends: dict[Future, TrainConfig] = {}
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        with _deaf_to_ctrl_c():  # as the processes that it starts then are
-            ends = {pool.submit(run_once, name, config, where, device, cores, False): config for config in configs}
+        ends = {pool.submit(run_once, name, config, where, device, cores, False): config for config in configs}
+        for number in before:  # the processes just started ignore it: this one ends them
+            signal.signal(number, signal.default_int_handler)
         for end in tqdm(as_completed(ends), name, len(ends), unit="run", dynamic_ncols=True, leave=False):
             yield ends[end], end.result()
     except BrokenProcessPool:
         raise ValueError("a run was killed, as where memory runs out; give fewer --jobs") from None
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
         if not all(end.done() for end in ends):
             for process in active_children():  # none is to go on for hours with nobody to tell
-                process.terminate()
+                process.kill()
         pool.shutdown(cancel_futures=True)
-
-
-@contextmanager
-def _deaf_to_ctrl_c() -> Iterator[None]:
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def spread(runs: list[dict]) -> list[str]:
