@@ -33,6 +33,8 @@ VARIABLES = {"SYSTEM": "spaces", "SPACE_ID": "alice/page", "SPACE_AUTHOR_NAME": 
              "PYTHONUNBUFFERED": "1"}
 # a Space has the package `spaces`, which asks the platform for changed files; here gradio finds none, and serves on
 NO_RELOADING = "Exception in thread Thread-[^`]*`spaces` package is required to run hot-reloading in Spaces\n"
+# gradio, just installed, would keep a number beside its code, and does without where it may not
+GRADIOS_OWN = r"^open '[^']*/site-packages/gradio/hash_seed\.txt'$"
 FOR_TESTS_AND_TRAINING = ["lightning_utilities", "playwright", "pytest", "ruff", "scipy", "sklearn", "tests",
                           "torchmetrics", "train"]
 
@@ -128,7 +130,8 @@ def space(request, folder, environment, app):
     command, title = [environment.python, "app.py"], "<title>ganlib</title>" if by_server else '"title":"ganlib"'
     with serving(command, variables, folder / "log", NO_RELOADING, cwd=app, **options) as (address, session):
         yield Space(address, title, session, folder / f"{home.name}-downloads")
-    assert refused.read_text() == ""
+    tried = [line for line in refused.read_text().splitlines() if not re.search(GRADIOS_OWN, line)]
+    assert tried == []
 
 
 def use(space: Space) -> None:

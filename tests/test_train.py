@@ -194,7 +194,7 @@ def draw_folder(folder: Path, size: int = 40, names: tuple[str, ...] = ("",)) ->
     return folder
 
 
-@pytest.mark.parametrize(("recipe", "size", "channels"), [("dcgan", 32, 3), ("cdcgan", 16, 1)])
+@pytest.mark.parametrize(("recipe", "size", "channels"), [("dcgan", 32, 3), ("cdcgan", 28, 3), ("cdcgan", 64, 1)])
 def test_own_pictures_of_any_size_become_a_model_of_their_own_name(recipe, size, channels, tmp_path, capsys,
                                                                    monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -218,7 +218,7 @@ def test_own_pictures_of_any_size_become_a_model_of_their_own_name(recipe, size,
     assert evaluate.main(["runs/my-gan", "--data", str(pictures), "--device", "cpu"]) == 0
     assert evaluate.main(["runs/my-gan", "--device", "cpu"]) == 1
     assert "was trained on the images of a folder, my-pictures/: name it by --data" in capsys.readouterr().err
-    assert run(recipe, "--name", "my-gan", "--size", 28, "--resume") == 1
+    assert run(recipe, "--name", "my-gan", "--size", 48, "--resume") == 1
     assert f"was begun with --size {size}: leave the option out" in capsys.readouterr().err
     assert run(recipe, "--out", "runs/my-gan", "--resume", "--device", "cpu") == 0
     assert ganlib.load("runs/my-gan").name == "my-gan"

@@ -6,16 +6,18 @@ import subprocess
 import sys
 from pathlib import Path
 
+import torch
 from gradio_client import Client
 from PIL import Image
 
 import ganlib
 from tests.conftest import serving
 from tests.fake_hub import FakeHub
+from tests.test_hub import load_elsewhere
 from tests.test_train import draw_folder
 
 ROOT = Path(__file__).parents[1]
-SHORT = ["--steps", "6", "--batch-size", "2", "--device", "cpu"]  # so that a test can wait for it
+SHORT = ["--steps", "20", "--batch-size", "2", "--device", "cpu"]  # so that a test can wait for it
 
 
 def commands() -> list[list[str]]:
@@ -43,6 +45,9 @@ def test_a_folder_of_pictures_becomes_a_model_on_a_space(tmp_path):
         model = ganlib.load(work / "runs" / "my-gan", "cpu")
         assert (model.name, model.shape) == ("my-gan", (3, 32, 32))
         assert model.metrics["real_images"] == len(list((work / "my-pictures").iterdir()))
+        another = server.environment(tmp_path / "another")  # with an empty cache
+        fetched = load_elsewhere(another, "alice/my-gan")
+        assert torch.tensor(fetched["alice/my-gan"]["x"]).equal(model.sample(range(3)))
         for name, content in server.files("alice/my-space", repo_type="space").items():
             (page / name).parent.mkdir(parents=True, exist_ok=True)
             (page / name).write_bytes(content)
@@ -55,3 +60,4 @@ def test_a_folder_of_pictures_becomes_a_model_on_a_space(tmp_path):
             with Image.open(sheet) as image:
                 assert image.format == "PNG"
             client.close()
+    assert load_elsewhere(another, "alice/my-gan") == fetched  # the Hub is gone
