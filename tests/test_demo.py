@@ -151,6 +151,13 @@ def test_a_model_that_was_not_measured_says_so(tmp_path, monkeypatch):
     assert quality.nearest("strange") is None
 
 
+def test_a_way_between_seeds_keeps_the_class_of_the_first_and_says_so():
+    from ganlib.demo import interpolate
+
+    assert "the kind that the first seed picks" in interpolate.interpolate("cdcgan", 3, 8, 4, "slerp")[2]
+    assert "kind" not in interpolate.interpolate("dcgan", 3, 8, 4, "slerp")[2]
+
+
 def test_a_model_with_classes_makes_the_digit_that_is_asked_for(tmp_path, monkeypatch):
     from ganlib.demo import generate, models
 

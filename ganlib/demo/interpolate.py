@@ -33,7 +33,10 @@ def interpolate(model: str, first: int, second: int, steps: int, method: str) ->
         x = gan.interpolate(first, second, steps, method)
         made = milliseconds()
     strip = images.contact_sheet(x, columns=min(steps, STRIP_COLUMNS))
-    return strip, _keep_gif(x, f"{gan.name.replace('/', '-')}-{first}-{second}"), models.credit(gan, steps, made)
+    credit = models.credit(gan, steps, made)
+    if gan.num_classes:
+        credit += " All the way it makes the kind that the first seed picks: only the handwriting becomes the other’s."
+    return strip, _keep_gif(x, f"{gan.name.replace('/', '-')}-{first}-{second}"), credit
 
 
 @functools.cache
