@@ -5,6 +5,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import one_hot
 
 from ganlib import sampling
 from ganlib.networks import Architecture, exact_convolutions
@@ -94,19 +95,24 @@ class Model:
         return self.decode(sampling.noise(seed, n, self.latent_dim, self.architecture.codes), y)
 
     def interpolate(self, first: int, second: int, steps: int = 32, method: str = "slerp",
-                    labels: int | None = None, truncation: float = 1.0) -> Tensor:
+                    labels: int | Sequence[int] | None = None, truncation: float = 1.0) -> Tensor:
         """The way from one seed's sample to another's: (steps, *shape) float32, both ends included.
 
-        method: "slerp" along the arc or "lerp" along the straight line between their latents. labels: one class for
-        the whole way; None lets `first` pick it where the model has classes. Raises ValueError saying what is allowed.
+        method: "slerp" along the arc or "lerp" along the straight line between their latents. labels: a class for the
+        whole way, one for each end, or None, as in `sample`; on a way between two, their shares change evenly. Raises
+        ValueError saying what is allowed.
         """
         path = sampling.walk(self.latents([first, second]), steps, sampling.interpolation(method))
-        y = self.labels_of([first], labels)
-        return self.decode(self.truncate(path, truncation), None if y is None else y.expand(len(path)))
+        shares = self.shares_of([first, second], labels)
+        return self.decode(self.truncate(path, truncation),
+                           None if shares is None else sampling.walk(shares, steps, sampling.lerp))
 
     @torch.inference_mode()
     def decode(self, z: Tensor, y: Tensor | None = None) -> Tensor:
-        """The generator on latents z: (N, latent_dim) and labels y: (N,) or None, batch by batch; on the CPU."""
+        """The generator on latents z: (N, latent_dim), batch by batch; on the CPU.
+
+        y: (N,) labels, or (N, num_classes) shares of the classes; None for a model without.
+        """
         if z.ndim != 2 or z.shape[1] != self.latent_dim:
             raise ValueError(f"latents must be (N, {self.latent_dim}), not {tuple(z.shape)}")
         return self._in_batches(self.generator, z, y)
@@ -149,3 +155,8 @@ class Model:
         if len(chosen) != len(seeds):
             raise ValueError(f"there are {len(chosen)} labels for {len(seeds)} samples; give one, or one for each")
         return torch.tensor([sampling.whole(label, 0, self.num_classes - 1, "a label") for label in chosen])
+
+    def shares_of(self, seeds: Sequence[int], labels: int | Sequence[int] | None = None) -> Tensor | None:
+        """The labels of `labels_of` as shares of all classes, (N, num_classes) float32, 1 for the label's."""
+        y = self.labels_of(seeds, labels)
+        return None if y is None else one_hot(y, self.num_classes).float()

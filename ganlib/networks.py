@@ -2,7 +2,8 @@
 
 Networks know nothing of data, losses or files. A generator maps latents `z: (N, latent_dim)` to samples
 `x: (N, *shape)`; a discriminator maps samples to logits `(N,)`, with no sigmoid inside. Both take the labels
-`y: (N,)` int64 as a second argument, which networks without classes ignore.
+`y: (N,)` int64 as a second argument, which networks without classes ignore; a generator with classes also takes shares
+of them, `y: (N, num_classes)` float32.
 
 Parameters of the networks in `ARCHITECTURES`:
 
@@ -159,7 +160,8 @@ class DCGANGenerator(nn.Module):
 
     def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         if self.embedding is not None:
-            z = torch.cat([z, self.embedding(y)], dim=1)
+            classes = y @ self.embedding.weight if y.is_floating_point() else self.embedding(y)
+            z = torch.cat([z, classes], dim=1)
         return self.layers(self.project(self.mapping(z)).unflatten(1, self.base))
 
 

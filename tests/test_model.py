@@ -88,9 +88,23 @@ def test_a_model_with_classes_lets_the_seed_or_the_caller_pick():
     torch.testing.assert_close(model.sample([5], labels=labels[5])[0], x[5], atol=1e-5, rtol=0)
     assert (model.sample([5], labels=1) - model.sample([5], labels=2)).abs().max() > 0
     assert model.discriminate(x, labels).shape == (20,)
-    assert model.interpolate(1, 2, steps=4, labels=3).shape == (4, 1, 28, 28)
     with pytest.raises(ValueError, match="needs labels, from 0 to 9"):
         model.discriminate(x)
+
+
+def test_a_way_between_classes_starts_and_ends_at_its_seeds_and_does_not_jump():
+    model = untrained(num_classes=10)
+    first, second = 0, next(seed for seed in range(1, 20) if model.labels_of([0]) != model.labels_of([seed]))
+    path = model.interpolate(first, second, steps=101)
+    torch.testing.assert_close(path[[0, 100]], model.sample([first, second]), atol=1e-5, rtol=0)
+    assert (path[1:] - path[:-1]).flatten(1).norm(dim=1).max() < 0.1 * (path[-1] - path[0]).norm()
+
+    ends = model.interpolate(first, second, steps=2, labels=[3, 4])
+    torch.testing.assert_close(ends, model.sample([first, second], labels=[3, 4]), atol=1e-5, rtol=0)
+    same = model.interpolate(first, first, steps=3, labels=3)
+    torch.testing.assert_close(same, model.sample([first] * 3, labels=3), atol=1e-5, rtol=0)
+    with pytest.raises(ValueError, match="3 labels for 2 samples"):
+        model.interpolate(first, second, labels=[1, 2, 3])
 
 
 @pytest.mark.parametrize(("labels", "sentence"), [

@@ -33,10 +33,8 @@ def interpolate(model: str, first: int, second: int, steps: int, method: str) ->
         x = gan.interpolate(first, second, steps, method)
         made = milliseconds()
     strip = images.contact_sheet(x, columns=min(steps, STRIP_COLUMNS))
-    credit = models.credit(gan, steps, made)
-    if gan.num_classes:
-        credit += " All the way it makes the kind that the first seed picks: only the handwriting becomes the other’s."
-    return strip, _keep_gif(x, f"{gan.name.replace('/', '-')}-{first}-{second}"), credit
+    gif = _keep_gif(x, f"{gan.name.replace('/', '-')}-{first}-{second}")
+    return strip, gif, models.credit(gan, steps, made)
 
 
 @functools.cache
@@ -61,8 +59,9 @@ def _keep_gif(x: Tensor, name: str) -> str:
 def frame(model: str, first: int, second: int, method: str, position: float) -> Image.Image:
     """The picture at `position` of the way, from 0 (the first seed's) to 1 (the second's)."""
     gan = models.images(model)
-    a, b = gan.latents([first, second])
-    (x,) = gan.decode(sampling.interpolation(method)(a, b, position)[None], gan.labels_of([first]))
+    z = sampling.interpolation(method)(*gan.latents([first, second]), position)
+    shares = gan.shares_of([first, second])
+    (x,) = gan.decode(z[None], None if shares is None else sampling.lerp(*shares, position)[None])
     return images.enlarge(images.to_pil(x), images.tile_scale(x.shape[-1], 1, FRAME_WIDTH))
 
 
