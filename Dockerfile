@@ -1,11 +1,10 @@
 # The page, for hosts elsewhere than on Hugging Face, whose Spaces need no Dockerfile.
 FROM python:3.12-slim
-# an index that has torch without CUDA, as pip's --index-url takes it; without one torch brings gigabytes of CUDA along
-ARG TORCH_INDEX=""
 WORKDIR /app
 COPY requirements.txt ./
-RUN if [ -n "$TORCH_INDEX" ]; then pip install --no-cache-dir --index-url "$TORCH_INDEX" $(grep ^torch requirements.txt); fi \
-    && pip install --no-cache-dir -r requirements.txt \
+# by uv, which knows where PyTorch keeps its wheels without CUDA: with it they are gigabytes larger
+RUN pip install --no-cache-dir "uv>=0.13,<0.14" \
+    && uv pip install --system --no-cache --compile-bytecode --torch-backend cpu -r requirements.txt \
     && useradd --create-home page
 COPY app.py LICENSE ./
 COPY ganlib ganlib

@@ -77,21 +77,19 @@ def test_the_image_has_the_python_of_the_space():
     assert of("FROM") == [f"python:{version[1]}-slim"]
 
 
-@pytest.mark.parametrize("index", ["", "https://torch.example/cpu"])
-def test_torch_comes_from_an_index_of_the_hosts_choice(index, tmp_path):
-    (tmp_path / "requirements.txt").write_text((ROOT / "requirements.txt").read_text())
-    for command in ("pip", "useradd"):  # which tell what they are asked for
+def test_what_the_page_needs_is_installed_without_cuda(tmp_path):
+    for command in ("pip", "uv", "useradd"):  # which tell what they are asked for
         (tmp_path / command).write_text('#!/bin/sh\necho "$(basename $0) $*"\n')
         (tmp_path / command).chmod(0o755)
-    environment = {"PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}", "TORCH_INDEX": index}
-    said = subprocess.run(["sh", "-c", of("RUN")[0]], env=environment, cwd=tmp_path, check=True, text=True,
-                          capture_output=True, timeout=300).stdout.splitlines()
-    torch = re.findall("^torch.*", (ROOT / "requirements.txt").read_text(), re.MULTILINE)
-    first = f"pip install --no-cache-dir --index-url {index} {' '.join(torch)}"
-    assert len(torch) == 2
-    assert said == [*([first] if index else []), "pip install --no-cache-dir -r requirements.txt",
-                    "useradd --create-home page"]
-    assert of("ARG") == ['TORCH_INDEX=""']
+    run, = of("RUN")
+    environment = {"PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"}
+    pip, uv, useradd = subprocess.run(["sh", "-c", run], env=environment, cwd=tmp_path, check=True, text=True,
+                                      capture_output=True, timeout=300).stdout.splitlines()
+    assert re.fullmatch(r"pip install --no-cache-dir uv>=[\d.]+,<[\d.]+", pip)
+    assert uv.startswith("uv pip install --system ")
+    assert uv.endswith(" -r requirements.txt")
+    assert " --torch-backend cpu " in uv
+    assert useradd == "useradd --create-home page"
 
 
 def test_the_health_check_tells_a_page_that_answers_from_one_that_does_not(address):
