@@ -5,7 +5,8 @@
         subprocess.run([...], env=hub.environment(tmp_path, token="hf_alice"))
 
 It speaks what huggingface_hub 2.4 asks of the Hub about models and Spaces: files go up by the LFS protocol, so Xet must
-be off, as it is in `environment`. Datasets, tags, pull requests and pages of long listings it does not speak.
+be off, as it is in `environment`. Buckets are made, but hold nothing. Datasets, tags, pull requests and pages of long
+listings it does not speak.
 """
 
 import base64
@@ -191,6 +192,7 @@ class Repo:
 
 ROUTES: list[tuple[str, re.Pattern, bool, Callable]] = []
 REPO = r"/api/(?P<kind>model|space)s/(?P<name>[^/]+/[^/]+)"
+SPACE = r"/api/(?P<kind>space)s/(?P<name>[^/]+/[^/]+)"
 PAGE = r"/((?P<kind>space)s/)?(?P<name>[^/]+/[^/]+)"
 REVISION = r"/(?P<revision>[^/]+)"
 
@@ -213,7 +215,9 @@ class FakeHub:
     roles: what whoami says of a token, "write" where nothing else is said
     requests: each request so far, as a `Seen`
     hardware: what was asked for each Space, by its name
-    variables: those of each Space, by its name
+    variables, secrets, volumes: those of each Space, by its name
+    stages: what each Space does, by its name; "RUNNING" where nothing else is said
+    buckets: whether each is private, by its name
     """
 
     def __init__(self, users: dict[str, str] | None = None):
@@ -222,6 +226,10 @@ class FakeHub:
         self.requests: list[Seen] = []
         self.hardware: dict[str, str] = {}
         self.variables: dict[str, dict[str, str]] = {}
+        self.secrets: dict[str, dict[str, str]] = {}
+        self.volumes: dict[str, list[dict]] = {}
+        self.stages: dict[str, str] = {}
+        self.buckets: dict[str, bool] = {}
         self._repos: dict[tuple[str, str], Repo] = {}
         self._tickets: dict[str, tuple[Repo, str, int]] = {}
         self._faults: list[Fault] = []
@@ -436,7 +444,13 @@ class FakeHub:
                     sibling["lfs"] = entry["lfs"] | {"sha256": entry["lfs"]["oid"]}
         return Answer.of({"id": repo.name, "author": repo.owner, "sha": commit.sha, "private": repo.private,
                           "gated": "manual" if repo.gated is True else repo.gated, "disabled": False, "tags": [],
-                          "siblings": siblings} | ({"sdk": repo.sdk} if repo.kind == "space" else {}))
+                          "siblings": siblings} | ({"sdk": repo.sdk, "runtime": self._runtime_of(repo)}
+                                                   if repo.kind == "space" else {}))
+
+    def _runtime_of(self, repo: Repo) -> dict:
+        hardware = {"current": "cpu-basic", "requested": self.hardware.get(repo.name)}
+        return {"stage": self.stages.get(repo.name, "RUNNING"), "hardware": hardware,
+                "volumes": self.volumes.get(repo.name, [])}
 
     @route("GET", f"{REPO}/auth-check/write", writes=True)
     def _auth_check(self, request: Request, repo: Repo) -> Answer:
@@ -523,18 +537,49 @@ class FakeHub:
         return Answer.of({"success": True, "commitOid": made.sha,
                           "commitUrl": f"{self.endpoint}/{repo.address}/commit/{made.sha}", "hookOutput": ""})
 
-    @route("POST", "/api/(?P<kind>space)s/(?P<name>[^/]+/[^/]+)/hardware", writes=True)
+    @route("POST", f"{SPACE}/hardware", writes=True)
     def _hardware(self, request: Request, repo: Repo) -> Answer:
-        flavor = self.hardware[repo.name] = request.json["flavor"]
-        return Answer.of({"stage": "RUNNING", "hardware": {"current": "cpu-basic", "requested": flavor}})
+        self.hardware[repo.name] = request.json["flavor"]
+        return Answer.of(self._runtime_of(repo))
 
-    @route("POST", "/api/(?P<kind>space)s/(?P<name>[^/]+/[^/]+)/variables", writes=True)
+    @route("GET", f"{SPACE}/runtime")
+    def _runtime(self, request: Request, repo: Repo) -> Answer:
+        return Answer.of(self._runtime_of(repo))
+
+    @route("GET", f"{SPACE}/variables", writes=True)
     def _variables(self, request: Request, repo: Repo) -> Answer:
-        """Adds one, and tells all."""
-        there = self.variables.setdefault(repo.name, {})
-        there[request.json["key"]] = request.json["value"]
         return Answer.of({key: {"value": value, "description": None, "updatedAt": "2026-01-01T00:00:00.000Z"}
-                          for key, value in there.items()})
+                          for key, value in self.variables.get(repo.name, {}).items()})
+
+    @route("POST", f"{SPACE}/variables", writes=True)
+    def _add_variable(self, request: Request, repo: Repo) -> Answer:
+        """Adds one, and tells all."""
+        self.variables.setdefault(repo.name, {})[request.json["key"]] = request.json["value"]
+        return self._variables(request, repo)
+
+    @route("POST", f"{SPACE}/secrets", writes=True)
+    def _add_secret(self, request: Request, repo: Repo) -> Answer:
+        self.secrets.setdefault(repo.name, {})[request.json["key"]] = request.json["value"]
+        return Answer.of({})
+
+    @route("PUT", f"{SPACE}/volumes", writes=True)
+    def _set_volumes(self, request: Request, repo: Repo) -> Answer:
+        self.volumes[repo.name] = request.json["volumes"]
+        return Answer.of({})
+
+    @route("GET", "/api/buckets/(?P<bucket>[^/]+/[^/]+)")
+    def _bucket(self, request: Request, bucket: str) -> Answer:
+        if bucket not in self.buckets:
+            raise Refusal(404, "Repository not found", "RepoNotFound")
+        return Answer.of({"id": bucket, "private": self.buckets[bucket], "createdAt": "2026-01-01T00:00:00.000Z",
+                          "size": 0, "totalFiles": 0})
+
+    @route("POST", "/api/buckets/(?P<bucket>[^/]+/[^/]+)")
+    def _create_bucket(self, request: Request, bucket: str) -> Answer:
+        if request.user != bucket.split("/")[0]:
+            raise Refusal(403, f"You don't have the rights to create {bucket}")
+        self.buckets[bucket] = request.json.get("visibility") == "private"
+        return Answer.of({"url": f"{self.endpoint}/buckets/{bucket}", "name": bucket})
 
     @route("GET", f"{PAGE}/resolve{REVISION}/(?P<path>.+)")
     def _resolve(self, request: Request, repo: Repo, revision: str, path: str) -> Answer:

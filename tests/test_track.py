@@ -3,10 +3,14 @@
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
+import time
 import types
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 
@@ -17,6 +21,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 import ganlib
 from ganlib import hub, images
 from ganlib.data import Gaussian
+from tests.fake_hub import FakeHub
 from train import track
 from train.__main__ import main
 from train.run import Run
@@ -303,6 +308,80 @@ assert main([*{TOY}, "--out", {str(tmp_path / "mine")!r}, "--track", "alice/curv
 """, tmp_path / "store")
     assert printed.startswith("train: alice/curves cannot be written to: there is no token, log in by ")
     assert printed.count("\n") == 1
+
+
+def test_trackio_makes_a_space_and_the_run_is_shown_there(tmp_path):
+    """The Hub is ours; once trackio has put a Space there, its files run on this machine, as a Space runs them."""
+    with FakeHub() as hub, socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+        script = f"""
+import time, urllib.request
+import trackio.remote_client
+trackio.remote_client._space_id_to_url = lambda space: "http://127.0.0.1:{port}/"
+from ganlib.data import Gaussian
+from train.__main__ import main
+batch = Gaussian.batch
+def patient(self, n, rng):
+    Gaussian.batch = batch
+    for _ in range(1000):
+        try:
+            urllib.request.urlopen("http://127.0.0.1:{port}/version", timeout=10)
+            break
+        except OSError:
+            time.sleep(0.1)
+    return batch(self, n, rng)
+Gaussian.batch = patient
+raise SystemExit(main([*{TOY}, "--steps", "20", "--out", {str(tmp_path / "mine")!r}, "--track", "alice/curves"]))
+"""
+        said = tmp_path / "said"
+        with said.open("w") as output:
+            trainer = subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, stdout=output, stderr=output, env={
+                **hub.environment(tmp_path / "hf", token="hf_alice"), "TRACKIO_DIR": str(tmp_path / "store")})
+        try:
+            variables = hub.variables.setdefault("alice/curves", {})
+            deadline = time.monotonic() + 120
+            while "GRADIO_MCP_SERVER" not in variables:  # which trackio sets last
+                assert trainer.poll() is None, said.read_text()
+                assert time.monotonic() < deadline, said.read_text()
+                time.sleep(0.1)
+            listener.close()
+            with a_space(hub, "alice/curves", tmp_path / "space", port):
+                assert trainer.wait(300) == 0, said.read_text()
+        finally:
+            trainer.kill()
+            trainer.wait()
+        assert hub.secrets == {"alice/curves": {"HF_TOKEN": "hf_alice"}}
+        assert hub.volumes["alice/curves"][0]["source"] in hub.buckets
+    printed = said.read_text()
+    assert "https://huggingface.co/spaces/alice/curves\n" in printed
+    assert "hf_alice" not in printed
+    (one,) = found(elsewhere(READ, tmp_path / "space" / "data"))
+    assert f"Tracked as {one['name']}: " in printed
+    rows = [row for row in one["rows"] if "samples" not in row]
+    assert [row["step"] for row in rows] == list(range(1, 21))
+    pictures = [tmp_path / "space" / "data" / "media" / row["samples"]["file_path"]
+                for row in one["rows"] if "samples" in row]
+    assert pictures
+    assert all(images.read(path).size > (1, 1) for path in pictures)
+
+
+@contextmanager
+def a_space(hub: FakeHub, name: str, folder: Path, port: int) -> Iterator[None]:
+    """A Space of the hub's at that port: its files, variables and secrets; its volume is a folder."""
+    folder.mkdir()
+    for path, content in hub.files(name, repo_type="space").items():
+        (folder / path).write_bytes(content)
+    environment = hub.environment(folder / "hf") | hub.variables[name] | hub.secrets[name] | {
+        "SYSTEM": "spaces", "SPACE_ID": name, "GRADIO_SERVER_PORT": str(port), "TRACKIO_DIR": str(folder / "data")}
+    with (folder / "log").open("w") as log:
+        page = subprocess.Popen([sys.executable, "app.py"], cwd=folder, env=environment, stdout=log,
+                                stderr=subprocess.STDOUT)
+    try:
+        yield
+    finally:
+        page.terminate()
+        page.wait(30)
 
 
 def test_a_tracker_that_cannot_start_stops_the_run_before_it_clears_anything(no_trackio, tmp_path, monkeypatch, capsys):
