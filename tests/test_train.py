@@ -276,8 +276,13 @@ def test_resuming_with_another_option_is_refused(tmp_path, capsys):
 def test_evaluating_rewrites_the_measures(tmp_path, capsys):
     assert run("toy-sine", "--steps", 5, "--out", tmp_path) == 0
     (tmp_path / "metrics.json").write_text("{}")
+    config = json.loads((tmp_path / "config.json").read_text())
+    del config["architecture"]["codes"]  # as where that was not thought of yet
+    (tmp_path / "config.json").write_text(json.dumps(config))
     assert evaluate.main([str(tmp_path), "--device", "cpu"]) == 0
     assert "mean_distance_from_sine" in json.loads((tmp_path / "metrics.json").read_text())
+    assert json.loads((tmp_path / "config.json").read_text()) == config
+    assert "| codes |" not in (tmp_path / "README.md").read_text(encoding="utf-8")
     assert evaluate.main([str(tmp_path / "nowhere")]) == 1
     assert "train.evaluate: there is no weights folder" in capsys.readouterr().err
 
