@@ -192,7 +192,8 @@ def _note(models: dict[str, dict], beside: bool) -> str:
         note += " A model with classes is asked for those of these training images."
     if "fid_digit_classifier" in first:
         note += (f" FID and KID are distances in the features of ganlib’s own {first['features']}, which knows the "
-                 f"training images: no Inception FID, and comparable only with what this classifier has measured.")
+                 f"training images: no Inception FID, and comparable only with what this classifier has measured. KID "
+                 f"is estimated without bias, so where there is no distance it may come out below 0.")
     return note
 
 
