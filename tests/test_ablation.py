@@ -29,8 +29,9 @@ def test_variants_are_what_they_are_called():
     assert nn.BatchNorm2d in generator
     assert ablation.HalvesNorm not in discriminator
     assert nn.BatchNorm2d not in kinds("no batch norm in G")[0]
-    assert ablation.HalvesNorm in kinds("non-saturating, batch norm in D, β₁ 0.5, no penalty")[1]
-    architecture, _ = ablation.build(ablation.VARIANTS["hinge, spectral norm in D, no penalty"], 2, 0, False)
+    assert ablation.HalvesNorm in kinds("plain latents, non-saturating, batch norm in D, β₁ 0.5, no penalty")[1]
+    hinge = ablation.VARIANTS["plain latents, hinge, spectral norm in D, no penalty"]
+    architecture, _ = ablation.build(hinge, 2, 0, False)
     discriminator = architecture.discriminator()
     for _ in range(30):  # each pass takes a step of its power iteration
         discriminator(torch.randn(4, 1, 28, 28))

@@ -95,8 +95,10 @@ class Variant:
 
 CLASSIC = {"loss": "non-saturating", "betas": (0.5, 0.999), "r1": 0.0, "r2": 0.0, "generator_rate": 2e-4,
            "discriminator_rate": 2e-4}
+PLAIN = {"codes": 0, "mapping": ()}
 VARIANTS = {
     "the recipe": Variant(),
+    "a discriminator of 64, 128, 256 channels": Variant({"discriminator_channels": (64, 128, 256)}),
     "with classes": Variant(fields={"num_classes": 10}),
     "no one-hot part in the latents": Variant(fields={"codes": 0}),
     "no mapping network": Variant(fields={"mapping": ()}),
@@ -106,9 +108,12 @@ VARIANTS = {
     "no average of the generator": Variant(train={"ema": 0.0}),
     "rates of 2e-4": Variant(train={"generator_rate": 2e-4, "discriminator_rate": 2e-4}),
     "no batch norm in G": Variant(fields={"generator_change": _without_batch_norm}),
-    "non-saturating, batch norm in D, β₁ 0.5, no penalty": Variant({"discriminator_change": _with_batch_norm}, CLASSIC),
-    "hinge, spectral norm in D, no penalty": Variant(
-        {"discriminator_change": _with_spectral_norm},
+    # with the recipe's latents what has no penalty collapses, so these are set beside a recipe without those
+    "plain latents": Variant(PLAIN),
+    "plain latents, non-saturating, batch norm in D, β₁ 0.5, no penalty": Variant(
+        {**PLAIN, "discriminator_change": _with_batch_norm}, CLASSIC),
+    "plain latents, hinge, spectral norm in D, no penalty": Variant(
+        {**PLAIN, "discriminator_change": _with_spectral_norm},
         {"loss": "hinge", "r1": 0.0, "r2": 0.0, "generator_rate": 2e-4, "discriminator_rate": 4e-4}),
 }
 
@@ -116,9 +121,9 @@ VARIANTS = {
 def build(variant: Variant, steps: int, seed: int, bfloat16: bool) -> tuple[Altered, TrainConfig]:
     """The networks and the training of a variant of the dcgan recipe."""
     recipe = RECIPES["dcgan"]
-    base = recipe.build()
-    fields = {key: getattr(base, key) for key in base.__dataclass_fields__} | variant.fields
-    return Altered(**fields), replace(recipe.train, steps=steps, seed=seed, bfloat16=bfloat16, **variant.train)
+    base = vars(recipe.build()) | {"discriminator_channels": (48, 96, 192)}  # of which two dozen runs end in hours
+    return (Altered(**base | variant.fields),
+            replace(recipe.train, steps=steps, seed=seed, bfloat16=bfloat16, **variant.train))
 
 
 def identity(architecture: Altered, config: TrainConfig, given: dict) -> dict:
