@@ -282,7 +282,8 @@ def prepare(folder: str | Path, repo: str) -> Publication:
     files: dict[str, Path | bytes] = {path.name: path for path in checkpoint.files(folder)}
     card = files.get(checkpoint.CARD)
     if card is None or is_our_card(card.read_text(encoding="utf-8", errors="replace")):
-        files[checkpoint.CARD] = model_card(model.config, model.metrics, model.history, source=repo).encode()
+        config = checkpoint.config_of(model) | model.config
+        files[checkpoint.CARD] = model_card(config, model.metrics, model.history, source=repo).encode()
     return Publication(repo, files)
 
 

@@ -326,7 +326,8 @@ def write_report(model: Model, data: Data, test: Data | None, folder: Path) -> N
 
         model.metrics = evaluate(model, data, test, classifier=digit_classifier(data, model.device), tell=tell)
     model.metrics[checkpoint.MEASURED] = checkpoint.digest(folder / checkpoint.GENERATOR)
-    config = checkpoint.read_json(folder / checkpoint.CONFIG, dict)  # which may be older than what it leaves out
+    # what the folder says comes first: it may be older than fields that the networks have by now
+    config = checkpoint.config_of(model) | checkpoint.read_json(folder / checkpoint.CONFIG, dict)
     card = model_card(config, model.metrics, model.history)
     checkpoint.save_report(folder, model.metrics, card, pictures.picture(model, data))
     if isinstance(data, ImageData) and not isinstance(data, StackedDigits):
