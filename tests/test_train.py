@@ -198,6 +198,7 @@ def draw_folder(folder: Path, size: int = 40, names: tuple[str, ...] = ("",)) ->
 def test_own_pictures_of_any_size_become_a_model_of_their_own_name(recipe, size, channels, tmp_path, capsys,
                                                                    monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("train.run.SETTLED", 64)
     names = ("", ) if recipe == "dcgan" else ("apples", "pears")
     pictures = draw_folder(tmp_path / "my-pictures", names=names)
     options = ("--data", pictures, "--size", size, "--channels", channels, "--name", "my-gan")

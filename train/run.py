@@ -42,6 +42,7 @@ from train.track import LOCAL, Pace, Tracked, Tracker
 NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
 IDENTITY = {"recipe", "name", "shape", "num_classes", "where", "device", "data"}  # beside "train", of a checkpoint
 LONG = 1_000  # steps from which on a run of digits is measured at these moments too
+SETTLED = 2_048  # real samples, and as many others, by which a discriminator is given its offset
 
 
 @dataclass(frozen=True)
@@ -277,7 +278,7 @@ def settle(model: Model, config: TrainConfig, data: Data) -> None:
     """Give the discriminator the offset that a paired loss has left free."""
     if LOSSES[config.loss].paired:
         rng = torch.Generator(model.device).manual_seed(0)
-        real, y = data.batch(4_096, rng)
+        real, y = data.batch(SETTLED, rng)
         z = latents(len(real), model.architecture, rng)
         balance(model.discriminator, real, model.decode(z, y).to(model.device), y)
 
