@@ -29,7 +29,7 @@ class Recipe:
         return networks if shape is None else networks.fitted(shape, num_classes)
 
 
-# what the convolutional ones have in common
+# what the convolutional ones have in common; dcgan has a wider discriminator
 DCGAN_FIELDS = {"mapping": (256, 256), "discriminator_channels": (48, 96, 192)}
 DCGAN_TRAIN = TrainConfig(
     steps=30_000,
@@ -88,7 +88,7 @@ RECIPES: dict[str, Recipe] = {
     ),
     "dcgan": Recipe(
         architecture="dcgan",
-        fields={**DCGAN_FIELDS, "codes": 48},
+        fields={**DCGAN_FIELDS, "discriminator_channels": (64, 128, 256), "codes": 48},
         data="mnist",
         train=DCGAN_TRAIN,
     ),
