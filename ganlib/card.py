@@ -194,6 +194,10 @@ def _note(models: dict[str, dict], beside: bool) -> str:
         note += (f" FID and KID are distances in the features of ganlib’s own {first['features']}, which knows the "
                  f"training images: no Inception FID, and comparable only with what this classifier has measured. KID "
                  f"is estimated without bias, so where there is no distance it may come out below 0.")
+        if any(metrics["fid_digit_classifier"] < metrics.get("fid_digit_classifier_of_real", 0)
+               for metrics in models.values() if "fid_digit_classifier" in metrics):
+            note += (" An FID below that of real images does not mean better than real: which of them are drawn makes "
+                     "as much of a difference.")
     return note
 
 

@@ -29,8 +29,8 @@ class Recipe:
         return networks if shape is None else networks.fitted(shape, num_classes)
 
 
-# what the convolutional ones have in common; dcgan has a wider discriminator
-DCGAN_FIELDS = {"mapping": (256, 256), "discriminator_channels": (48, 96, 192)}
+# what the convolutional ones have in common
+DCGAN_FIELDS = {"mapping": (256, 256), "discriminator_channels": (64, 128, 256)}
 DCGAN_TRAIN = TrainConfig(
     steps=30_000,
     batch_size=128,
@@ -88,7 +88,7 @@ RECIPES: dict[str, Recipe] = {
     ),
     "dcgan": Recipe(
         architecture="dcgan",
-        fields={**DCGAN_FIELDS, "discriminator_channels": (64, 128, 256), "codes": 48},
+        fields={**DCGAN_FIELDS, "codes": 48},
         data="mnist",
         train=DCGAN_TRAIN,
     ),
@@ -96,11 +96,11 @@ RECIPES: dict[str, Recipe] = {
         architecture="cdcgan",
         fields=DCGAN_FIELDS,
         data="mnist",
-        train=replace(DCGAN_TRAIN, steps=24_000),
+        train=DCGAN_TRAIN,
     ),
     "stacked-mnist": Recipe(
         architecture="dcgan",
-        fields={**DCGAN_FIELDS, "shape": (3, 28, 28)},
+        fields={**DCGAN_FIELDS, "discriminator_channels": (48, 96, 192), "shape": (3, 28, 28)},
         data="stacked-mnist",
         train=replace(DCGAN_TRAIN, steps=14_000),
     ),

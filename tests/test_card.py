@@ -79,6 +79,9 @@ def test_models_that_were_measured_alike_make_one_table_and_others_another():
     assert last.rows == []
     digits = {**METRICS, "fid_digit_classifier": 1.0, "features": "digit-classifier 1a2b3c4d"}
     assert "ganlib’s own digit-classifier 1a2b3c4d" in Comparison.of({"a": digits}).note
+    lucky, modest = ({**digits, "fid_digit_classifier_of_real": floor} for floor in (1.1, 0.9))
+    assert "does not mean better than real" in Comparison.of({"a": lucky, "b": modest}).note
+    assert "does not mean better than real" not in Comparison.of({"b": modest}).note
     assert len(Comparison.several({"a": digits, "b": {**digits, "features": "digit-classifier 5e6f"}})) == 2
 
 
