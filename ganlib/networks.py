@@ -14,7 +14,7 @@ Parameters of the networks in `ARCHITECTURES`:
 | cdcgan       |   992,801 |   634,593     |
 | toy-gaussian |     1,761 |     4,289     |
 | toy-sine     |       658 |    41,985     |
-| toy-ring     |   198,658 |    33,537     |
+| toy-ring     |   264,450 |    33,537     |
 | toy-grid     |   264,450 |    33,537     |
 """
 
@@ -388,7 +388,7 @@ ARCHITECTURES: dict[str, Architecture] = {
     "toy-ring": MLP(
         shape=(2,),
         latent_dim=2,
-        generator_widths=(256, 256, 256, 256),
+        generator_widths=(256, 256, 256, 256, 256),
         discriminator_widths=(128, 128, 128),
         leak=0.2,
         bounded=False,
