@@ -101,8 +101,7 @@ RECIPES: dict[str, Recipe] = {
     "stacked-mnist": Recipe(
         architecture="dcgan",
         # three digits in one image want wider maps than one does; the mapping pays for them
-        fields={"mapping": (128, 128), "generator_channels": (160, 128, 64),
-                "discriminator_channels": (64, 128, 256), "shape": (3, 28, 28)},
+        fields={**DCGAN_FIELDS, "mapping": (128, 128), "generator_channels": (160, 128, 64), "shape": (3, 28, 28)},
         data="stacked-mnist",
         train=replace(DCGAN_TRAIN, steps=14_000),
     ),
