@@ -17,6 +17,7 @@ HARDWARE = "cpu-basic"
 MODELS = "GANLIB_MODELS"  # the variable that names models of the Hub to the page
 COMMIT = re.compile("[0-9a-f]{40}")
 PACKAGED = (".py", ".css", ".svg")  # what belongs of the package
+DOCUMENTS = (".png", ".md")  # what the README shows, or links to
 
 
 def space_files(root: Path, repo: str, hardware: str | None = None, models: list[hub.Source] | None = None,
@@ -33,11 +34,11 @@ def space_files(root: Path, repo: str, hardware: str | None = None, models: list
     package = [path for path in sorted((root / "ganlib").rglob("*"))
                if path.is_file() and path.suffix in PACKAGED
                and not any(part.startswith(".") for part in path.relative_to(root).parts)]
-    pictures = sorted((root / PICTURE).parent.glob("*.png"))  # the README shows them
+    documents = [path for path in sorted((root / PICTURE).parent.iterdir()) if path.suffix in DOCUMENTS]
     weights = [path for folder in sorted((root / "weights").iterdir()) if (folder / checkpoint.CONFIG).is_file()
                for path in checkpoint.files(folder)]
     files: dict[str, Path | bytes] = {path.relative_to(root).as_posix(): path
-                                      for path in (*(root / name for name in WHOLE), *pictures, *package, *weights)}
+                                      for path in (*(root / name for name in WHOLE), *documents, *package, *weights)}
     made: dict[str, str | list[str]] = {
         "suggested_hardware": hardware or HARDWARE,
         "thumbnail": f"https://huggingface.co/spaces/{repo}/resolve/main/{PICTURE}",
