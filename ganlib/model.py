@@ -28,6 +28,8 @@ class Model:
         self.architecture = architecture
         self.generator = generator.eval().requires_grad_(False)
         self.discriminator = discriminator.eval().requires_grad_(False)
+        for network in (self.generator, self.discriminator):
+            network.to(memory_format=torch.channels_last)  # as they are trained: quicker convolutions on a CPU
         self.config = config or {}
         self.history = history or []
         self.metrics = metrics or {}
