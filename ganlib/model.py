@@ -10,7 +10,7 @@ from torch.nn.functional import one_hot
 from ganlib import sampling
 from ganlib.networks import Architecture, exact_convolutions
 
-BATCH = 256  # samples computed at once, whatever is asked for
+BATCH = 64  # samples computed at once, whatever is asked for: what a CPU's cache likes
 MOST_AT_ONCE = 2**25  # numbers of these in one layer: wide networks compute fewer samples at once
 
 
