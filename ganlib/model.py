@@ -10,8 +10,7 @@ from torch.nn.functional import one_hot
 from ganlib import sampling
 from ganlib.networks import Architecture, exact_convolutions
 
-BATCH = 64  # samples computed at once, whatever is asked for: what a CPU's cache likes
-MOST_AT_ONCE = 2**25  # numbers of these in one layer: wide networks compute fewer samples at once
+MOST_AT_ONCE = 2**22  # numbers in one layer: about what a CPU's cache likes, whatever is asked for
 
 
 class Model:
@@ -133,7 +132,7 @@ class Model:
         return self._in_batches(self.discriminator, x.float(), self.labels_of(range(len(x)), labels)).sigmoid()
 
     def _in_batches(self, network: nn.Module, inputs: Tensor, y: Tensor | None) -> Tensor:
-        n = max(1, min(BATCH, MOST_AT_ONCE // self.architecture.widest))
+        n = max(1, MOST_AT_ONCE // self.architecture.widest)
         with exact_convolutions(self.device):
             parts = [network(inputs[i:i + n].to(self.device), None if y is None else y[i:i + n].to(self.device))
                      for i in range(0, len(inputs), n)]
