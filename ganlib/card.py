@@ -1,10 +1,16 @@
 """The model card, a weights folder's README.md, written from the folder's own facts. Knows nothing of models."""
 
 import hashlib
+import html
 import json
+import math
+import re
 from dataclasses import dataclass
 
 LICENSE = "mit"
+CALIBRATION = ("The discriminator’s probability was calibrated after training: a scale and offsets, in `config.json`, are "
+               "fitted to its outputs on training data and fresh samples, so that both are 50% on average where it cannot "
+               "tell them apart.")
 DATASET_IDS = {"mnist": "ylecun/mnist", "fashion-mnist": "zalando-datasets/fashion_mnist"}  # by their Hub names
 
 
@@ -15,22 +21,22 @@ def model_card(config: dict, metrics: dict, history: list[dict], source: str = "
     """
     recipe, architecture = {"data": "unknown data", "train": {}, **config["recipe"]}, config["architecture"]
     images, classes = len(config["shape"]) == 3, config.get("num_classes")
-    folder = recipe["data"].endswith("/")
-    data = f"images of a folder called {recipe['data']}" if folder else recipe["data"]
-    front = ["---", f"license: {LICENSE}", "library_name: ganlib", "tags: [gan, ganlib, "
-             f"{architecture['name']}]"]
+    own = recipe.get("data_is_folder", False)
+    data = f"images of a folder called {escaped(recipe['data'])}" if own else escaped(recipe["data"])
+    front = ["---", f"license: {LICENSE}", "library_name: ganlib", f"tags: [gan, ganlib, {architecture['kind']}]"]
     task = "unconditional-image-generation" if images else "other"  # the Hub has none for classes, nor for points
     if images:
         front.append(f"pipeline_tag: {task}")
-    if recipe["data"] in DATASET_IDS:
+    if recipe["data"] in DATASET_IDS and not own:
         front.append(f"datasets: [{DATASET_IDS[recipe['data']]}]")
-    front += _model_index(config["name"], task, recipe["data"], metrics)
+    front += _model_index(config["name"], task, metrics)
     title = f"# {config['name']}"
     kind = "images" if images else f"{config['shape'][0]}-dimensional points"
-    about = (f"A small GAN ({architecture['name']}) that makes {kind} of shape {tuple(config['shape'])} from "
+    names = f" ({', '.join(map(escaped, config['class_names']))})" if config.get("class_names") else ""
+    about = (f"A small GAN ({architecture['kind']}) that makes {kind} of shape {tuple(config['shape'])} from "
              f"{config['latent_dim']} random numbers{' and one of ' + str(classes) + ' classes' if classes else ''}"
-             f"{' (' + ', '.join(config['class_names']) + ')' if config.get('class_names') else ''}, "
-             f"trained on {data} with ganlib.")
+             f"{names}, trained on {data} with ganlib.")
+    started = recipe.get("started_from")
     return _signed([
         *front, "---", "", title, "", about, "", "![samples](samples.png)", "",
         "## Use", "", "```python", "import ganlib", "",
@@ -38,12 +44,14 @@ def model_card(config: dict, metrics: dict, history: list[dict], source: str = "
         "x = model.sample(seeds=range(16))", "```", "",
         "A seed names a sample: it is the same alone or among others, on CPU or GPU.", "",
         "## Training", "", *_table({**recipe["train"], "data": recipe["data"], "device": recipe.get("device", "")}), "",
-        "Generator and discriminator:", "", *_table({k: v for k, v in architecture.items() if k != "name"}), "",
-        "## How good it is", "",
+        *([f"This training went on from {escaped(str(started))}.", ""] if started else []),
+        "Generator and discriminator:", "", *_table({k: v for k, v in architecture.items() if k != "kind"}), "",
+        *([CALIBRATION, ""] if "calibration" in config else []),
+        "## How good it is", "", *_measured_on(recipe, metrics),
         *(Comparison.of({config["name"]: metrics}).markdown() if metrics else ["Not measured yet."]), "",
         f"Over {history[-1]['step']:,} steps the losses are in `history.json`; a GAN's losses do not say how good its "
         "samples are." if history else "", "",
-        *(["Samples, each above the training image nearest to it: invented, or remembered?", "",
+        *(["Samples, each above the training image nearest to it:", "",
            "![samples above their nearest training images](nearest.png)", ""]
           if "nearest_training_image_distances" in metrics else []),
         "## Limits", "",
@@ -52,20 +60,38 @@ def model_card(config: dict, metrics: dict, history: list[dict], source: str = "
     ])
 
 
-def _model_index(name: str, task: str, data: str, metrics: dict) -> list[str]:
-    """The measures that are single numbers, as the Hub shows them beside a model; lines of YAML."""
+def _measured_on(recipe: dict, metrics: dict) -> list[str]:
+    """Which data the measures are of, where these are not the training's."""
+    if metrics.get("data", recipe["data"]) == recipe["data"]:
+        return []
+    return [f"Measured on {escaped(str(metrics['data']))}, on which it was not trained.", ""]
+
+
+def _model_index(name: str, task: str, metrics: dict) -> list[str]:
+    """The measures that are single numbers, as the Hub shows them beside a model; lines of YAML.
+
+    They are filed under the data that they were measured on.
+    """
     numbers = [(measure, metrics[measure.key]) for measure in MEASURES
                if measure.better and isinstance(metrics.get(measure.key), int | float)]
-    if not numbers:
+    if not numbers or "data" not in metrics:
         return []
-    quoted = [(json.dumps(measure.words.format(**metrics), ensure_ascii=False), measure.key, value)
+    data = str(metrics["data"])
+    dataset = data if metrics.get("data_is_folder") else DATASET_IDS.get(data, data)
+    quoted = [(json.dumps(measure.named(metrics), ensure_ascii=False), measure.key, value)
               for measure, value in numbers]
     return ["model-index:", f"- name: {json.dumps(name)}", "  results:", "  - task:", f"      type: {task}",
             "    dataset:",
-            f"      type: {json.dumps(DATASET_IDS.get(data, data))}", f"      name: {json.dumps(data)}",
+            f"      type: {json.dumps(dataset)}", f"      name: {json.dumps(data)}",
             "    metrics:",
             *(line for words, key, value in quoted
               for line in (f"    - type: {key}", f"      name: {words}", f"      value: {value:.6g}"))]
+
+
+def escaped(text: str) -> str:
+    """Foreign text as Markdown that shows it as it is, in one line."""
+    text = html.escape(" ".join(text.split()), quote=False)
+    return re.sub(r"([\\`*_{}\[\]()#+!|~])", r"\\\1", text)
 
 
 _SIGNATURE = "<!-- written by ganlib, which will not touch it again once it is edited: "
@@ -88,6 +114,11 @@ def _fingerprint(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+class _Named(dict):
+    def __missing__(self, key: str) -> str:
+        return key
+
+
 @dataclass(frozen=True)
 class Measure:
     """How one number of metrics.json is shown: in words, which may name others of its numbers, and how it is written.
@@ -99,6 +130,13 @@ class Measure:
     words: str
     form: str = ".4g"
     better: str = ""
+
+    def named(self, metrics: dict) -> str:
+        """Its words, filled in from the other numbers of metrics.json; those that are missing stay as their names."""
+        try:
+            return self.words.format_map(_Named(metrics))
+        except (ValueError, TypeError):  # of another version, in another form
+            return self.key.replace("_", " ")
 
     @property
     def key_of_real(self) -> str:
@@ -114,17 +152,22 @@ MEASURES = (
     Measure("coverage", "coverage (k = {neighbours})", ".3f", "high"),
     Measure("class_shares_kl_divergence", "KL divergence of the class shares from real ones, nats", ".2g", "low"),
     Measure("class_shares", "class shares in %, from 0 on (real: test images)"),
-    Measure("share_sure", "share the classifier is at least {sure:.0%} sure of (real: test images)", ".1%"),
+    Measure("share_confident", "share the classifier is at least {confident_from:.0%} confident of (real: test images)",
+            ".1%", "high"),
+    Measure("share_confident_ends", "the same at the ends of {walks:,} random interpolations", ".1%", "high"),
+    Measure("share_confident_midpoints", "the same halfway between these ends", ".1%", "high"),
+    Measure("perceptual_path_length", "perceptual path length, digit-classifier features", ".3g", "low"),
     Measure("class_as_asked", "share whose class is the one asked for", ".2%", "high"),
-    Measure("accuracy_on_real_after_learning_from_samples",
-            "accuracy on real test images of a classifier taught by {samples_learnt_from:,} samples alone", ".2%",
-            "high"),
+    Measure("classification_accuracy_score",
+            "classification accuracy score: of a classifier trained on {samples_learnt_from:,} samples alone, on real "
+            "test images", ".2%", "high"),
     Measure("pixel_frechet_distance", "Fréchet distance in raw pixels", ".3g", "low"),
     Measure("shrunk_pixel_frechet_distance", "Fréchet distance in pixels, of images shrunk to {shrunk_to}", ".3g",
             "low"),
     Measure("nearest_training_image_distances",
             "distance to the nearest training image, 5% / 50% / 95% (real: test images)"),
-    Measure("mean_probability_real", "its discriminator’s mean probability that samples are real", ".2f"),
+    Measure("mean_probability_real", "its discriminator’s mean probability that samples are real, calibrated after "
+            "training (real: test images)", ".3f"),
     Measure("wasserstein_1", "Wasserstein-1 distance", ".3f", "low"),
     Measure("sliced_wasserstein", "sliced Wasserstein-1 distance", ".3f", "low"),
     Measure("mean_distance_from_sine", "mean of abs(x₂ − sin x₁)", ".3f", "low"),
@@ -157,7 +200,7 @@ class Comparison:
         """A comparison for each group of models that can be compared: measured on the same data, in the same way."""
         groups: dict[tuple, dict[str, dict]] = {}
         for name, metrics in models.items():
-            alike = tuple(metrics.get(key) for key in ("data", "against", "features", "samples", "real_images"))
+            alike = tuple(str(metrics.get(key)) for key in ("data", "against", "features", "samples", "real_images"))
             groups.setdefault(alike, {})[name] = metrics
         return [cls.of(group) for group in groups.values()]
 
@@ -171,7 +214,7 @@ class Comparison:
         for measure, holders in known:
             cells = [written(measure, metrics.get(measure.key)) for metrics in models.values()]
             real = next((metrics[measure.key_of_real] for metrics in holders if measure.key_of_real in metrics), None)
-            rows.append((measure, measure.words.format(**holders[0]), [*cells, *([written(measure, real)] * beside)]))
+            rows.append((measure, measure.named(holders[0]), [*cells, *([written(measure, real)] * beside)]))
         return cls([*models, *(["real"] * beside)], rows, _note(models, beside))
 
     def markdown(self) -> list[str]:
@@ -181,35 +224,41 @@ class Comparison:
 
 def _note(models: dict[str, dict], beside: bool) -> str:
     first = next(iter(models.values()))
-    if "samples" not in first:
+    if not isinstance(first.get("samples"), int):
         return ""
     note, images = f"{first['samples']:,} samples, without truncation", "against" in first
-    note += f", measured against {first['real_images']:,} {first['against']}." if images else "."
+    note += f", measured against {first.get('real_images', 0):,} {first['against']}." if images else "."
     if beside:
         note += (" “Real” is as many training images, measured in the same way, where nothing else is said." if images
                  else " “Real” is as many real samples, measured in the same way.")
     if any("class_as_asked" in metrics for metrics in models.values()):
         note += " A model with classes is asked for those of these training images."
     if "fid_digit_classifier" in first:
-        note += (f" FID and KID are distances in the features of ganlib’s own {first['features']}, which knows the "
+        note += (f" FID and KID are distances in the features of ganlib’s own {first.get('features')}, which knows the "
                  f"training images: no Inception FID, and comparable only with what this classifier has measured. KID "
                  f"is estimated without bias, so where there is no distance it may come out below 0.")
-        if any(metrics["fid_digit_classifier"] < metrics.get("fid_digit_classifier_of_real", 0)
-               for metrics in models.values() if "fid_digit_classifier" in metrics):
+        if any(_number(metrics, "fid_digit_classifier", math.inf) < _number(metrics, "fid_digit_classifier_of_real", 0)
+               for metrics in models.values()):
             note += (" An FID below that of real images does not mean better than real: which of them are drawn makes "
                      "as much of a difference.")
     return note
 
 
+def _number(metrics: dict, key: str, missing: float) -> float:
+    value = metrics.get(key)
+    return value if isinstance(value, int | float) else missing
+
+
 def written(measure: Measure, value) -> str:
-    """A value of metrics.json as a table shows it; nothing for None."""
-    if value is None:
+    """A value of metrics.json as a table shows it; nothing for None, and for what is not understood."""
+    try:
+        if isinstance(value, dict):  # quantiles
+            return " / ".join(f"{value[share]:.3g}" for share in ("5%", "50%", "95%"))
+        if isinstance(value, list):  # shares
+            return " ".join(f"{100 * share:.1f}" for share in value)
+        return "" if value is None else format(value, measure.form)
+    except (KeyError, TypeError, ValueError):  # of another version, in another form
         return ""
-    if isinstance(value, dict):  # quantiles
-        return " / ".join(f"{value[share]:.3g}" for share in ("5%", "50%", "95%"))
-    if isinstance(value, list):  # shares
-        return " ".join(f"{100 * share:.1f}" for share in value)
-    return format(value, measure.form)
 
 
 def classifier_card(recipe: dict, metrics: dict) -> str:
@@ -241,4 +290,6 @@ def _text(value) -> str:
         return f"{value:.4g}"
     if isinstance(value, list | tuple):
         return ", ".join(map(_text, value))
-    return str(value)
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_text(number)}" for key, number in value.items())
+    return escaped(str(value))

@@ -19,6 +19,8 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from ganlib.data import Points
+
 REAL, FAKE, SECOND = "#3b82f6", "#f97316", "#a855f7"
 INK = "#5b6478"  # readable on white and on near-black; as SVG a page may give it another colour
 LN2 = math.log(2)
@@ -87,14 +89,33 @@ def to_png(figure: Figure, dpi: int = 200) -> bytes:
     return buffer.getvalue()
 
 
+def points(real: Tensor, fake: Tensor, data: Points) -> Figure:
+    """Real and generated samples of a toy distribution: histograms of numbers, a scatter plot of points."""
+    if data.shape[0] == 1:
+        return histogram(real, fake, data.density)
+    return scatter(real, fake, data.extent, data.curve(200))
+
+
+def outside(values: Tensor, low: float, high: float) -> float:
+    """The share of numbers that lie outside of [low, high], which a histogram over it does not show."""
+    return 1 - ((values >= low) & (values <= high)).double().mean().item()
+
+
 @chart
 def histogram(real: Tensor, fake: Tensor, density: Callable[[Tensor], Tensor]) -> Figure:
-    """Real and generated numbers (N, 1) as histograms, with the true density drawn over them."""
+    """Real and generated numbers (N, 1) as histograms, with the true density drawn over them.
+
+    Bars show shares of all numbers, those outside of the axis included, of which the legend says how many there are.
+    """
     figure, (axes,) = _figure("Real and generated numbers")
     x = _line(real)
-    bins = torch.linspace(x[0].item(), x[-1].item(), 61).numpy()
+    low, high = x[0].item(), x[-1].item()
+    bins = torch.linspace(low, high, 61).numpy()
     for values, color, label in ((real, REAL, "real"), (fake, FAKE, "generated")):
-        axes.hist(values.flatten().numpy(), bins, density=True, color=color, alpha=0.45, label=label)
+        weights = [1 / (len(values) * (bins[1] - bins[0]))] * len(values)
+        missing = outside(values, low, high)
+        note = f" ({missing:.1%} outside)" if missing >= 0.005 else ""
+        axes.hist(values.flatten().numpy(), bins, weights=weights, color=color, alpha=0.45, label=label + note)
     axes.plot(x.numpy(), density(x[:, None]).numpy(), color=INK, linewidth=1.6, label="true density")
     axes.set_xlim(x[0].item(), x[-1].item())
     axes.set(xlabel="x", ylabel="density")
@@ -147,20 +168,27 @@ def opinion_map(discriminator: Tensor, best: Tensor, extent: tuple[float, ...],
 
 @chart
 def losses(history: list[dict]) -> Figure:
-    """Both losses of a run by step, with the line of ln 2, where neither network can do better."""
+    """Both losses of a run by step, the penalties where there are any, and a line at ln 2.
+
+    Where generated and real samples are alike and D(x) = 1/2, binary cross-entropy and the relativistic loss are ln 2.
+    """
     figure, (axes,) = _figure("Losses of the training run")
-    history = [row for row in history if "generator_loss" in row]  # others hold measures
+    history = [row for row in history if {"discriminator_loss", "generator_loss"} <= row.keys()]  # others hold measures
     steps = [row["step"] for row in history]
     axes.axhline(LN2, color=INK, linewidth=0.8, linestyle=":", label="ln 2 ≈ 0.693")
     for key, color, label in (("discriminator_loss", SECOND, "discriminator"), ("generator_loss", FAKE, "generator")):
         axes.plot(steps, [row[key] for row in history], color=color, linewidth=1.2, label=label)
+    penalised = [row for row in history if "penalty" in row]
+    if penalised:
+        axes.plot([row["step"] for row in penalised], [row["penalty"] for row in penalised], color=REAL, linewidth=1.0,
+                  label="penalties")
     everything = sorted(row[key] for row in history for key in ("discriminator_loss", "generator_loss"))
     if everything:
         low, high = everything[len(everything) // 100], everything[-1 - len(everything) // 100]
         margin = 0.1 + 0.1 * (high - low)
-        axes.set_ylim(min(low, LN2) - margin, max(high, LN2) + margin)
+        axes.set_ylim(min(low, LN2, 0 if penalised else LN2) - margin, max(high, LN2) + margin)
     axes.set(xlabel="step", ylabel="loss")
-    axes.legend(fontsize=8, ncols=3, loc="upper right")
+    axes.legend(fontsize=8, ncols=2, loc="upper right")
     return figure
 
 
@@ -185,7 +213,7 @@ def curves(history: list[dict], others: dict[str, list[dict]] | None = None) -> 
     others: histories of other runs by their names, of which the FID is shown too.
     """
     figure, (axes,) = _figure("Measured while it learned")
-    rows = [row for row in history if "fid_digit_classifier" in row]
+    rows = [row for row in history if {"fid_digit_classifier", "precision", "recall"} <= row.keys()]
     steps = [row["step"] for row in rows]
     axes.plot(steps, [row["fid_digit_classifier"] for row in rows], color=FAKE, linewidth=1.6, label="FID (left)")
     for name, other in (others or {}).items():

@@ -2,21 +2,24 @@
 
 | file                        | holds                                                                       |
 |-----------------------------|-----------------------------------------------------------------------------|
-| config.json                 | architecture, shape, classes, latent_dim, recipe, library version           |
-| model.safetensors           | the generator (its average over training), float16 where that changes no    |
-|                             | weight, else float32; or the classifier                                     |
-| discriminator.safetensors   | the discriminator, float16 to halve the folder                              |
+| config.json                 | architecture, shape, classes, latent_dim, calibration, recipe, version      |
+| model.safetensors           | the generator (its average over training), or the classifier                |
+| discriminator.safetensors   | the discriminator, where the architecture has one                           |
 | metrics.json, history.json  | how good it is; losses by step                                              |
 | README.md, samples.png      | the model card and its picture                                              |
 | growth.png                  | of images: fixed seeds, a row for each of some moments of the training      |
 | nearest.png                 | of images: samples, each above the training image most like it              |
-| history-NAME.json           | where there is one: of another run, to be shown beside                      |
+| history-NAME.json           | where there is one: of another run, for comparison                          |
+
+Only the first three decide whether a folder loads. Weights are stored as float16 where that changes none of a network's
+numbers, else as float32.
 """
 
 import hashlib
 import json
 import os
 import tempfile
+import warnings
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -25,19 +28,19 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from ganlib import classifier
-from ganlib.card import MEASURES, Comparison, is_our_card
+from ganlib import architectures, calibration, classifier
+from ganlib.checks import listed, quoted
 from ganlib.classifier import DigitClassifier
+from ganlib.data import Data
 from ganlib.model import Model
-from ganlib.networks import describe, listed, quoted, rebuild
 from ganlib.version import __version__
 
 CONFIG, GENERATOR, DISCRIMINATOR = "config.json", "model.safetensors", "discriminator.safetensors"
 METRICS, HISTORY, CARD, SAMPLES = "metrics.json", "history.json", "README.md", "samples.png"
 GROWTH, NEAREST = "growth.png", "nearest.png"
-MEASURED = "weights_sha256"  # in metrics.json: which weights were measured
+HASHES = {GENERATOR: "weights_sha256", DISCRIMINATOR: "discriminator_sha256"}  # in metrics.json: what was measured
 LARGEST = 1e15  # what a measure or a loss may be
-NUMBERS = {measure.key for measure in MEASURES}
+LFS_POINTER = b"version https://git-lfs"
 
 
 class WeightsError(Exception):
@@ -73,24 +76,25 @@ def load(source: str | Path, device: torch.device | str | None = None) -> Model:
     if _is_classifier(config):
         raise WeightsError(f"{folder} holds the {classifier.NAME}, which measures samples and makes none")
     try:
-        architecture = rebuild(config.get("architecture"))
+        architecture = architectures.rebuild(config.get("architecture"))
         for key in ("shape", "num_classes", "latent_dim"):
             theirs, built = config.get(key), getattr(architecture, key)
             built = list(built) if isinstance(built, tuple) else built
             if theirs != built:
                 raise ValueError(f"{key} is {quoted(theirs)}, but the architecture's is {built!r}")
+        calibrated = calibration.rebuild(config.get("calibration"), architecture.num_classes)
         _check_recipe(config.get("recipe", {}))
         _check_class_names(config.get("class_names"), architecture.num_classes)
-        with torch.device("meta"):  # shapes only: nothing is allocated or drawn until the tensors are known to fit
-            generator, discriminator = architecture.generator(), architecture.discriminator()
+        generator, discriminator = architectures.build(architecture, None)
     except ValueError as error:
         raise WeightsError(f"{folder / CONFIG}: {error}") from None
-    except (RuntimeError, TypeError, OverflowError):
+    except (RuntimeError, TypeError, OverflowError, MemoryError):
         raise WeightsError(f"{folder / CONFIG}: networks of that size cannot be built") from None
     _read_network(generator, folder / GENERATOR)
-    _read_network(discriminator, folder / DISCRIMINATOR)
+    if discriminator is not None:
+        _read_network(discriminator, folder / DISCRIMINATOR)
     model = Model(str(config.get("name") or folder.resolve().name), architecture, generator, discriminator,
-                  config=config, history=_read_history(folder / HISTORY),
+                  calibration=calibrated, config=config, history=read_history(folder / HISTORY),
                   metrics=read_metrics(folder), folder=folder)
     return model.to(device or best_device())
 
@@ -118,6 +122,13 @@ def has_classifier() -> bool:
     return classifier.NAME in _shipped_folders()
 
 
+def classifier_for(data: Data, device: torch.device | str | None = None) -> DigitClassifier | None:
+    """The shipped digit classifier where it is there and the data are digits that it can read, else None."""
+    if not (data.digits and tuple(data.shape[1:]) == classifier.SHAPE[1:] and has_classifier()):
+        return None
+    return load_classifier(device=device)
+
+
 def load_classifier(source: str | Path = classifier.NAME, device: torch.device | str | None = None) -> DigitClassifier:
     """The trained digit classifier: the shipped one, or that of a folder; as strict as `load`, with the same errors."""
     folder = _shipped_folders().get(str(source), Path(source))
@@ -126,14 +137,13 @@ def load_classifier(source: str | Path = classifier.NAME, device: torch.device |
     config = read_json(folder / CONFIG, dict)
     if not _is_classifier(config):
         raise WeightsError(f"{folder / CONFIG} is not of a {classifier.NAME}")
-    with torch.device("meta"):
-        network = DigitClassifier()
+    network = classifier.without_weights()
     for key, value in describe_classifier(network).items():
         if config.get(key) != value:
             raise WeightsError(f"{folder / CONFIG}: {key} is {quoted(config.get(key))}, but the {classifier.NAME}'s is "
                                f"{value!r}")
     _read_network(network, folder / GENERATOR)
-    network.to(memory_format=torch.channels_last)  # as it is trained: quicker on a CPU
+    network.to(memory_format=torch.channels_last)  # convolutions are faster so on a CPU
     return network.eval().requires_grad_(False).to(device or best_device())
 
 
@@ -143,60 +153,66 @@ def describe_classifier(network: DigitClassifier) -> dict:
 
 
 def save_classifier(network: DigitClassifier, folder: str | Path, recipe: dict, history: list[dict]) -> Path:
-    """Write the digit classifier's weights, config and history; `save_report` writes what is said of it."""
+    """Write the digit classifier's weights, config and history."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     config = {"name": classifier.NAME, "library_version": __version__, **describe_classifier(network), "recipe": recipe}
     (folder / CONFIG).unlink(missing_ok=True)  # without its config no folder loads
-    write_whole(folder / GENERATOR, _to_safetensors(network, torch.float32))
+    write_whole(folder / GENERATOR, _to_safetensors(network))
     write_whole(folder / HISTORY, to_json(history))
     write_whole(folder / CONFIG, to_json(config))
     return folder
 
 
 def _is_number(value) -> bool:
-    return isinstance(value, int | float) and abs(value) < LARGEST
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < LARGEST
 
 
-def _read_history(path: Path) -> list[dict]:
-    rows = read_json(path, list, missing=[])
-    together = {"discriminator_loss", "generator_loss"}, {"fid_digit_classifier", "precision", "recall"}
-    ok = all(isinstance(row, dict) and "step" in row and all(map(_is_number, row.values()))
-             and all(keys <= row.keys() or not keys & row.keys() for keys in together) for row in rows)
-    if not ok:
-        raise WeightsError(f"{path}: every row must have a step, both losses or none, and FID, precision and recall or "
-                           f"none of these, all numbers")
-    return rows
+def _is_measure(value) -> bool:
+    """Whether metrics.json may hold such a value: a number or a text, a list of numbers, or numbers by their names."""
+    if isinstance(value, list):
+        return all(map(_is_number, value))
+    if isinstance(value, dict):
+        return all(map(_is_number, value.values()))
+    return _is_number(value) or isinstance(value, str | bool)
+
+
+def _left_out(path: Path, what: str) -> None:
+    warnings.warn(f"{path}: {what} is left out, as this version of ganlib does not understand it", stacklevel=3)
+
+
+def read_history(path: Path) -> list[dict]:
+    """The rows of a history.json, [] where there is none. Rows that are none are left out, with a warning."""
+    rows = _read_report(path, list)
+    good = [row for row in rows if isinstance(row, dict) and "step" in row and all(map(_is_number, row.values()))]
+    if len(good) < len(rows):
+        _left_out(path, f"{len(rows) - len(good)} of {len(rows)} rows")
+    return good
 
 
 def read_metrics(folder: Path) -> dict:
-    """The metrics.json of a weights folder, {} where there is none. Raises WeightsError for one that cannot be ours."""
-    metrics = read_json(folder / METRICS, dict, missing={})
+    """The metrics.json of a weights folder, {} where there is none. Values that are no measures are left out, with a
+    warning."""
+    metrics = _read_report(folder / METRICS, dict)
+    foreign = sorted(key for key, value in metrics.items() if not _is_measure(value))
+    if foreign:
+        _left_out(folder / METRICS, listed(foreign))
+    return {key: value for key, value in metrics.items() if key not in foreign}
+
+
+def _read_report(path: Path, kind: type):
+    """What a file beside the weights says; nothing, with a warning, where it cannot be read: weights do not depend on
+    it."""
     try:
-        ok = all(_may_be(key.removesuffix("_of_real"), value) for key, value in metrics.items())
-        ok = ok and bool(Comparison.several({"": metrics}))
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError):
-        ok = False
-    if not ok:
-        raise WeightsError(f"{folder / METRICS} does not hold measures as ganlib writes them")
-    return metrics
-
-
-def _may_be(key: str, value) -> bool:
-    """Whether metrics.json may hold such a value under that key; keys of other versions may have any plain one."""
-    if key == "class_shares":
-        return isinstance(value, list) and all(_is_number(share) and 0 <= share <= 1 for share in value)
-    if key == "nearest_training_image_distances":
-        return isinstance(value, dict) and all(map(_is_number, value.values()))
-    return _is_number(value) or (isinstance(value, str) and key not in NUMBERS)
+        return read_json(path, kind, missing=kind())
+    except WeightsError as error:
+        warnings.warn(f"{error}; it is left out", stacklevel=3)
+        return kind()
 
 
 def other_histories(folder: Path) -> dict[str, list[dict]]:
-    """The histories of other runs that a weights folder keeps beside its own, as `history-NAME.json`, by their names.
-
-    Raises WeightsError for a file that is none.
-    """
-    return {path.stem.removeprefix("history-"): _read_history(path) for path in sorted(folder.glob("history-*.json"))}
+    """The histories of other runs that a weights folder keeps beside its own, as `history-NAME.json`, by their names."""
+    return {path.stem.removeprefix("history-"): read_history(path) for path in sorted(folder.glob("history-*.json"))}
 
 
 def belongs(name: str) -> bool:
@@ -226,6 +242,16 @@ def digest(path: str | Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def hashes(folder: Path) -> dict[str, str]:
+    """The SHA-256 of each network of a weights folder, by its name in metrics.json."""
+    return {key: digest(folder / name) for name, key in HASHES.items() if (folder / name).exists()}
+
+
+def is_measured(folder: Path, metrics: dict) -> bool:
+    """Whether measures are of the networks in the folder, of both of them."""
+    return all(metrics.get(key) == value for key, value in hashes(folder).items())
+
+
 def best_device() -> str:
     """"cuda", "mps" or "cpu", whichever of them is there first."""
     if torch.cuda.is_available():
@@ -238,7 +264,9 @@ def read_json(path: Path, kind: type, missing=None):
     if missing is not None and not path.exists():
         return missing
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        content = path.read_bytes()
+        _refuse_pointer(path, content)
+        value = json.loads(content.decode("utf-8"))
     except OSError as error:
         raise WeightsError(f"{path} cannot be read ({error.strerror})") from None
     except (ValueError, RecursionError) as error:
@@ -248,9 +276,16 @@ def read_json(path: Path, kind: type, missing=None):
     return value
 
 
+def _refuse_pointer(path: Path, start: bytes) -> None:
+    if start.startswith(LFS_POINTER):
+        raise WeightsError(f"{path} is a Git LFS pointer in place of the file: fetch it by `git lfs pull`")
+
+
 def _read_network(network: nn.Module, path: Path) -> None:
     expected = network.state_dict()
     try:
+        with open(path, "rb") as file:
+            _refuse_pointer(path, file.read(len(LFS_POINTER)))
         found = safetensors.torch.load_file(path)
     except FileNotFoundError:
         raise WeightsError(f"{path} is missing") from None
@@ -274,34 +309,25 @@ def _read_network(network: nn.Module, path: Path) -> None:
 def save(model: Model, folder: str | Path) -> Path:
     """Write a model's weights, config, history and metrics; what else is in the folder is left alone.
 
-    Raises ValueError for a model whose config does not name its architecture.
+    Raises:
+        ValueError: the model holds numbers that are not finite, which would not load again; nothing is written then.
     """
-    config = config_of(model)
     folder = Path(folder)
+    contents = {GENERATOR: _to_safetensors(model.generator), METRICS: to_json(model.metrics),
+                HISTORY: to_json(model.history), CONFIG: to_json(config_of(model))}
+    if model.discriminator is not None:
+        contents[DISCRIMINATOR] = _to_safetensors(model.discriminator)
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".partial-") as temporary:
-        partial = Path(temporary)
-        (partial / GENERATOR).write_bytes(_to_safetensors(model.generator))
-        (partial / DISCRIMINATOR).write_bytes(_to_safetensors(model.discriminator, torch.float16))
-        (partial / METRICS).write_bytes(to_json(model.metrics))
-        (partial / HISTORY).write_bytes(to_json(model.history))
-        (partial / CONFIG).write_bytes(to_json(config))
-        # without its config no folder loads: one that was left half-way says so
+        for name, content in contents.items():
+            (Path(temporary) / name).write_bytes(content)
+        # without its config no folder loads: an interrupted save is noticed
         (folder / CONFIG).unlink(missing_ok=True)
-        for path in sorted(partial.iterdir(), key=lambda path: path.name == CONFIG):
-            os.replace(path, folder / path.name)
+        for name in sorted(contents, key=lambda name: name == CONFIG):
+            os.replace(Path(temporary) / name, folder / name)
+    if model.discriminator is None:  # of a model that was here before
+        (folder / DISCRIMINATOR).unlink(missing_ok=True)
     return folder
-
-
-def save_report(folder: Path, metrics: dict, card: str, samples: bytes) -> None:
-    """Write what is said of a model into its folder: its measures, its card and its picture (PNG).
-
-    A card that somebody has edited is left as it is.
-    """
-    write_whole(folder / METRICS, to_json(metrics))
-    if not (folder / CARD).exists() or is_our_card((folder / CARD).read_text(encoding="utf-8", errors="replace")):
-        write_whole(folder / CARD, card.encode())
-    write_whole(folder / SAMPLES, samples)
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -313,16 +339,15 @@ def write_whole(path: Path, content: bytes) -> None:
 
 def config_of(model: Model) -> dict:
     """What config.json says of a model: all that is needed to build it again, and the recipe that trained it."""
-    if "architecture" not in model.config:
-        raise ValueError("the model's config must name its architecture: {'architecture': {'name': ...}}")
     return {
         "name": model.name,
         "library_version": __version__,
-        "architecture": describe(model.config["architecture"]["name"], model.architecture),
+        "architecture": architectures.describe(model.architecture),
         "shape": list(model.shape),
         "num_classes": model.num_classes,
         "latent_dim": model.latent_dim,
         **{key: model.config[key] for key in ("class_names",) if key in model.config},
+        **({} if model.discriminator is None else {"calibration": model.calibration.describe()}),
         "recipe": model.config.get("recipe", {}),
     }
 
@@ -336,14 +361,27 @@ def to_json(value) -> bytes:
     return text.encode()
 
 
-def _to_safetensors(network: nn.Module, dtype: torch.dtype | None = None) -> bytes:
-    """Its weights in this dtype; for None, in the smallest of float16 and float32 that holds them as they are."""
-    if dtype is None:
-        numbers = [value for value in network.state_dict().values() if value.is_floating_point()]
-        dtype = torch.float16 if all(value.half().to(value.dtype).equal(value) for value in numbers) else torch.float32
+@torch.no_grad()
+def round_to_float16(network: nn.Module) -> None:
+    """Round a network's numbers to float16, in place, which halves its file; one that float16 cannot hold keeps its own.
+    """
+    numbers = [value for value in network.state_dict().values() if value.is_floating_point()]
+    if all(value.half().isfinite().all() for value in numbers):
+        for value in numbers:
+            value.copy_(value.half())
+
+
+def _to_safetensors(network: nn.Module) -> bytes:
+    """Its weights in the smaller of float16 and float32 that holds all of them as they are."""
+    values = network.state_dict()
+    numbers = [value for value in values.values() if value.is_floating_point()]
+    for key, value in values.items():
+        if value.is_floating_point() and not value.isfinite().all():
+            raise ValueError(f"{key} holds numbers that are not finite, and would not load again: nothing was written")
+    dtype = torch.float16 if all(value.half().to(value.dtype).equal(value) for value in numbers) else torch.float32
 
     def stored(tensor: Tensor) -> Tensor:
         return (tensor.to(dtype) if tensor.is_floating_point() else tensor).detach().cpu().contiguous()
 
     # as bytes: save_file would let nobody else read the file
-    return safetensors.torch.save({key: stored(value) for key, value in network.state_dict().items()})
+    return safetensors.torch.save({key: stored(value) for key, value in values.items()})

@@ -12,31 +12,40 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from ganlib.architectures import build
+from ganlib.checks import real, whole
 from ganlib.data import ImageData, scale
 from ganlib.networks import exact_convolutions
 from ganlib.sampling import MAX_SEED
-from ganlib.training import EMA
+from ganlib.training import split_seed, update_average
 
 NAME = "digit-classifier"
-BATCH = 128  # images computed at once, whatever is asked for: what a CPU's cache likes
+SHAPE = (1, 28, 28)
+BATCH = 128  # images computed at once: a layer's activations then fit a CPU's cache
 
 
 @dataclass(frozen=True)
 class ClassifierConfig:
     """One training of the classifier.
 
-    steps, batch_size: images drawn at random, so many a step. rate: AdamW's highest, to which it climbs over the first
-    tenth of the run, and from which it falls to 0 along a cosine. decay: AdamW's weight decay. turn: images are turned
-    by up to so many degrees, shift: moved by up to so many pixels, zoom: sized up or down by up to this share.
-    ema: decay a step of the average of the weights, which is what is kept, as in `ganlib.training.TrainConfig`.
-    bfloat16: run the network under bfloat16 autocast. seed: of the weights and of all that is drawn.
+    Args:
+        steps: of AdamW.
+        batch_size: images a step, drawn at random.
+        lr: the highest learning rate; it rises over the first tenth of the run, and falls to 0 along a cosine.
+        weight_decay: AdamW's.
+        rotation: images are rotated by up to so many degrees.
+        shift: moved by up to so many pixels.
+        zoom: enlarged or shrunk by up to this share.
+        ema: decay a step of the average of the weights, which is what is kept, as in `ganlib.training.TrainConfig`.
+        bfloat16: run the network under bfloat16 autocast.
+        seed: of the weights and of all that is drawn.
     """
 
     steps: int
     batch_size: int = 128
-    rate: float = 3e-3
-    decay: float = 0.05
-    turn: float = 12.0
+    lr: float = 3e-3
+    weight_decay: float = 0.05
+    rotation: float = 12.0
     shift: float = 2.0
     zoom: float = 0.12
     ema: float = 0.998
@@ -44,12 +53,10 @@ class ClassifierConfig:
     seed: int = 0
 
     def __post_init__(self):
-        for name in ("steps", "batch_size"):
-            value = getattr(self, name)
-            if type(value) is not int or value < 1:
-                raise ValueError(f"{name} must be a whole number of at least 1, not {value!r}")
-        if type(self.seed) is not int or not 0 <= self.seed <= MAX_SEED:
-            raise ValueError(f"seed must be a whole number from 0 to {MAX_SEED}, not {self.seed!r}")
+        whole(self.steps, 1, 10**9, "steps")
+        whole(self.batch_size, 1, 10**9, "batch_size")
+        whole(self.seed, 0, MAX_SEED, "seed")
+        real(self.lr, 0, math.inf, "lr", above=True)
 
 
 class DigitClassifier(nn.Module):
@@ -59,7 +66,7 @@ class DigitClassifier(nn.Module):
     which the logits are a linear function of.
     """
 
-    def __init__(self, shape: tuple[int, ...] = (1, 28, 28), num_classes: int = 10,
+    def __init__(self, shape: tuple[int, ...] = SHAPE, num_classes: int = 10,
                  channels: tuple[int, int, int] = (32, 64, 128)):
         super().__init__()
         self.shape, self.num_classes = tuple(shape), num_classes
@@ -81,18 +88,19 @@ class DigitClassifier(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return self.head(self.layers(x)).float()
 
-    @torch.inference_mode()
     def examine(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Features (N, 128) and class probabilities (N, num_classes) of images (N, *shape), batch by batch, on the CPU.
+        """Features (N, 128) and class probabilities (N, num_classes) of images (N, *shape), in batches, on the CPU.
 
-        Raises ValueError for images of another shape.
+        Raises:
+            ValueError: the images have another shape.
         """
         if tuple(x.shape[1:]) != self.shape:
             raise ValueError(f"the classifier looks at images of shape {self.shape}, not {tuple(x.shape[1:])}")
         device = self.head.weight.device
-        with exact_convolutions(device):
+        with (torch.inference_mode(False), torch.no_grad(), torch.autocast(device.type, enabled=False),
+              exact_convolutions(device)):
             features = torch.cat([self.features(part.to(device)) for part in x.split(BATCH)])
-        return features.cpu(), self.head(features).softmax(1).cpu()
+            return features.cpu(), self.head(features).softmax(1).cpu()
 
     def fingerprint(self) -> str:
         """Eight hexadecimal digits that tell this classifier's weights from another's: its distances are its own."""
@@ -108,13 +116,26 @@ class DigitClassifier(nn.Module):
 
 
 def distort(x: Tensor, config: ClassifierConfig, rng: torch.Generator) -> Tensor:
-    """Every image turned, sized and moved a little, at random; what comes in from outside is as dark as can be."""
-    angle, zoom, right, down = (torch.rand(4, len(x), generator=rng, device=x.device) * 2 - 1)
-    angle, zoom = angle * math.radians(config.turn), 1 + zoom * config.zoom
+    """Every image rotated, scaled and moved a little, at random; what comes in from outside is black."""
+    angle, zoom, right, down = (torch.rand(4, len(x), generator=rng, device=x.device, dtype=torch.float32) * 2 - 1)
+    angle, zoom = angle * math.radians(config.rotation), 1 + zoom * config.zoom
     cos, sin, move = angle.cos() / zoom, angle.sin() / zoom, 2 * config.shift / x.shape[-1]
     matrix = torch.stack([torch.stack([cos, -sin, right * move], 1), torch.stack([sin, cos, down * move], 1)], 1)
     grid = nn.functional.affine_grid(matrix, list(x.shape), align_corners=False)
     return nn.functional.grid_sample(x + 1, grid, align_corners=False) - 1
+
+
+class _Builder:
+    """A classifier as `ganlib.architectures.build` takes it."""
+
+    def __init__(self, *args):
+        self.generator = lambda: DigitClassifier(*args)
+        self.discriminator = lambda: None
+
+
+def without_weights() -> DigitClassifier:
+    """The digit classifier, whose weights are about to be loaded."""
+    return build(_Builder(), None)[0]
 
 
 def train_classifier(data: ImageData, config: ClassifierConfig) -> Iterator[tuple[int, Tensor, DigitClassifier]]:
@@ -126,27 +147,23 @@ def train_classifier(data: ImageData, config: ClassifierConfig) -> Iterator[tupl
     if data.labels is None:
         raise ValueError(f"{data.name} has no labels to learn")
     device = data.images.device
-    before = torch.get_rng_state()
-    try:
-        torch.default_generator.manual_seed(config.seed)
-        network = DigitClassifier(data.shape, data.num_classes)
-    finally:
-        torch.set_rng_state(before)
+    weights_seed, noise_seed = split_seed(config.seed)
+    network, _ = build(_Builder(data.shape, data.num_classes), torch.Generator().manual_seed(weights_seed))
     network.to(device, memory_format=torch.channels_last)
     average = copy.deepcopy(network).eval().requires_grad_(False)
-    running = EMA(average, network, config.ema)
-    rng = torch.Generator(device).manual_seed(config.seed)
-    optimizer = torch.optim.AdamW(network.parameters(), config.rate, weight_decay=config.decay, fused=True)
+    rng = torch.Generator(device).manual_seed(noise_seed)
+    optimizer = torch.optim.AdamW(network.parameters(), config.lr, weight_decay=config.weight_decay, fused=True)
     (group,) = optimizer.param_groups
     for step in range(config.steps):
         share = (step + 1) / config.steps
-        group["lr"] = config.rate * min(10 * share, (1 + math.cos(math.pi * share)) / 2)
-        x, y = data.batch(config.batch_size, rng)
-        with torch.autocast(device.type, torch.bfloat16, enabled=config.bfloat16):
-            logits = network(distort(x, config, rng))
-        loss = nn.functional.cross_entropy(logits, y)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
-        running.update(step)
+        group["lr"] = config.lr * min(10 * share, (1 + math.cos(math.pi * share)) / 2)
+        with torch.inference_mode(False), torch.enable_grad():
+            x, y = data.batch(config.batch_size, rng)
+            with torch.autocast(device.type, torch.bfloat16, enabled=config.bfloat16):
+                logits = network(distort(x, config, rng))
+            loss = nn.functional.cross_entropy(logits, y)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            optimizer.step()
+            update_average(average, network, min(config.ema, (1 + step) / (10 + step)))
         yield step + 1, loss.detach(), average

@@ -1,189 +1,201 @@
-"""Which measures belong to which data: from a Model to the numbers of its metrics.json."""
+"""Which measures belong to which data: from a Model to the numbers of its metrics.json.
+
+`EVALUATIONS` is a table: data name theirs by their attribute `evaluation`, and an entry of your own measures yours.
+"""
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 
-from ganlib import images, metrics
+from ganlib import images, metrics, sampling
+from ganlib.calibration import Calibration, fit
 from ganlib.classifier import NAME, ClassifierConfig, DigitClassifier, train_classifier
-from ganlib.data import Data, Gaussian, ImageData, Mixture, Sine, StackedDigits, scale
+from ganlib.data import Data, ImageData, scale
+from ganlib.losses import LOSSES
 from ganlib.model import Model
+from ganlib.training import check_fit
 
 SEED = 10_000_000  # of the latents of an evaluation, far from the seeds that people look at
 NEIGHBOURS = 5  # the k of precision, recall, density and coverage
-SURE = 0.9  # from which probability on the classifier is called sure
+CONFIDENT = 0.9  # from which probability on the classifier is called confident
 KID_SUBSET = 1_000
-MOMENT_SAMPLES = 5_000  # for the curves of a run
-LESSON_EPOCHS = 10
+CURVE_SAMPLES = 5_000  # for the curves of a run
+WALKS = 1_000  # random paths whose midpoints are looked at
+PATH_STEP = 1e-3  # the step along a path by which its length is measured
+CAS_EPOCHS = 10  # of the classification accuracy score's classifier
+CALIBRATED_ON = 10_000  # real samples, and as many generated ones
 PART = 10_000  # images of a set that are compared at a time
 MOST_PIXELS = 1_024  # numbers of an image in the distance of raw pixels
-DIGITS = ("mnist", "emnist-digits", "qmnist", "stacked-mnist")  # the sets that the digit classifier knows to read
 
-
-Tell = Callable[[str, float], None]  # told what begins, in a few words, and which share of the work is done
+Progress = Callable[[str, float], None]  # told what begins, in a few words, and which share of the work is done
+Look = tuple[Tensor, Tensor]  # a classifier's features (N, D) and class probabilities (N, classes)
 
 
 def _silent(what: str, share: float) -> None:
     pass
 
 
-def evaluate(model: Model, data: Data, test: Data | None = None, samples: int | None = None,
-             classifier: DigitClassifier | None = None, tell: Tell = _silent) -> dict:
-    """The measures of a model trained on `data`, JSON-ready. `test`: other real samples of the same kind, for images.
+@dataclass(frozen=True)
+class Evaluation:
+    """What a measurement is given.
 
-    samples: how many to draw, None for the usual number of the data's kind. classifier: for digits, whose features are
-    then measured too. tell: hears how far it is. Raises ValueError where the data's shape is not the model's or nothing
-    is known to measure.
+    Args:
+        model: to be measured.
+        data: what it was trained on.
+        held_out: other real samples of the same kind, or None.
+        samples: how many to draw, None for the usual number.
+        classifier: reads digits, and its features are measured; or None.
+        progress: is told how far it is.
     """
-    if tuple(data.shape) != tuple(model.shape):
-        raise ValueError(f"{model.name} makes samples of shape {model.shape}, the data's are {tuple(data.shape)}")
-    for kind, measure in MEASURES.items():
-        if isinstance(data, kind):
-            return {"data": data.name, **measure(model, data, test, samples, classifier, tell)}
-    raise ValueError(f"nothing is known to measure on {type(data).__name__}")
+
+    model: Model
+    data: Data
+    held_out: Data | None = None
+    samples: int | None = None
+    classifier: DigitClassifier | None = None
+    progress: Progress = _silent
+
+
+def evaluate(model: Model, data: Data, held_out: Data | None = None, samples: int | None = None,
+             classifier: DigitClassifier | None = None, progress: Progress = _silent) -> dict:
+    """The measures of a model, JSON-ready, as the data's evaluation takes them; arguments as in `Evaluation`.
+
+    Raises:
+        ValueError: the data's shape or classes are not the model's, or their evaluation is unknown.
+    """
+    check_fit(model.architecture, data)
+    if data.evaluation not in EVALUATIONS:
+        raise ValueError(f"{data.name} is evaluated by {data.evaluation!r}, which is none of "
+                         f"{', '.join(EVALUATIONS)}")
+    measure = EVALUATIONS[data.evaluation]
+    return {"data": data.name, **({"data_is_folder": True} if data.folder else {}),
+            **measure(Evaluation(model, data, held_out, samples, classifier, progress)), **final_losses(model.history)}
+
+
+def calibrate(model: Model, data: Data, loss: str, samples: int = CALIBRATED_ON) -> Calibration:
+    """Fit a model's calibration on training data and fresh samples of it, and give it to the model.
+
+    Args:
+        loss: the name of the loss that the discriminator was trained by.
+        samples: how many real ones, and as many generated ones of the same classes.
+    """
+    data = data.to("cpu")
+    real, y = data.batch(samples, torch.Generator().manual_seed(SEED))
+    y = y if model.num_classes else None
+    fake = model.draw(samples, SEED + 2, y)
+    model.calibration = fit(model.logits(real, y), model.logits(fake, y), y, model.num_classes,
+                            fit_scale=not LOSSES[loss].log_odds)
+    return model.calibration
 
 
 def final_losses(history: list[dict]) -> dict[str, float]:
     """Mean losses over the last tenth of a run's history."""
-    rows = [row for row in history if "generator_loss" in row]
+    rows = [row for row in history if {"discriminator_loss", "generator_loss"} <= row.keys()]
     last = rows[-max(1, len(rows) // 10):]
     return {f"final_{key}": sum(row[key] for row in last) / len(last)
             for key in ("discriminator_loss", "generator_loss") if last}
 
 
-def measure_gaussian(model: Model, data: Gaussian, test: None, samples: int | None, *_) -> dict:
-    """Wasserstein-1 distance of 100,000 samples to the exact quantiles, beside that of as many real samples."""
-    n = samples or 100_000
-    x = model.draw(n, SEED)
-    real, _ = data.batch(n, torch.Generator().manual_seed(SEED))
-    exact = data.quantiles(n)
-    return {
-        "samples": n,
-        "wasserstein_1": metrics.wasserstein_1(x, exact),
-        "wasserstein_1_of_real": metrics.wasserstein_1(real, exact),
-        "mean": x.mean().item(),
-        "std": x.std().item(),
-        **final_losses(model.history),
-    }
+def evaluate_points(e: Evaluation) -> dict:
+    """Distance of samples to a toy distribution, beside that of real samples, and what else the distribution knows."""
+    n = e.samples or e.data.samples
+    # drawn from streams of their own: real samples that share numbers with the fakes would be like them
+    x = e.model.draw(n, SEED)
+    real, other = (e.data.batch(n, torch.Generator().manual_seed(SEED + i))[0] for i in (1, 2))
+    distance = "wasserstein_1" if len(e.data.shape) == 1 and e.data.shape[0] == 1 else "sliced_wasserstein"
+    result = {"samples": n, distance: e.data.distance(x, real), distance + "_of_real": e.data.distance(other, real)}
+    ideal = {key + "_of_real": value for key, value in e.data.measure(real).items()}
+    return {**result, **e.data.measure(x), **ideal}
 
 
-def measure_sine(model: Model, data: Sine, test: None, samples: int | None, *_) -> dict:
-    """Distance from the curve, the widest gap along it, and the sliced Wasserstein distance to real samples."""
-    n = samples or 100_000
-    x = model.draw(n, SEED)  # from other numbers than the real ones, which would be like them for that reason alone
-    real, _ = data.batch(n, torch.Generator().manual_seed(SEED + 1))
-    others, _ = data.batch(n, torch.Generator().manual_seed(SEED + 2))
-    return {
-        "samples": n,
-        "mean_distance_from_sine": (x[:, 1] - x[:, 0].sin()).abs().mean().item(),
-        "largest_gap_in_x1": metrics.largest_gap(x[:, 0], 0, 2 * math.pi),
-        "sliced_wasserstein": metrics.sliced_wasserstein(x, real),
-        "sliced_wasserstein_of_real": metrics.sliced_wasserstein(others, real),
-        **final_losses(model.history),
-    }
+def evaluate_images(e: Evaluation) -> dict:
+    """Samples against held-out images, beside as many training images against the same: the floor, "of_real".
 
-
-def measure_mixture(model: Model, data: Mixture, test: None, samples: int | None, *_) -> dict:
-    """Modes that 2,500 samples cover, the share of good ones, their balance; and the sliced Wasserstein distance.
-
-    The counts and what is good are those of Lin et al. 2018 ("PacGAN", section 4.1), so that results can be compared.
+    By raw pixels, and for digits by the classifier's features too. Where nothing is held out, the training images stand
+    in for it, and there is no floor.
     """
-    n = samples or 2_500
-    centres = torch.tensor(data.centres)
-    x, real, others = model.draw(n, SEED), *(data.draw(n, torch.Generator().manual_seed(SEED + i)) for i in range(2))
-    found, ideal = (metrics.modes(points, centres, data.std) for points in (x, real))
-    return {
-        "samples": n,
-        "centres": len(centres),
-        **found,
-        **{key + "_of_real": value for key, value in ideal.items()},
-        "sliced_wasserstein": metrics.sliced_wasserstein(x, real),
-        "sliced_wasserstein_of_real": metrics.sliced_wasserstein(others, real),
-        **final_losses(model.history),
-    }
-
-
-def measure_images(model: Model, data: ImageData, test: ImageData | None, samples: int | None,
-                   classifier: DigitClassifier | None = None, tell: Tell = _silent) -> dict:
-    """Samples against test images, beside as many training images against the same: the floor, "of_real".
-
-    By raw pixels, and for digits by the classifier's features too. Where there are no test images, the training images
-    stand in for them, and there is no floor.
-    """
-    n = samples or min(10_000, max(100, len(data if test is None else test)))  # as many as there are real ones
-    teaches = model.num_classes is not None and test is not None and classifier is not None
-    now = (lambda what, share: tell(what, share / 4)) if teaches else tell  # learning from samples takes the longest
-    now("drawing samples", 0)
+    model, data, held_out, classifier = e.model, e.data, e.held_out, e.classifier
+    n = e.samples or min(10_000, max(100, len(data if held_out is None else held_out)))
+    scores = model.num_classes is not None and held_out is not None and classifier is not None
+    # a classifier that learns from samples takes the longest
+    progress = (lambda what, share: e.progress(what, share / 4)) if scores else e.progress
+    progress("drawing samples", 0)
     asked = _classes(model, data, n)
     x = model.draw(n, SEED, asked)
-    real = scale(some((data if test is None else test).images, n)).cpu()
-    floor = None if test is None else scale(some(data.images, n)).cpu()
-    result = {
-        "samples": n,
-        "real_images": len(real),
-        "against": "training images" if test is None else "test images",
-        "mean_probability_real": model.discriminate(x, asked).mean().item(),
-        **final_losses(model.history),
-    }
-    now("pixels", 0.1)
+    real = scale(subsample((data if held_out is None else held_out).images, n)).cpu()
+    floor = None if held_out is None else scale(subsample(data.images, n)).cpu()
+    result = {"samples": n, "real_images": len(real),
+              "against": "training images" if held_out is None else "test images"}
+    if model.discriminator is not None:
+        result["mean_probability_real"] = model.discriminate(x, asked).mean().item()
+        if held_out is not None:
+            labels = None if asked is None else subsample(held_out.labels, n).cpu()
+            result["mean_probability_real_of_real"] = model.discriminate(real, labels).mean().item()
+    progress("pixels", 0.1)
     small = [None if part is None else _shrunk(part) for part in (x, real, floor)]
     name = "pixel_frechet_distance"
     if small[0].shape != x.shape:
         result["shrunk_to"] = "×".join(map(str, small[0].shape[1:]))
         name = "shrunk_" + name
     result |= _beside(name, metrics.frechet_distance, *(None if part is None else part.flatten(1) for part in small))
-    now("nearest training images", 0.15)
+    progress("nearest training images", 0.15)
     result["nearest_training_image_distances"] = _quantiles(nearest_image(x, data)[0])
-    if test is not None:
+    if held_out is not None:
         result["nearest_training_image_distances_of_real"] = _quantiles(nearest_image(real, data)[0])
     if classifier is not None:
-        now("the classifier's features", 0.45)
+        progress("the classifier's features", 0.45)
         looks = [None if part is None else classifier.examine(part) for part in (x, real, floor)]
         result["features"] = f"{NAME} {classifier.fingerprint()}"
-        result |= measure_digits(*looks, lambda what, share: now(what, 0.6 + 0.4 * share))
+        result |= measure_digits(*looks, lambda what, share: progress(what, 0.6 + 0.3 * share))
         if asked is not None:
             result["class_as_asked"] = (looks[0][1].argmax(1) == asked).double().mean().item()
-    if teaches:
-        result |= measure_lessons(model, test, 6 * n, lambda what, share: tell(what, 0.25 + 0.75 * share))
+        progress("interpolations", 0.9)
+        result |= measure_interpolation(model, classifier)
+    if scores:
+        result |= classification_accuracy_score(model, held_out, 6 * n,
+                                                lambda what, share: e.progress(what, 0.25 + 0.75 * share))
     return result
 
 
-def measure_stacked(model: Model, data: StackedDigits, test: StackedDigits | None, samples: int | None,
-                    classifier: DigitClassifier | None = None, tell: Tell = _silent) -> dict:
+def evaluate_stacked(e: Evaluation) -> dict:
     """How many of the 1,000 kinds of stacked digits 26,000 samples show, and how evenly; and as many real ones.
 
     Each channel is read by the digit classifier, so without it there is nothing to count.
     """
-    n = samples or 26_000
-    result = {"samples": n, **final_losses(model.history)}
-    if classifier is None:
+    n, data = e.samples or 26_000, e.held_out or e.data
+    result = {"samples": n}
+    if e.classifier is None:
         return result
-    even = torch.full((1_000,), 1e-3, dtype=torch.double)
-    real, _ = (test or data).batch(n, torch.Generator((test or data).images.device).manual_seed(SEED))
-    result |= {"features": f"{NAME} {classifier.fingerprint()}", "centres": len(even)}
-    for i, (name, x) in enumerate((("", model.draw(n, SEED)), ("_of_real", real))):
-        tell("reading digits", i / 2)
-        read = torch.stack([classifier.examine(channel)[1].argmax(1) for channel in x.split(1, dim=1)], dim=1)
-        shares = metrics.class_shares(read @ torch.tensor([100, 10, 1]), len(even))
+    even = torch.full((1_000,), 1e-3, dtype=torch.double, device="cpu")
+    real, _ = data.to("cpu").batch(n, torch.Generator().manual_seed(SEED))
+    result |= {"features": f"{NAME} {e.classifier.fingerprint()}", "centres": len(even)}
+    for i, (name, x) in enumerate((("", e.model.draw(n, SEED)), ("_of_real", real))):
+        e.progress("reading digits", i / 2)
+        read = [e.classifier.examine(channel)[1].argmax(1) for channel in x.split(1, dim=1)]
+        shares = metrics.class_shares(100 * read[0] + 10 * read[1] + read[2], len(even))
         result |= {"modes" + name: int((shares > 0).sum()),
                    "kl_from_equal_shares" + name: metrics.kl_divergence(shares, even)}
     return result
 
 
-Look = tuple[Tensor, Tensor]  # features (N, D) and class probabilities (N, classes)
+EVALUATIONS: dict[str, Callable[[Evaluation], dict]] = {
+    "images": evaluate_images,
+    "points": evaluate_points,
+    "stacked-digits": evaluate_stacked,
+}
 
 
-def measure_digits(fake: Look, real: Look, floor: Look | None, tell: Tell = _silent) -> dict:
-    """What the digit classifier says of samples: distances and overlap in its features, class shares, certainty."""
+def measure_digits(fake: Look, real: Look, floor: Look | None, progress: Progress = _silent) -> dict:
+    """What the digit classifier says of samples: distances and overlap in its features, class shares, confidence."""
     features = [None if look is None else look[0] for look in (fake, real, floor)]
-    tell("FID and KID", 0)
+    progress("FID and KID", 0)
     result = _beside("fid_digit_classifier", metrics.frechet_distance, *features)
     if min(len(fake[0]), len(real[0])) >= KID_SUBSET:
         result |= _beside("kid_digit_classifier", metrics.kernel_distance, *features)
-    tell("precision and recall", 0.5)
+    progress("precision and recall", 0.5)
     result["neighbours"] = NEIGHBOURS
     for name, other in (("", features[0]), ("_of_real", features[2])):
         if other is not None:
@@ -196,33 +208,59 @@ def measure_digits(fake: Look, real: Look, floor: Look | None, tell: Tell = _sil
     result["class_shares_kl_divergence"] = metrics.kl_divergence(shares[0], shares[1])
     if floor is not None:
         result["class_shares_kl_divergence_of_real"] = metrics.kl_divergence(shares[2], shares[1])
-    result["sure"] = SURE
-    for name, look in (("", fake), ("_of_real", real)):
-        result["share_sure" + name] = (look[1].max(1).values >= SURE).double().mean().item()
+    result["confident_from"] = CONFIDENT
+    result |= {"share_confident" + name: share_confident(look) for name, look in (("", fake), ("_of_real", real))}
     return result
 
 
-def measure_lessons(model: Model, test: ImageData, samples: int, tell: Tell = _silent) -> dict:
-    """How well samples teach: accuracy on real test images of a classifier that has seen generated ones alone.
+def share_confident(look: Look) -> float:
+    """The share of images of which the classifier is confident."""
+    return (look[1].max(1).values >= CONFIDENT).double().mean().item()
+
+
+def measure_interpolation(model: Model, classifier: DigitClassifier, walks: int = WALKS) -> dict:
+    """How good the pictures between pictures are: on paths by slerp between random latents, of one class where there are.
+
+    Of the midpoints and of the ends, the share that the classifier is confident of; and the perceptual path length
+    (Karras et al. 2019, section 4.1) in the classifier's features: the mean of |f(t + ε) − f(t)|² / ε² at random points
+    of the paths.
+    """
+    first, second = (sampling.noise(SEED + i, walks, model.latent_dim) for i in (3, 4))
+    y = None if model.num_classes is None else torch.arange(walks, device="cpu") % model.num_classes
+    position = torch.rand(walks, generator=torch.Generator().manual_seed(SEED), dtype=torch.float32, device="cpu")
+
+    def look(t: Sequence[float]) -> Look:
+        z = torch.stack([sampling.slerp(a, b, float(share)) for a, b, share in zip(first, second, t)])
+        return classifier.examine(model.decode(z, y))
+
+    here, there = look(position * (1 - PATH_STEP)), look(position * (1 - PATH_STEP) + PATH_STEP)
+    lengths = (there[0] - here[0]).double().square().sum(1) / PATH_STEP**2
+    ends = classifier.examine(model.decode(torch.cat([first, second]), None if y is None else torch.cat([y, y])))
+    return {"walks": walks, "share_confident_midpoints": share_confident(look([0.5] * walks)),
+            "share_confident_ends": share_confident(ends), "perceptual_path_length": lengths.mean().item()}
+
+
+def classification_accuracy_score(model: Model, held_out: ImageData, samples: int, progress: Progress = _silent) -> dict:
+    """Accuracy on real held-out images of a classifier that has learnt from generated ones alone.
 
     Ravuri & Vinyals 2019, "Classification accuracy score for conditional generative models".
     """
-    tell("drawing samples to learn from", 0)
-    turns = torch.arange(samples) % model.num_classes
-    pixels = images.to_uint8(model.draw(samples, SEED + 1))
-    lessons = ImageData("samples", pixels, turns, model.num_classes).to(model.device)
+    progress("drawing samples to learn from", 0)
+    y = torch.arange(samples, device="cpu") % model.num_classes
+    pixels = images.to_uint8(model.draw(samples, SEED + 1, y))
+    generated = ImageData("samples", pixels, y, model.num_classes).to(model.device)
     config = ClassifierConfig(steps=1)
-    config = replace(config, steps=max(1, samples * LESSON_EPOCHS // config.batch_size))
-    for step, _, student in train_classifier(lessons, config):
+    config = replace(config, steps=max(1, samples * CAS_EPOCHS // config.batch_size))
+    for step, _, student in train_classifier(generated, config):
         if step % 50 == 0:
-            tell("a classifier learns from samples", step / config.steps)
-    return {"samples_learnt_from": samples, "accuracy_on_real_after_learning_from_samples": student.accuracy(test)}
+            progress("a classifier learns from samples", step / config.steps)
+    return {"samples_learnt_from": samples, "classification_accuracy_score": student.accuracy(held_out)}
 
 
-def measure_moment(model: Model, data: ImageData, reference: Look, classifier: DigitClassifier,
-                   samples: int = MOMENT_SAMPLES) -> dict:
+def measure_briefly(model: Model, data: ImageData, reference: Look, classifier: DigitClassifier,
+                    samples: int = CURVE_SAMPLES) -> dict:
     """The few measures of a run under way, for its curves: of fewer samples, against as many real ones."""
-    real = some(reference[0], samples)
+    real = subsample(reference[0], samples)
     features, _ = classifier.examine(model.draw(len(real), SEED, _classes(model, data, len(real))))
     overlap = metrics.precision_recall_density_coverage(real, features, NEIGHBOURS)
     return {"fid_digit_classifier": metrics.frechet_distance(real, features),
@@ -233,16 +271,17 @@ def _classes(model: Model, data: ImageData, n: int) -> Tensor | None:
     """Which classes to ask for, (n,): those of the real images that make the floor; None of a model without classes."""
     if model.num_classes is None:
         return None
-    labels = some(data.labels, n).cpu()
+    labels = subsample(data.labels, n).cpu()
     return labels.repeat(-(-n // len(labels)))[:n]
 
 
 def nearest_image(x: Tensor, data: ImageData) -> tuple[Tensor, Tensor]:
     """Euclidean distance (N,) from each image (N, C, H, W) in [-1, 1] to the data's nearest, and that one's index (N,).
 
-    As float32 a whole set may take gigabytes, so only a part of it is that at a time.
+    As float32 a whole set may take gigabytes, so only a part of it is converted at a time.
     """
-    distance, index = torch.full((len(x),), math.inf), torch.zeros(len(x), dtype=torch.long)
+    distance = torch.full((len(x),), math.inf, dtype=torch.float32, device="cpu")
+    index = torch.zeros(len(x), dtype=torch.long, device="cpu")
     for start in range(0, len(data), PART):
         found, where = metrics.nearest(x.flatten(1), scale(data.images[start:start + PART]).flatten(1).cpu())
         closer = found < distance
@@ -250,9 +289,10 @@ def nearest_image(x: Tensor, data: ImageData) -> tuple[Tensor, Tensor]:
     return distance, index
 
 
-def some(items: Tensor, n: int) -> Tensor:
-    """At most n items from all over a set: sets are often sorted, and the first half of MNIST's test is the easier."""
-    return items[torch.linspace(0, len(items) - 1, min(n, len(items))).round().long().to(items.device)]
+def subsample(items: Tensor, n: int) -> Tensor:
+    """At most n items, evenly spaced: sets are often sorted, and the first half of MNIST's test part is the easier."""
+    places = torch.linspace(0, len(items) - 1, min(n, len(items)), dtype=torch.float64, device="cpu")
+    return items[places.round().long().to(items.device)]
 
 
 def _beside(name: str, measure: Callable[[Tensor, Tensor], float], fake: Tensor, real: Tensor,
@@ -311,12 +351,3 @@ def _and(words: list[str]) -> str:
 
 def _or(words: list[str]) -> str:
     return words[0] if len(words) == 1 else ", ".join(words[:-1]) + " or " + words[-1]
-
-
-MEASURES: dict[type, Callable[..., dict]] = {
-    Gaussian: measure_gaussian,
-    Sine: measure_sine,
-    Mixture: measure_mixture,
-    StackedDigits: measure_stacked,  # before the class it is a kind of
-    ImageData: measure_images,
-}

@@ -20,8 +20,8 @@ from ganlib.checkpoint import WeightsError
 from ganlib.model import Model
 from ganlib.version import __version__
 
-NEEDED = (checkpoint.CONFIG, checkpoint.GENERATOR, checkpoint.DISCRIMINATOR)
-FETCHED = (*NEEDED, checkpoint.METRICS, checkpoint.HISTORY)
+NEEDED = (checkpoint.CONFIG, checkpoint.GENERATOR)
+FETCHED = (*NEEDED, checkpoint.DISCRIMINATOR, checkpoint.METRICS, checkpoint.HISTORY)
 LOG_IN = "log in by `hf auth login`, or set HF_TOKEN"
 NO_RIGHT = "your token has no right to write there, use one that may write, or a repo of your own"
 # of one file, by its name or ending; a larger one is not fetched
@@ -74,8 +74,8 @@ def load(source: str | Path, device: torch.device | str | None = None) -> Model:
 def load_source(source: Source, device: torch.device | str | None = None, anonymous: bool = False) -> Model:
     """The model of a weights folder on the Hub, called as the source is. anonymous: as in `fetch`.
 
-    Raises HubError as `fetch` does, and WeightsError as `load` does, whose files are named by the source: where the
-    cache lies is nobody else's business.
+    Raises HubError as `fetch` does, and WeightsError as `load` does, which names files by the source and not by their
+    place in the cache.
     """
     folder = fetch(source, anonymous)
     try:
@@ -276,9 +276,8 @@ def prepare(folder: str | Path, repo: str) -> Publication:
     folder, measure = model.folder, f"measure it first by python -m train.evaluate {folder}"
     if not model.metrics:
         raise HubError(f"{folder} has not been measured: {measure}")
-    if model.metrics.get(checkpoint.MEASURED) != checkpoint.digest(folder / checkpoint.GENERATOR):
+    if not checkpoint.is_measured(folder, model.metrics):
         raise HubError(f"{folder / checkpoint.METRICS} is of other weights than those beside it: {measure}")
-    checkpoint.other_histories(folder)  # raises where one is none
     files: dict[str, Path | bytes] = {path.name: path for path in checkpoint.files(folder)}
     card = files.get(checkpoint.CARD)
     if card is None or is_our_card(card.read_text(encoding="utf-8", errors="replace")):

@@ -73,7 +73,6 @@ def describe(model: Model) -> dict[str, str]:
         "name": model.name,
         "shape": json.dumps(model.shape),
         "latent_dim": json.dumps(model.latent_dim),
-        "codes": json.dumps(architecture.codes),
         "num_classes": json.dumps(model.num_classes),
         "license": LICENSE,
         "library": "ganlib",
@@ -84,11 +83,8 @@ def describe(model: Model) -> dict[str, str]:
 
 
 def _how_latents_are_made(model: Model) -> str:
-    codes, dim = model.architecture.codes, model.latent_dim
-    choice = (f", then put sqrt({codes}) for the largest of the first {codes} and 0 for the others of those"
-              if codes else "")
     labels = f"; y: (N,) int64, each sample's class from 0 to {model.num_classes - 1}" if model.num_classes else ""
-    return f"z: (N, {dim}) float32, for each sample draw {dim} standard normal numbers{choice}{labels}"
+    return f"z: (N, {model.latent_dim}) float32, standard normal numbers{labels}"
 
 
 def largest_difference(content: bytes, model: Model) -> float | None:

@@ -1,19 +1,22 @@
 """Seeds to latents, and paths and grids through latent space. Knows nothing of networks.
 
-A seed names a latent: each seed has a CPU random generator of its own, so its latent depends on neither the batch it is
-drawn in nor the device it is used on.
+A latent is standard normal for every model. A seed names a latent: it is drawn from NumPy's `RandomState(seed)`, whose
+stream NumPy promises never to change (NEP 19), so it depends on neither the batch, the device nor the version of torch.
 """
 
 import math
-import operator
 from collections.abc import Callable, Iterable
 from itertools import pairwise
 
+import numpy
 import torch
 from torch import Tensor
 
+from ganlib.checks import real, whole
+
 MAX_SEED = 2**32 - 1
 MAX_TRUNCATION = 2.0
+SMALLEST_TRUNCATION = 1e-4  # stands for 0, where a soft choice (`ganlib.networks.SoftChoice`) has no direction
 
 Interpolation = Callable[[Tensor, Tensor, float], Tensor]
 
@@ -29,67 +32,43 @@ def check_seeds(seeds: Iterable[int]) -> list[int]:
     return [whole(seed, 0, MAX_SEED, "a seed") for seed in seeds]
 
 
-def whole(value, low: int, high: int, what: str) -> int:
-    """The value as an int. Raises ValueError unless it is a whole number from low to high, of any integer type."""
-    try:
-        number = None if isinstance(value, bool) else operator.index(value)
-    except TypeError:
-        number = None
-    if number is None or not low <= number <= high:
-        raise ValueError(f"{what} must be a whole number from {low} to {high}, not {value!r}")
-    return number
+def latents(seeds: Iterable[int], latent_dim: int) -> Tensor:
+    """Latents (N, latent_dim) float32 on the CPU, one per seed, standard normal.
 
-
-def _rng(seed: int) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
-def latents(seeds: Iterable[int], latent_dim: int, codes: int = 0) -> Tensor:
-    """Latents (N, latent_dim) float32 on the CPU, one per seed: standard normal, `codes` of their numbers one-hot.
-
-    Raises ValueError for a seed that is no whole number in [0, 2**32 - 1].
+    Raises:
+        ValueError: a seed is no whole number in [0, 2**32 - 1].
     """
-    return one_hot(torch.stack([torch.randn(latent_dim, generator=_rng(seed)) for seed in check_seeds(seeds)]), codes)
+    drawn = [numpy.random.RandomState(seed).standard_normal(latent_dim) for seed in check_seeds(seeds)]
+    return torch.from_numpy(numpy.stack(drawn).astype(numpy.float32))
 
 
-def noise(seed: int, n: int, latent_dim: int, codes: int = 0) -> Tensor:
-    """n latents (n, latent_dim) float32 on the CPU from one seed: for statistics, not for pictures.
+def noise(seed: int, n: int, latent_dim: int) -> Tensor:
+    """n standard normal latents (n, latent_dim) float32 on the CPU from one seed: for statistics, not for pictures.
 
-    Raises ValueError for a seed that is no whole number in [0, 2**32 - 1].
+    Raises:
+        ValueError: the seed is no whole number in [0, 2**32 - 1].
     """
-    return one_hot(torch.randn(n, latent_dim, generator=_rng(*check_seeds([seed]))), codes)
-
-
-def one_hot(z: Tensor, codes: int) -> Tensor:
-    """Standard normal latents (N, D) with their first `codes` numbers turned into a choice: √codes for the largest, 0
-    for the others, which keeps their mean square at 1.
-
-    One round cloud of latents can become ten kinds of digits only by tearing, and what lies in the tears is no digit;
-    a cloud for each choice needs no tears (Chen et al. 2016, InfoGAN; Mukherjee et al. 2019, ClusterGAN).
-    """
-    if not codes:
-        return z
-    first = z[:, :codes]
-    choice = torch.zeros_like(first).scatter_(1, first.argmax(1, keepdim=True), math.sqrt(codes))
-    return torch.cat([choice, z[:, codes:]], dim=1)
+    (seed,) = check_seeds([seed])
+    return torch.from_numpy(numpy.random.RandomState(seed).standard_normal((n, latent_dim)).astype(numpy.float32))
 
 
 def labels(seeds: Iterable[int], num_classes: int) -> Tensor:
     """The class (N,) int64 that each seed picks where the caller asks for none, uniform over the classes."""
-    # a generator of its own, so that the label of a seed says nothing of its latent
-    return torch.stack([torch.randint(num_classes, (), generator=_rng(seed ^ 0x5EED)) for seed in check_seeds(seeds)])
+    # another stream than the latent's, so that a seed's class says nothing of its latent
+    picked = [numpy.random.RandomState(seed ^ 0x5EED).randint(num_classes) for seed in check_seeds(seeds)]
+    return torch.from_numpy(numpy.array(picked, dtype=numpy.int64))
 
 
-def truncate(z: Tensor, truncation: float, codes: int = 0) -> Tensor:
-    """Latents pulled towards their mean, 0, by psi: 1 leaves them, 0 gives one average picture, above 1 exaggerates.
+def truncate(z: Tensor, truncation: float) -> Tensor:
+    """Latents scaled towards their mean, 0, by ψ: 1 leaves them, 0 gives average pictures, above 1 exaggerates.
 
-    The truncation trick of Karras et al. 2019 (StyleGAN, appendix B), in z, which is where these networks' noise lives.
-    The first `codes` numbers, a choice, stay: so 0 gives one average picture for each.
-    Raises ValueError for a psi outside [0, 2].
+    The truncation trick of Karras et al. 2019 (StyleGAN, appendix B), in z, which is where these networks' noise enters.
+    0 means the limit: a generator with a soft choice then has one average picture for each of its kinds.
+
+    Raises:
+        ValueError: ψ is no number in [0, 2].
     """
-    if not (isinstance(truncation, int | float) and 0 <= truncation <= MAX_TRUNCATION):
-        raise ValueError(f"truncation must be a number from 0 to {MAX_TRUNCATION:g}, not {truncation!r}")
-    return torch.cat([z[:, :codes], z[:, codes:] * truncation], dim=1)
+    return z * max(real(truncation, 0, MAX_TRUNCATION, "truncation"), SMALLEST_TRUNCATION)
 
 
 def lerp(a: Tensor, b: Tensor, t: float) -> Tensor:
@@ -126,17 +105,10 @@ def interpolation(method: str) -> Interpolation:
 def walk(points: Tensor, steps: int, between: Interpolation = slerp) -> Tensor:
     """A path through latents `points` (N, D) in order: `steps` from each to the next, both ends counted.
 
-    Returns ((N - 1) * (steps - 1) + 1, D), the points given exactly among them. Raises ValueError for steps below 2.
+    Returns ((N - 1) * (steps - 1) + 1, D), the points given exactly among them. Raises ValueError for other steps than whole numbers of at least 2.
     """
-    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 2:
-        raise ValueError(f"steps must be a whole number of at least 2, not {steps!r}")
+    steps = whole(steps, 2, 10**6, "steps")
     path = [points[0]]
     for a, b in pairwise(points):
         path += [between(a, b, i / (steps - 1)) for i in range(1, steps - 1)] + [b]
     return torch.stack(path)
-
-
-def grid(corners: Tensor, rows: int, columns: int, between: Interpolation = slerp) -> Tensor:
-    """Latents (rows * columns, D), row by row, between four corners (4, D): top left, top right, bottom left, right."""
-    left, right = walk(corners[[0, 2]], rows, between), walk(corners[[1, 3]], rows, between)
-    return torch.cat([walk(torch.stack([a, b]), columns, between) for a, b in zip(left, right)])

@@ -1,6 +1,7 @@
 """Training a GAN: its configuration, the two steps, the averaged generator, and the loop as a Python generator.
 
-The loop knows neither which networks nor which loss nor which data it runs, and prints and draws nothing.
+The loop does not know which networks, loss or data it runs, and prints and draws nothing. Trainings in several threads
+share nothing, and change nothing of the process.
 """
 
 import copy
@@ -8,21 +9,26 @@ import json
 import math
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
+import numpy
 import safetensors
 import safetensors.torch
 import torch
 from torch import Tensor, nn
 
+from ganlib.architectures import Architecture, build
+from ganlib.checks import listed, quoted, real, require, whole
 from ganlib.data import Data
-from ganlib.losses import LOSSES, zero_centred_penalty
-from ganlib.networks import Architecture, Dropout
-from ganlib.sampling import MAX_SEED, one_hot
+from ganlib.losses import LOSSES, PENALTIES, PLACES, Loss
+from ganlib.networks import Dropout
+from ganlib.sampling import MAX_SEED
 
 MOST = 10**9  # steps, or samples a step
-BALANCED = 256  # samples at once, when a discriminator is given its offset
+HISTORY_ROWS = 400  # a run's history has about so many rows, whatever its length
+STATISTICS = 8_192  # samples by which batch norm's statistics are computed at the end
 
 
 class NonFiniteLoss(ArithmeticError):
@@ -33,48 +39,74 @@ class NonFiniteLoss(ArithmeticError):
 class TrainConfig:
     """One run's numbers.
 
-    steps: of each of the two networks. batch_size: real samples, and as many fakes, a step. loss: a name in LOSSES.
-    generator_rate, discriminator_rate, betas: Adam's. final_rate: the share of both rates left at the last step, to
-    which they fall linearly. r1, r2: γ of the gradient penalties on real and on fake samples, (γ/2)·|∇D|².
-    final_penalty: the share of both γ left at the last step, to which they fall geometrically.
-    ema: decay a step of the generator's average, at most; it starts lower, at (1 + step)/(10 + step).
-    bfloat16: run the networks under bfloat16 autocast. seed: of the initial weights and of all that is drawn.
+    Args:
+        steps: of the generator.
+        batch_size: real samples, and as many fakes, a step.
+        loss: a name in `ganlib.LOSSES`.
+        n_critic: steps of the discriminator for each of the generator.
+        generator_lr, discriminator_lr, betas: Adam's learning rates and decay rates.
+        final_lr: the share of both learning rates that is left at the last step; they fall linearly.
+        penalties: γ of penalties by their names in `ganlib.PENALTIES`, such as {"r1": 1.0, "r2": 1.0}.
+        final_penalty: the share of every γ that is left at the last step; they fall geometrically.
+        ema: decay a step of the generator's average, at most; it starts lower, at (1 + step)/(10 + step).
+        bfloat16: run the networks under bfloat16 autocast.
+        seed: of the initial weights and of all that is drawn.
     """
 
     steps: int
     batch_size: int
     loss: str = "non-saturating"
-    generator_rate: float = 2e-4
-    discriminator_rate: float = 2e-4
+    n_critic: int = 1
+    generator_lr: float = 2e-4
+    discriminator_lr: float = 2e-4
     betas: tuple[float, float] = (0.5, 0.999)
-    final_rate: float = 1.0
-    r1: float = 0.0
-    r2: float = 0.0
+    final_lr: float = 1.0
+    penalties: dict[str, float] = field(default_factory=dict)
     final_penalty: float = 1.0
     ema: float = 0.999
     bfloat16: bool = False
     seed: int = 0
 
     def __post_init__(self):
-        for name in ("steps", "batch_size"):
-            value = getattr(self, name)
-            if type(value) is not int or not 1 <= value <= MOST:
-                raise ValueError(f"{name} must be a whole number from 1 to {MOST}, not {value!r}")
-        if type(self.seed) is not int or not 0 <= self.seed <= MAX_SEED:
-            raise ValueError(f"seed must be a whole number from 0 to {MAX_SEED}, not {self.seed!r}")
-        if self.loss not in LOSSES:
-            raise ValueError(f"loss must be one of {', '.join(LOSSES)}, not {self.loss!r}")
-        for name in ("generator_rate", "discriminator_rate"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise ValueError(f"{name} must be above 0, not {getattr(self, name)!r}")
-        if not 0 < self.final_penalty <= 1:
-            raise ValueError(f"final_penalty must be above 0 and at most 1, not {self.final_penalty!r}")
-        for name, top in (("final_rate", 1), ("r1", math.inf), ("r2", math.inf), ("ema", 1)):
-            if not 0 <= getattr(self, name) <= top:
-                raise ValueError(f"{name} must be from 0 to {top:g}, not {getattr(self, name)!r}")
+        def set_to(name: str, value) -> None:
+            object.__setattr__(self, name, value)
+
+        for name in ("steps", "batch_size", "n_critic"):
+            set_to(name, whole(getattr(self, name), 1, MOST, name))
+        set_to("seed", whole(self.seed, 0, MAX_SEED, "seed"))
+        require(isinstance(self.loss, str) and self.loss in LOSSES,
+                f"loss must be one of {', '.join(LOSSES)}, not {quoted(self.loss)}")
+        for name in ("generator_lr", "discriminator_lr"):
+            set_to(name, real(getattr(self, name), 0, math.inf, name, above=True))
+        set_to("final_penalty", real(self.final_penalty, 0, 1, "final_penalty", above=True))
+        for name in ("final_lr", "ema"):
+            set_to(name, real(getattr(self, name), 0, 1, name))
+        require(isinstance(self.betas, tuple | list) and len(self.betas) == 2,
+                f"betas must be two numbers, not {quoted(self.betas)}")
+        set_to("betas", tuple(real(beta, 0, 1 - 1e-9, "each of betas") for beta in self.betas))
+        require(isinstance(self.penalties, dict) and all(name in PENALTIES for name in self.penalties),
+                f"penalties must be numbers by the names {', '.join(PENALTIES)}, not {quoted(self.penalties)}")
+        set_to("penalties", {name: real(gamma, 0, math.inf, f"the penalty {name}")
+                             for name, gamma in self.penalties.items()})
+
+    @classmethod
+    def rebuild(cls, values: dict) -> "TrainConfig":
+        """The config whose `dataclasses.asdict` these values are. A field that came later has its default.
+
+        Raises:
+            ValueError: a field is unknown, missing or wrong.
+        """
+        require(isinstance(values, dict), f"a training must be a table of fields, not {quoted(values)}")
+        foreign = sorted(set(values) - {field.name for field in fields(cls)})
+        require(not foreign, f"a training has no field {listed(foreign)}")
+        require({"steps", "batch_size"} <= set(values), "a training must have steps and batch_size")
+        return cls(**values)
 
 
-HISTORY_ROWS = 400  # a run's history has about so many rows, whatever its length
+def split_seed(seed: int) -> tuple[int, int]:
+    """The seeds of a run's initial weights and of its noise: streams that have nothing in common."""
+    weights, noise = numpy.random.SeedSequence(seed).generate_state(2, numpy.uint64)
+    return int(weights) >> 1, int(noise) >> 1
 
 
 @dataclass
@@ -94,26 +126,28 @@ class State:
 
     @classmethod
     def fresh(cls, architecture: Architecture, config: TrainConfig, device: torch.device | str = "cpu") -> "State":
-        """Networks with their initial weights, drawn on the CPU from the config's seed, moved to the device."""
-        before = torch.get_rng_state()
-        try:
-            torch.default_generator.manual_seed(config.seed)
-            generator, discriminator = architecture.generator(), architecture.discriminator()
-        finally:
-            torch.set_rng_state(before)
-        rng = torch.Generator(device).manual_seed(config.seed)
-        for module in (*generator.modules(), *discriminator.modules()):
-            if isinstance(module, Dropout):
-                module.rng = rng
-        for network in (generator, discriminator):
-            network.to(device, memory_format=torch.channels_last)  # doubles the convolutions' speed on a CPU
-        average = copy.deepcopy(generator).eval().requires_grad_(False)
+        """Networks with their initial weights, drawn on the CPU from the config's seed, moved to the device.
 
-        def adam(network: nn.Module, rate: float) -> torch.optim.Optimizer:
-            return torch.optim.Adam(network.parameters(), lr=rate, betas=config.betas, fused=True)
+        Raises:
+            ValueError: the architecture has no discriminator.
+        """
+        weights_seed, noise_seed = split_seed(config.seed)
+        with torch.inference_mode(False), torch.enable_grad():
+            generator, discriminator = build(architecture, torch.Generator().manual_seed(weights_seed))
+            require(discriminator is not None, f"{architecture.kind} has no discriminator to train against")
+            rng = torch.Generator(device).manual_seed(noise_seed)
+            for module in (*generator.modules(), *discriminator.modules()):
+                if isinstance(module, Dropout):
+                    module.rng = rng
+            for network in (generator, discriminator):
+                network.to(device, memory_format=torch.channels_last)  # convolutions are faster so on a CPU
+            average = copy.deepcopy(generator).eval().requires_grad_(False)
 
-        return cls(config, generator, discriminator, average, adam(generator, config.generator_rate),
-                   adam(discriminator, config.discriminator_rate), rng)
+            def adam(network: nn.Module, lr: float) -> torch.optim.Optimizer:
+                return torch.optim.Adam(network.parameters(), lr=lr, betas=config.betas, fused=True)
+
+            return cls(config, generator, discriminator, average, adam(generator, config.generator_lr),
+                       adam(discriminator, config.discriminator_lr), rng)
 
     def _networks(self) -> dict[str, nn.Module]:
         return {"generator": self.generator, "discriminator": self.discriminator, "average": self.average}
@@ -200,60 +234,90 @@ def _under(name: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 @dataclass(frozen=True)
 class Step:
-    """What `train` yields after each step. Losses are scalars on the training device: reading one waits for it."""
+    """What `train` yields after each step of the generator.
+
+    Losses are scalars on the training device: reading one waits for it.
+
+    Args:
+        number: of steps done.
+        discriminator_loss: without penalties; where n_critic is above 1, of the last of its steps.
+        generator_loss: the generator's.
+        penalty: what the penalties added to the discriminator's loss, 0 where there are none.
+        generator: the average, in eval mode; live: it changes with the next step, but a `Model` takes a copy.
+        state: everything else.
+    """
 
     number: int
     discriminator_loss: Tensor
     generator_loss: Tensor
-    generator: nn.Module  # the average, in eval mode; live: it changes with the next step
+    penalty: Tensor
+    generator: nn.Module
     state: State
 
 
 def train(architecture: Architecture, data: Data, config: TrainConfig, device: torch.device | str = "cpu",
           state: State | None = None) -> Iterator[Step]:
-    """Train, yielding a Step after each step of both networks; stop by closing the generator.
+    """Train, yielding a Step after each step of the generator; stop by closing the Python generator.
 
-    `state` is a run of that config to go on with, on its own device, else a fresh one is made; on the CPU a run that
-    was saved and loaded goes on bit for bit. With the data on the device too, nothing is synchronised but when the
-    history gets a row, which is about 400 times a run.
-    Raises NonFiniteLoss when a loss stops being finite, and ValueError for data that do not fit the networks.
+    On the CPU a run that was saved and loaded goes on bit for bit. Nothing is synchronised with a GPU but when the
+    history gets a row, about 400 times a run. At the end batch norm's statistics are computed for the averaged weights.
+
+    Args:
+        architecture: of the networks.
+        data: to learn from; they are moved to the device.
+        config: the run's numbers.
+        device: where to train.
+        state: a run of that config to go on with, on its own device; None for a fresh one.
+
+    Raises:
+        NonFiniteLoss: a loss stopped being finite.
+        ValueError: the data do not fit the networks, or the state is of another config.
     """
     check_fit(architecture, data)
     if state is None:
         state = State.fresh(architecture, config, device)
     elif state.config != config:
         raise ValueError("the state is of a run with another configuration")
-    device_type = state.rng.device.type
-    loss, history_every = LOSSES[config.loss], history_interval(config)
-    average = EMA(state.average, state.generator, config.ema)
+    rng, loss, history_every = state.rng, LOSSES[config.loss], history_interval(config)
+    data = data.to(rng.device)
     state.generator.train(), state.discriminator.train()
 
-    def noise() -> Tensor:
-        return latents(config.batch_size, architecture, state.rng)
+    def latents() -> Tensor:
+        return _latents(config.batch_size, architecture.latent_dim, rng)
 
     while state.step < config.steps:
-        factor = 1 - (1 - config.final_rate) * state.step / config.steps
-        real, y = data.batch(config.batch_size, state.rng)
+        lr = 1 - (1 - config.final_lr) * state.step / config.steps
+        with _training(rng.device):
+            for _ in range(config.n_critic):
+                real, y = data.batch(config.batch_size, rng)
+                with torch.autocast(rng.device.type, torch.bfloat16, enabled=config.bfloat16):
+                    d_loss, penalty = discriminator_loss(state, loss, real, latents(), y)
+                _descend(state.discriminator_optimizer, loss.weight * d_loss + penalty, config.discriminator_lr * lr)
 
-        with torch.autocast(device_type, torch.bfloat16, enabled=config.bfloat16):
-            d_loss = discriminator_loss(state, loss.discriminator, real, noise(), y)
-        _descend(state.discriminator_optimizer, d_loss, config.discriminator_rate * factor)
+            with torch.autocast(rng.device.type, torch.bfloat16, enabled=config.bfloat16):
+                g_loss = generator_loss(state, loss, real, latents(), y)
+            _descend(state.generator_optimizer, g_loss, config.generator_lr * lr)
 
-        with torch.autocast(device_type, torch.bfloat16, enabled=config.bfloat16):
-            g_loss = generator_loss(state, loss, real, noise(), y)
-        _descend(state.generator_optimizer, g_loss, config.generator_rate * factor)
+            update_average(state.average, state.generator, min(config.ema, (1 + state.step) / (10 + state.step)))
+            state.step += 1
+            d_loss, g_loss, penalty = d_loss.detach(), g_loss.detach(), penalty.detach()
+            state.window.append(torch.stack([d_loss, g_loss, penalty]))
+            if state.step % history_every == 0 or state.step == config.steps:
+                _record(state)
+            if state.step == config.steps:
+                recompute_statistics(state.average, architecture, data, config.batch_size, rng)
+        yield Step(state.step, d_loss, g_loss, penalty, state.average, state)
 
-        average.update(state.step)
-        state.step += 1
-        state.window.append(torch.stack([d_loss.detach(), g_loss.detach()]))
-        if state.step % history_every == 0 or state.step == config.steps:
-            _record(state)
-        yield Step(state.step, d_loss.detach(), g_loss.detach(), state.average, state)
+
+@contextmanager
+def _training(device: torch.device) -> Iterator[None]:
+    """Meanwhile gradients are recorded in float32, whatever this thread has set."""
+    with torch.inference_mode(False), torch.enable_grad(), torch.autocast(device.type, enabled=False):
+        yield
 
 
-def latents(n: int, architecture: Architecture, rng: torch.Generator) -> Tensor:
-    """n latents (n, latent_dim) of an architecture's prior, on the device of `rng`, which they are drawn from."""
-    return one_hot(torch.randn(n, architecture.latent_dim, generator=rng, device=rng.device), architecture.codes)
+def _latents(n: int, latent_dim: int, rng: torch.Generator) -> Tensor:
+    return torch.randn(n, latent_dim, generator=rng, device=rng.device, dtype=torch.float32)
 
 
 def check_fit(architecture: Architecture, data: Data) -> None:
@@ -262,7 +326,8 @@ def check_fit(architecture: Architecture, data: Data) -> None:
         raise ValueError(f"the networks take samples of shape {tuple(architecture.shape)}, the data's are "
                          f"{tuple(data.shape)}")
     if architecture.num_classes and data.num_classes != architecture.num_classes:
-        raise ValueError(f"the networks take {architecture.num_classes} classes, the data has {data.num_classes}")
+        raise ValueError(f"the networks take {architecture.num_classes} classes, the data have "
+                         f"{data.num_classes or 'none'}")
 
 
 def history_interval(config: TrainConfig) -> int:
@@ -270,27 +335,34 @@ def history_interval(config: TrainConfig) -> int:
     return max(1, config.steps // HISTORY_ROWS)
 
 
-def discriminator_loss(state: State, loss, real: Tensor, z: Tensor, y: Tensor | None) -> Tensor:
-    """The discriminator's loss on real samples and as many fakes of frozen G, with its gradient penalties.
+def discriminator_loss(state: State, loss: Loss, real: Tensor, z: Tensor, y: Tensor | None) -> tuple[Tensor, Tensor]:
+    """The discriminator's loss on real samples and as many fakes of a frozen generator, and its penalties.
 
-    One pass over both: no discriminator here looks from one sample at another.
+    Returns:
+        Two scalars: the loss, and the sum of γ times each penalty.
     """
-    config = state.config
     with torch.no_grad():
-        fake = state.generator(z, y)
-    samples = torch.cat([real, fake.float()])
-    penalised = config.r1 > 0 or config.r2 > 0
-    logits = state.discriminator(samples.requires_grad_(penalised), None if y is None else torch.cat([y, y]))
-    total = loss(*logits.chunk(2))
-    if penalised:
-        r1, r2 = zero_centred_penalty(samples, logits).chunk(2)
-        left = config.final_penalty ** (state.step / config.steps)
-        total = total + left * (config.r1 / 2 * r1.mean() + config.r2 / 2 * r2.mean())
-    return total
+        fake = state.generator(z, y).float()
+    gammas = {name: gamma for name, gamma in state.config.penalties.items() if gamma > 0}
+    penalised = {PENALTIES[name].at for name in gammas}
+    samples = {"real": real, "fake": fake} | {place: PLACES[place](real, fake, state.rng)
+                                              for place in sorted(penalised - {"real", "fake"})}
+    # one pass over all of them: no discriminator with a penalty may look from one sample of a batch at another
+    batch = torch.cat(list(samples.values())).requires_grad_(bool(penalised))
+    logits = state.discriminator(batch, None if y is None else y.repeat(len(samples)))
+    real_logits, fake_logits, *_ = logits.split(len(real))
+    total = loss.discriminator(real_logits, fake_logits)
+    penalty = torch.zeros((), device=total.device, dtype=total.dtype)
+    for value in {PENALTIES[name].value: None for name in gammas}:  # R1 and R2 are one function at two places
+        at = dict(zip(samples, value(batch, logits).split(len(real))))
+        for name, gamma in gammas.items():
+            if PENALTIES[name].value is value:
+                penalty = penalty + gamma * at[PENALTIES[name].at].mean()
+    return total, penalty * state.config.final_penalty ** (state.step / state.config.steps)
 
 
-def generator_loss(state: State, loss, real: Tensor, z: Tensor, y: Tensor | None) -> Tensor:
-    """The generator's loss on fresh noise, against a discriminator that is held still."""
+def generator_loss(state: State, loss: Loss, real: Tensor, z: Tensor, y: Tensor | None) -> Tensor:
+    """The generator's loss on fresh noise, against a frozen discriminator."""
     real_logits = None
     if loss.paired:
         with torch.no_grad():
@@ -298,58 +370,56 @@ def generator_loss(state: State, loss, real: Tensor, z: Tensor, y: Tensor | None
     return loss.generator(real_logits, state.discriminator(state.generator(z, y), y))
 
 
-def _descend(optimizer: torch.optim.Optimizer, loss: Tensor, rate: float) -> None:
+def _descend(optimizer: torch.optim.Optimizer, loss: Tensor, lr: float) -> None:
     """One step of one network: gradients are computed for its parameters alone."""
     (group,) = optimizer.param_groups
-    group["lr"] = rate
+    group["lr"] = lr
     optimizer.zero_grad(set_to_none=True)
     torch.autograd.backward(loss, inputs=group["params"])
     optimizer.step()
 
 
-class EMA:
-    """Exponential moving average of a network's parameters (Yazıcı et al. 2019); its buffers are copied.
+@torch.no_grad()
+def update_average(average: nn.Module, network: nn.Module, decay: float) -> None:
+    """One step of the exponential moving average of a network's parameters (Yazıcı et al. 2019); buffers are copied.
 
-    Batch norm's running statistics are averages already, and belong to the weights of the moment.
+    `torch.optim.swa_utils.AveragedModel` does not replace it: its decay cannot start lower, and it costs more a step
+    than a toy network's own.
     """
+    torch._foreach_lerp_(list(average.parameters()), [p.detach() for p in network.parameters()], 1 - decay)
+    for averaged, current in zip(average.buffers(), network.buffers()):
+        averaged.copy_(current)
 
-    def __init__(self, average: nn.Module, network: nn.Module, decay: float):
-        self.decay = decay
-        self.parameters = list(average.parameters()), [p.detach() for p in network.parameters()]
-        self.buffers = list(zip(average.buffers(), network.buffers()))
 
-    def update(self, step: int) -> None:
-        decay = min(self.decay, (1 + step) / (10 + step))
-        torch._foreach_lerp_(*self.parameters, 1 - decay)
-        for average, current in self.buffers:
-            average.copy_(current)
+class _OfPairs(nn.Module):
+    """A generator that takes latents and labels as one argument."""
+
+    def __init__(self, generator: nn.Module):
+        super().__init__()
+        self.generator = generator
+
+    def forward(self, pair: tuple[Tensor, Tensor | None]) -> Tensor:
+        return self.generator(*pair)
+
+
+def recompute_statistics(generator: nn.Module, architecture: Architecture, data: Data, batch_size: int,
+                         rng: torch.Generator) -> None:
+    """Compute batch norm's running statistics for a generator's present weights, in place."""
+    def inputs() -> Iterator[tuple]:
+        for _ in range(math.ceil(STATISTICS / batch_size)):
+            _, y = data.batch(batch_size, rng)
+            yield ((_latents(batch_size, architecture.latent_dim, rng), y),)
+
+    torch.optim.swa_utils.update_bn(inputs(), _OfPairs(generator))
+    generator.eval()
 
 
 def _record(state: State) -> None:
-    """Close the window of losses: its means become a row of the history."""
-    d_loss, g_loss = torch.stack(state.window).mean(0).tolist()
+    """Close the window of losses: their means become a row of the history."""
+    d_loss, g_loss, penalty = torch.stack(state.window).mean(0).tolist()
     state.window.clear()
-    if not (math.isfinite(d_loss) and math.isfinite(g_loss)):
+    if not (math.isfinite(d_loss) and math.isfinite(g_loss) and math.isfinite(penalty)):
         raise NonFiniteLoss(f"a loss is no longer finite at step {state.step} (discriminator {d_loss}, generator "
-                            f"{g_loss}); lower the learning rates or raise r1 and r2")
-    state.history.append({"step": state.step, "discriminator_loss": d_loss, "generator_loss": g_loss})
-
-
-@torch.no_grad()
-def balance(discriminator: nn.Module, real: Tensor, fake: Tensor, y: Tensor | None = None) -> None:
-    """Shift the discriminator's last bias so that sigmoid of its logits is the best probability an offset can give.
-
-    For a discriminator trained by a paired loss, which leaves the offset free: the one that minimises the logistic loss
-    on `real` and as many `fake` samples, found by bisection of its derivative.
-    """
-    labels = [None] * len(real) if y is None else y.split(BALANCED)
-    # part by part, since all at once take gigabytes; on the CPU, since Apple's GPUs have no float64
-    logits = [torch.cat([discriminator(*part).cpu().double() for part in zip(x.split(BALANCED), labels)])
-              for x in (real, fake)]
-    low, high = -100.0, 100.0
-    for _ in range(60):
-        middle = (low + high) / 2
-        slope = (torch.sigmoid(logits[1] + middle).mean() - torch.sigmoid(-logits[0] - middle).mean()).item()
-        low, high = (middle, high) if slope < 0 else (low, middle)
-    last = [module for module in discriminator.modules() if isinstance(module, nn.Linear)][-1]
-    last.bias += (low + high) / 2
+                            f"{g_loss}, penalty {penalty}); lower the learning rates or raise the penalties")
+    state.history.append({"step": state.step, "discriminator_loss": d_loss, "generator_loss": g_loss,
+                          **({"penalty": penalty} if state.config.penalties else {})})

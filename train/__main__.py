@@ -10,7 +10,7 @@ from ganlib import hub
 from ganlib.data import DATASETS, NotDownloaded
 from ganlib.recipes import DIGIT_CLASSIFIER, RECIPES
 from train import classifier, publish, track
-from train.run import Run, describe_data, in_a_sentence, pick_device, pick_precision, threads
+from train.run import Run, in_a_sentence, pick_device, pick_precision, threads
 
 
 def parser() -> argparse.ArgumentParser:
@@ -31,7 +31,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--seed", type=int, help=f"of weights and noise (default: {recipes('seed')})")
     p.add_argument("--device", default="auto", help="cpu, cuda, mps or auto for the best there is (default: auto)")
     p.add_argument("--precision", choices=("auto", "float32", "bfloat16"), default="auto",
-                   help="auto takes bfloat16 where the recipe does and it is faster here (default: auto)")
+                   help="auto takes bfloat16 where the recipe does and the device has a unit for it (default: auto)")
     p.add_argument("--data", metavar="WHERE",
                    help=f"a data set ({', '.join(DATASETS)}), a folder of images, or the folder data sets are kept in "
                         f"(default: {sets}, from GANLIB_DATA or ~/.cache/ganlib)")
@@ -59,14 +59,15 @@ def parser() -> argparse.ArgumentParser:
 def configure(arguments: argparse.Namespace) -> Run:
     """The run that the arguments ask for. Raises ValueError saying what is wrong with them."""
     recipe, called = RECIPES[arguments.name], arguments.called or arguments.name
-    device, out, shape = pick_device(arguments.device), arguments.out or Path("runs") / called, recipe.build().shape
+    device, out, shape = pick_device(arguments.device), arguments.out or Path("runs") / called, None
     if arguments.size is not None or arguments.channels is not None:
-        if len(shape) != 3:
+        own = recipe.build().shape
+        if len(own) != 3:
             raise ValueError(f"--size and --channels are for images, and {arguments.name} makes points")
         if arguments.size is not None and arguments.size < 1:
             raise ValueError(f"--size must be at least 1, not {arguments.size}")
-        size = arguments.size or shape[1]
-        shape = (arguments.channels or shape[0], size, size)
+        size = arguments.size or own[1]
+        shape = (arguments.channels or own[0], size, size)
     given = {option: getattr(arguments, option) for option in ("steps", "batch_size", "seed")}
     given = {option: value for option, value in given.items() if value is not None}
     if arguments.resume:
@@ -83,11 +84,12 @@ def configure(arguments: argparse.Namespace) -> Run:
         if arguments.precision not in ("auto", "bfloat16" if run.config.bfloat16 else "float32"):
             raise ValueError(f"the run in {out} was begun with another --precision: leave the option out to resume it")
         return replace(run, where=arguments.data) if arguments.data else run
-    recipe.build(shape, 1)  # says at once which sizes it can
+    if shape is not None:
+        recipe.build(shape, 1)  # says at once which sizes it can
     config = replace(recipe.train, **given)
     config = replace(config, bfloat16=pick_precision(arguments.precision, config.bfloat16, device))
-    return Run(arguments.name, called, config, device, out, shape, recipe.build().num_classes, arguments.data,
-               arguments.checkpoint_every)
+    return Run(arguments.name, called, config, device, out, shape, where=arguments.data,
+               checkpoint_every=arguments.checkpoint_every)
 
 
 def work(arguments: argparse.Namespace, argv: list[str]) -> int:
@@ -107,10 +109,11 @@ def work(arguments: argparse.Namespace, argv: list[str]) -> int:
             run, data = run.open(download=False)
             print(run.description(data))
         except NotDownloaded:
-            print(run.description(None))
+            networks = run.recipe.build()
+            print(replace(run, shape=networks.shape, num_classes=networks.num_classes).description(None))
         return 0
     run, data = run.open()
-    print(f"Training {run.name} on {describe_data(data)}, on {run.device}.")
+    print(f"Training {run.name} on {data.description()}, on {run.device}.")
     with threads(run.recipe.threads, run.device):
         ended = run.go(data)
     if ended:

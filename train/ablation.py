@@ -14,15 +14,16 @@ from torch.nn.utils.parametrizations import spectral_norm
 from tqdm import tqdm
 
 from ganlib import metrics
+from ganlib.architectures import DCGAN, register
 from ganlib.classifier import NAME
+from ganlib.checkpoint import classifier_for
 from ganlib.data import ImageData, open_data, scale
-from ganlib.evaluation import NEIGHBOURS, measure_moment, some
+from ganlib.evaluation import NEIGHBOURS, measure_briefly, subsample
 from ganlib.model import Model
-from ganlib.networks import DCGAN
 from ganlib.recipes import RECIPES
 from ganlib.training import NonFiniteLoss, TrainConfig, train
 from train.results import Results, conditions
-from train.run import bfloat16_helps, digit_classifier, in_a_sentence, pick_device
+from train.run import has_bfloat16, in_a_sentence, pick_device
 
 SAMPLES = 10_000
 BATCH = RECIPES["dcgan"].train.batch_size
@@ -64,11 +65,13 @@ def _without_batch_norm(generator: nn.Module) -> nn.Module:
     for layer in convolutions:
         inputs = layer.in_channels * layer.kernel_size[0] ** 2 / layer.stride[0] ** 2
         nn.init.normal_(layer.weight, 0, (2 / inputs) ** 0.5)
-    convolutions[-1].weight.data.mul_(0.25)
+    with torch.no_grad():
+        convolutions[-1].weight.mul_(0.25)
     generator.layers = nn.Sequential(*layers)
     return generator
 
 
+@register("altered-dcgan")
 @dataclass(frozen=True)
 class Altered(DCGAN):
     """A DCGAN whose networks are changed after they are built, for a comparison."""
@@ -93,35 +96,37 @@ class Variant:
     train: dict = field(default_factory=dict)
 
 
-CLASSIC = {"loss": "non-saturating", "betas": (0.5, 0.999), "r1": 0.0, "r2": 0.0, "generator_rate": 2e-4,
-           "discriminator_rate": 2e-4}
-PLAIN = {"codes": 0, "mapping": ()}
+CLASSIC = {"loss": "non-saturating", "betas": (0.5, 0.999), "penalties": {}, "generator_lr": 2e-4,
+           "discriminator_lr": 2e-4}
+PLAIN = {"choices": 0, "mapping": ()}
 VARIANTS = {
     "the recipe": Variant(),
     "a discriminator of 64, 128, 256 channels": Variant({"discriminator_channels": (64, 128, 256)}),
     "with classes": Variant(fields={"num_classes": 10}),
-    "no one-hot part in the latents": Variant(fields={"codes": 0}),
+    "no choice in the generator": Variant(fields={"choices": 0}),
+    "a harder choice": Variant(fields={"sharpness": 50.0}),
+    "a softer choice": Variant(fields={"sharpness": 6.0}),
     "no mapping network": Variant(fields={"mapping": ()}),
     "penalties that stay": Variant(train={"final_penalty": 1.0}),
-    "R1 alone": Variant(train={"r2": 0.0}),
+    "R1 alone": Variant(train={"penalties": {"r1": 1.0}}),
     "non-saturating loss": Variant(train={"loss": "non-saturating"}),
     "no average of the generator": Variant(train={"ema": 0.0}),
-    "rates of 2e-4": Variant(train={"generator_rate": 2e-4, "discriminator_rate": 2e-4}),
+    "learning rates of 2e-4": Variant(train={"generator_lr": 2e-4, "discriminator_lr": 2e-4}),
     "no batch norm in G": Variant(fields={"generator_change": _without_batch_norm}),
-    # with the recipe's latents what has no penalty collapses, so these are set beside a recipe without those
+    # with the recipe's generator what has no penalty collapses, so these are set beside a recipe without its choice
     "plain latents": Variant(PLAIN),
     "plain latents, non-saturating, batch norm in D, β₁ 0.5, no penalty": Variant(
         {**PLAIN, "discriminator_change": _with_batch_norm}, CLASSIC),
     "plain latents, hinge, spectral norm in D, no penalty": Variant(
         {**PLAIN, "discriminator_change": _with_spectral_norm},
-        {"loss": "hinge", "r1": 0.0, "r2": 0.0, "generator_rate": 2e-4, "discriminator_rate": 4e-4}),
+        {"loss": "hinge", "penalties": {}, "generator_lr": 2e-4, "discriminator_lr": 4e-4}),
 }
 
 
 def build(variant: Variant, steps: int, seed: int, bfloat16: bool) -> tuple[Altered, TrainConfig]:
     """The networks and the training of a variant of the dcgan recipe."""
     recipe = RECIPES["dcgan"]
-    base = vars(recipe.build()) | {"discriminator_channels": (48, 96, 192)}  # of which two dozen runs end in hours
+    base = vars(recipe.build()) | {"discriminator_channels": (48, 96, 192)}  # narrower, to save hours
     return (Altered(**base | variant.fields),
             replace(recipe.train, steps=steps, seed=seed, bfloat16=bfloat16, **variant.train))
 
@@ -190,23 +195,23 @@ def work(arguments: argparse.Namespace) -> int:
     if arguments.steps < 1 or arguments.seeds < 1:
         raise ValueError("--steps and --seeds must be at least 1")
     device = pick_device(arguments.device)
-    data, test = (open_data("mnist", arguments.data, train=part) for part in (True, False))
-    network = digit_classifier(data, device)
-    if network is None or data.shape != network.shape:
+    data = open_data("mnist", arguments.data)
+    test, network = data.held_out(), classifier_for(data, device)
+    if network is None or test is None or data.shape != network.shape:
         raise ValueError(f"an ablation is measured by {NAME}, which must be in weights/ and does not read {data.name}")
-    real, other = (network.examine(scale(some(images, SAMPLES))) for images in (test.images, data.images))
+    real, other = (network.examine(scale(subsample(images, SAMPLES))) for images in (test.images, data.images))
     floor, given = metrics.frechet_distance(real[0], other[0]), conditions(data, network, device)
     kept = Results(arguments.out)
-    precise, data = bfloat16_helps(device), data.to(device)
+    bfloat16, data = has_bfloat16(device), data.to(device)
     results: dict[str, list[dict]] = {name: [] for name in arguments.only or VARIANTS}
     for seed in range(arguments.seeds):
         for name in results:
-            architecture, config = build(VARIANTS[name], arguments.steps, seed, precise)
+            architecture, config = build(VARIANTS[name], arguments.steps, seed, bfloat16)
             wanted = identity(architecture, config, given)
             measures = kept.find(wanted)
             if measures is None:
                 measures = run(name, architecture, config, data,
-                               lambda model: measure_moment(model, data, real, network, SAMPLES), device)
+                               lambda model: measure_briefly(model, data, real, network, SAMPLES), device)
                 kept.add(name, wanted, measures)
             results[name].append(measures)
     print("\n".join(table(results, floor, arguments.steps)))

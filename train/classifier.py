@@ -12,13 +12,12 @@ from tqdm import tqdm
 
 from ganlib import checkpoint, images
 from ganlib.card import classifier_card
-from ganlib.classifier import NAME, DigitClassifier, train_classifier
+from ganlib.classifier import NAME, SHAPE, DigitClassifier, train_classifier, without_weights
 from ganlib.data import DATASETS, ImageData, NotDownloaded, open_data, scale
-from ganlib.evaluation import DIGITS
 from ganlib.networks import count_parameters
 from ganlib.recipes import DIGIT_CLASSIFIER
 from ganlib.training import NonFiniteLoss
-from train.run import describe_data, pick_device, pick_precision
+from train.run import pick_device, pick_precision
 
 ROWS = 100  # of its history
 MISTAKES = 64  # shown in its picture at most
@@ -42,19 +41,19 @@ def run(arguments: argparse.Namespace) -> int:
         data = open_data("mnist", arguments.data, download=not arguments.dry_run)
     except NotDownloaded:
         data = None
-    if data is not None and not (data.name in DIGITS and data.shape == DigitClassifier().shape):
-        sets = ", ".join(name for name in DIGITS if not name.startswith("stacked"))
-        raise ValueError(f"{NAME} learns the digits of {sets}, not {data.name}")
+    if data is not None and not (data.digits and data.shape == SHAPE):
+        raise ValueError(f"{NAME} learns digits of shape {SHAPE}, as mnist, emnist-digits and qmnist have, not "
+                         f"{data.name}")
     if arguments.dry_run:
         print(json.dumps({
-            "name": NAME, "out": str(out), "data": describe_data(data) if data else f"{wanted}, to be downloaded",
+            "name": NAME, "out": str(out), "data": data.description() if data else f"{wanted}, to be downloaded",
             "device": device, "train": asdict(config),
-            "sizes": {"parameters": count_parameters(DigitClassifier()),
+            "sizes": {"parameters": count_parameters(without_weights()),
                       "samples_seen": config.steps * config.batch_size},
         }, indent=2))
         return 0
-    test = open_data("mnist", arguments.data, train=False)
-    print(f"Training {NAME} on {describe_data(data)}, on {device}.")
+    test = data.held_out()
+    print(f"Training {NAME} on {data.description()}, on {device}.")
     history, window, every = [], [], max(1, config.steps // ROWS)
     with tqdm(total=config.steps * config.batch_size, desc=NAME, unit="img", unit_scale=True,
               dynamic_ncols=True) as bar:
@@ -70,7 +69,9 @@ def run(arguments: argparse.Namespace) -> int:
     recipe = {"name": NAME, "data": data.name, "device": device, "train": asdict(config)}
     checkpoint.save_classifier(network, out, recipe, history)
     metrics, picture = report(network, test)
-    checkpoint.save_report(out, metrics, classifier_card(recipe, metrics), picture)
+    checkpoint.write_whole(out / checkpoint.METRICS, checkpoint.to_json(metrics))
+    checkpoint.write_whole(out / checkpoint.CARD, classifier_card(recipe, metrics).encode())
+    checkpoint.write_whole(out / checkpoint.SAMPLES, picture)
     print(f"It reads {metrics['accuracy']:.2%} of {metrics['images']:,} images it has not seen. It is in {out}.")
     return 0
 

@@ -7,7 +7,8 @@ from pathlib import Path
 from ganlib import checkpoint
 from ganlib.card import Comparison
 from ganlib.data import open_data
-from train.run import in_a_sentence, open_test_part, pick_device, write_report
+from ganlib.report import write_report
+from train.run import in_a_sentence, measuring, pick_device
 
 
 def parser() -> argparse.ArgumentParser:
@@ -30,11 +31,13 @@ def work(arguments: argparse.Namespace) -> int:
         for source in arguments.folders:
             model = checkpoint.load(Path(source), pick_device(arguments.device))
             if not arguments.compare:
-                name = model.config.get("recipe", {}).get("data", "mnist")
-                if name.endswith("/") and arguments.data is None:
-                    raise ValueError(f"{source} was trained on the images of a folder, {name}: name it by --data")
-                data = open_data(name, arguments.data, shape=model.shape)
-                write_report(model, data, open_test_part(name, arguments.data, model.shape), model.folder)
+                recipe = model.config.get("recipe", {})
+                name = recipe.get("data", "mnist")
+                if recipe.get("data_is_folder") and arguments.data is None:
+                    raise ValueError(f"{source} was trained on the pictures of a folder, {name}: name it by --data")
+                data = open_data("mnist" if recipe.get("data_is_folder") else name, arguments.data, shape=model.shape)
+                with measuring(model.name) as progress:
+                    write_report(model, data, model.folder, progress)
             elif not model.metrics:
                 raise ValueError(f"{source} has not been measured yet: leave --compare out")
             measured[model.name if model.name not in measured else source] = model.metrics

@@ -14,24 +14,16 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
+from ganlib.architectures import Architecture, describe
 from ganlib.card import MEASURES
-from ganlib.data import Data, ImageData, open_data
-from ganlib.evaluation import evaluate
+from ganlib.checkpoint import classifier_for, round_to_float16
+from ganlib.data import Data, open_data
+from ganlib.evaluation import calibrate, evaluate
 from ganlib.model import Model
-from ganlib.networks import describe
 from ganlib.recipes import RECIPES
-from ganlib.training import NonFiniteLoss, TrainConfig, check_fit, train
+from ganlib.training import NonFiniteLoss, TrainConfig, train
 from train.results import Results, conditions
-from train.run import (
-    digit_classifier,
-    in_a_sentence,
-    open_test_part,
-    pick_device,
-    pick_precision,
-    round_off,
-    settle,
-    threads,
-)
+from train.run import in_a_sentence, pick_device, pick_precision, threads
 
 
 def parser() -> argparse.ArgumentParser:
@@ -50,12 +42,11 @@ def parser() -> argparse.ArgumentParser:
     return p
 
 
-def open_parts(name: str, where: str | None) -> tuple[Data, Data | None]:
-    """The data of a recipe and its test part. Raises ValueError where they are not for its networks."""
+def prepare(name: str, where: str | None) -> tuple[Architecture, Data]:
+    """The networks of a recipe, fitted to its data, and the data. Raises ValueError where they cannot be."""
     recipe = RECIPES[name]
     data = open_data(recipe.data, where, shape=recipe.build().shape)
-    check_fit(recipe.build(), data)
-    return data, open_test_part(recipe.data, where, data.shape)
+    return recipe.build(data.shape, data.num_classes), data
 
 
 def run_once(name: str, config: TrainConfig, where: str | None, device: str, cores: int | None, shown: bool) -> dict:
@@ -64,21 +55,20 @@ def run_once(name: str, config: TrainConfig, where: str | None, device: str, cor
     cores: None for the recipe's. shown: with a bar.
     """
     recipe = RECIPES[name]
-    data, test = open_parts(name, where)
-    if isinstance(data, ImageData):
-        data = data.to(device)
+    networks, data = prepare(name, where)
     with threads(recipe.threads or cores, device):
         try:
             with tqdm(total=config.steps, desc=f"{name}, seed {config.seed}", unit="step", dynamic_ncols=True,
                       leave=False, disable=not shown) as bar:
-                for step in train(recipe.build(), data, config, device):
+                for step in train(networks, data, config, device):
                     bar.update()
         except NonFiniteLoss:
             return {}
-        model = Model(name, recipe.build(), step.generator, step.state.discriminator, history=step.state.history)
-        settle(model, config, data)
-        round_off(model)
-        return evaluate(model, data, test, classifier=digit_classifier(data, device))
+        model = Model(name, networks, step.generator, step.state.discriminator, history=step.state.history)
+        if len(model.shape) == 3:
+            round_to_float16(model.generator)
+        calibrate(model, data, config.loss)
+        return evaluate(model, data, data.held_out(), classifier=classifier_for(data, device))
 
 
 def run_all(name: str, configs: list[TrainConfig], where: str | None, device: str,
@@ -104,7 +94,7 @@ def run_all(name: str, configs: list[TrainConfig], where: str | None, device: st
         for number, handler in before.items():
             signal.signal(number, handler)
         if not all(end.done() for end in ends):
-            for process in active_children():  # none is to go on for hours with nobody to tell
+            for process in active_children():  # none goes on without this process
                 process.kill()
         pool.shutdown(cancel_futures=True)
 
@@ -121,7 +111,7 @@ def spread(runs: list[dict]) -> list[str]:
         form = measure.form.replace("d", "g")  # the median of counts may be a half
         figures = (ends[0], statistics.median(values), statistics.mean(values), ends[1])
         cells = " | ".join(format(value, form) for value in figures)
-        lines.append(f"| {measure.words.format(**measured[0])} | {cells} |")
+        lines.append(f"| {measure.named(measured[0])} | {cells} |")
     samples = f", {measured[0]['samples']:,} samples each" if measured else ""
     failed = f"; {len(runs) - len(measured)} did not stay finite" if len(measured) < len(runs) else ""
     return [*lines, "", f"{len(runs)} run{'s' if len(runs) > 1 else ''}{samples}{failed}."]
@@ -136,12 +126,12 @@ def work(arguments: argparse.Namespace) -> int:
     config = replace(recipe.train, bfloat16=pick_precision("auto", recipe.train.bfloat16, device))
     if arguments.steps is not None:
         config = replace(config, steps=arguments.steps)
-    data, _ = open_parts(name, arguments.data)
-    given = conditions(data, digit_classifier(data, "cpu"), device)
+    networks, data = prepare(name, arguments.data)
+    given = conditions(data, classifier_for(data, "cpu"), device)
     kept = Results(arguments.out)
 
     def identity(config: TrainConfig) -> dict:
-        return {**given, "networks": describe(recipe.architecture, recipe.build()), "train": asdict(config)}
+        return {**given, "networks": describe(networks), "train": asdict(config)}
 
     configs = [replace(config, seed=seed) for seed in range(arguments.runs)]
     runs = {config.seed: kept.find(identity(config)) for config in configs}

@@ -1,6 +1,5 @@
 """Measures of runs, kept in a JSON file while more are made: what is in it need not be done again."""
 
-import hashlib
 import json
 from pathlib import Path
 
@@ -8,17 +7,12 @@ import torch
 
 from ganlib.checkpoint import read_json, to_json, write_whole
 from ganlib.classifier import DigitClassifier
-from ganlib.data import Data, ImageData
-from train.run import describe_data
+from ganlib.data import Data
 
 
 def conditions(data: Data, network: DigitClassifier | None, device: str) -> dict:
     """What a run's result depends on beside its networks and their training: the data, who measures, and where."""
-    found = {"data": describe_data(data), "device": torch.device(device).type,
-             "features": network and network.fingerprint()}
-    if isinstance(data, ImageData):  # another folder may have this one's name
-        found["images"] = hashlib.sha256(data.images.cpu().numpy()).hexdigest()[:16]
-    return found
+    return {**data.fingerprint(), "device": torch.device(device).type, "features": network and network.fingerprint()}
 
 
 class Results:

@@ -1,6 +1,5 @@
 """One training run on disk: progress, pictures of fixed seeds, checkpoints, and the weights folder at the end."""
 
-import copy
 import json
 import re
 import signal
@@ -8,52 +7,55 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
 from tqdm import tqdm
 
-from ganlib import checkpoint, images
-from ganlib.card import model_card
-from ganlib.classifier import DigitClassifier
-from ganlib.data import DATASETS, Data, ImageData, Mixture, StackedDigits, open_data, scale
-from ganlib.evaluation import DIGITS, Look, evaluate, measure_moment
-from ganlib.losses import LOSSES
+from ganlib import checkpoint, images, report
+from ganlib.architectures import Architecture, build, describe
+from ganlib.checks import whole
+from ganlib.data import DATASETS, Data, open_data, scale
+from ganlib.evaluation import Progress, measure_briefly
 from ganlib.model import Model
-from ganlib.networks import Architecture, count_parameters, describe
+from ganlib.networks import count_parameters
 from ganlib.recipes import RECIPES, Recipe
 from ganlib.training import (
     NonFiniteLoss,
     State,
     Step,
     TrainConfig,
-    balance,
     check_fit,
     history_interval,
-    latents,
     saved_run,
     train,
 )
 from ganlib.version import __version__
-from train import pictures
 from train.track import LOCAL, Pace, Tracked, Tracker
 
 NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
 IDENTITY = {"recipe", "name", "shape", "num_classes", "where", "device", "data"}  # beside "train", of a checkpoint
-LONG = 1_000  # steps from which on a run of digits is measured at these moments too
-SETTLED = 2_048  # real samples, and as many others, by which a discriminator is given its offset
+MEASURED_FROM = 1_000  # steps: a run of digits that is as long is measured as it goes
+BFLOAT16_UNITS = ("avx512_bf16", "amx_bf16", "bf16", "arm_bf16", "sve_bf16")  # of processors, by torch's names
 
 
 @dataclass(frozen=True)
 class Run:
     """What to train, how, on what, into where.
 
-    recipe_name: in RECIPES. name: what the model is to be called. shape: of a sample; num_classes: of the data; the
-    recipe's networks are made to fit them. where: as in `open_data`, None for the recipe's own data. checkpoint_every:
-    steps, None for a twentieth of the run; it is rounded to whole rows of the history. begun: what the checkpoint in
-    `out` says of its run, where this goes on with that. track: where the run can be looked at meanwhile, as --track
-    says; None for nowhere.
+    Args:
+        recipe_name: in RECIPES.
+        name: what the model is to be called.
+        config: the run's numbers.
+        device: where to train.
+        out: the weights folder to write.
+        picture_shape: (channels, height, width) that a folder's pictures are to be made; None for the recipe's.
+        shape, num_classes: of the data, which the recipe's networks are fitted to; None before they are opened.
+        where: as in `open_data`, None for the recipe's own data.
+        checkpoint_every: steps, None for a twentieth of the run; it is rounded to whole rows of the history.
+        begun: what the checkpoint in `out` says of its run, where this goes on with that.
+        track: where the run can be looked at meanwhile, as --track says; None for nowhere.
     """
 
     recipe_name: str
@@ -61,7 +63,8 @@ class Run:
     config: TrainConfig
     device: str
     out: Path
-    shape: tuple[int, ...]
+    picture_shape: tuple[int, ...] | None = None
+    shape: tuple[int, ...] | None = None
     num_classes: int | None = None
     where: str | None = None
     checkpoint_every: int | None = None
@@ -72,23 +75,26 @@ class Run:
         if not NAME.fullmatch(self.name):
             raise ValueError(f"a name must be of 1 to 96 letters, digits, dots, dashes and underscores, and begin with "
                              f"a letter or digit, not {self.name!r}")
-        if self.checkpoint_every is not None and self.checkpoint_every < 1:
-            raise ValueError(f"--checkpoint-every must be at least 1, not {self.checkpoint_every}")
+        if self.checkpoint_every is not None:
+            whole(self.checkpoint_every, 1, 10**9, "--checkpoint-every")
 
     @classmethod
     def resumed(cls, recipe_name: str, device: str, out: Path, checkpoint_every: int | None = None) -> "Run":
         """The run whose checkpoint is in `out`. Raises ValueError where there is none, or it is another recipe's."""
         path = out / "training" / "state.safetensors"
         saved = saved_run(path)
-        known = {field.name for field in fields(TrainConfig)}
-        if set(saved.get("train", ())) != known or IDENTITY - set(saved):
+        if IDENTITY - set(saved):
             raise ValueError(f"{path} is a checkpoint of another version of ganlib")
         if saved["recipe"] != recipe_name:
             raise ValueError(f"{path} is a checkpoint of {saved['recipe']}, not of {recipe_name}")
-        config = TrainConfig(**{key: tuple(v) if isinstance(v, list) else v for key, v in saved["train"].items()})
+        try:
+            config = TrainConfig.rebuild(saved.get("train"))
+        except ValueError as error:
+            raise ValueError(f"{path} is a checkpoint of another version of ganlib ({error})") from None
         if saved["device"] != torch.device(device).type:
             raise ValueError(f"the run in {out} was begun on --device {saved['device']}, and can only go on there")
-        return cls(recipe_name, saved["name"], config, device, out, tuple(saved["shape"]), saved["num_classes"],
+        shape = tuple(saved["shape"])
+        return cls(recipe_name, saved["name"], config, device, out, None, shape, saved["num_classes"],
                    saved["where"], checkpoint_every, begun=saved)
 
     @property
@@ -97,7 +103,7 @@ class Run:
 
     @property
     def architecture(self) -> Architecture:
-        """The recipe's networks, made to fit. Raises ValueError where they cannot be."""
+        """The recipe's networks, fitted to the data. Raises ValueError where they cannot be."""
         return self.recipe.build(self.shape, self.num_classes)
 
     @property
@@ -121,35 +127,37 @@ class Run:
         return self.out / "training" / "growth"
 
     def open(self, download: bool = True) -> tuple["Run", Data]:
-        """The run with the classes of its data, and the data.
+        """The run with the shape and classes of its data, and the data.
 
-        Raises ValueError where there are none, or they fit neither the networks nor the run.
+        Raises:
+            ValueError: there are none, or the networks or the run do not fit them.
         """
-        data = open_data(self.recipe.data, self.where, shape=self.shape, download=download)
-        if self.begun and self.begun["data"] != describe_data(data):
-            raise ValueError(f"the run in {self.out} was begun on {self.begun['data']}, not on {describe_data(data)}")
-        if data.shape != self.shape and data.name in DATASETS and len(data.shape) == len(self.shape) == 3:
-            raise ValueError(f"the pictures of {data.name} are {_pixels(data.shape)}: --size and --channels are for a "
-                             f"folder of images of your own")
-        run = replace(self, num_classes=data.num_classes)
+        asked = self.picture_shape or self.shape or self.recipe.build().shape
+        data = open_data(self.recipe.data, self.where, shape=asked, download=download)
+        if self.begun and self.begun["data"] != data.description():
+            raise ValueError(f"the run in {self.out} was begun on {self.begun['data']}, not on {data.description()}")
+        if self.picture_shape and tuple(data.shape) != self.picture_shape:
+            raise ValueError(f"the samples of {data.name} are of shape {tuple(data.shape)}: --size and --channels are for "
+                             f"a folder of pictures of your own")
+        run = replace(self, shape=tuple(data.shape), num_classes=data.num_classes)
         check_fit(run.architecture, data)
         return run, data
 
     def description(self, data: Data | None) -> str:
         """The whole configuration and the sizes, as JSON; data that is not at hand is None."""
-        generator, discriminator = self.architecture.generator(), self.architecture.discriminator()
+        generator, discriminator = build(self.architecture, None)
         wanted = self.where if self.where in DATASETS else self.recipe.data
         return json.dumps({
             "name": self.name,
             "recipe": self.recipe_name,
             "out": str(self.out),
-            "data": describe_data(data) if data else f"{wanted}, to be downloaded",
+            "data": data.description() if data else f"{wanted}, to be downloaded",
             "device": self.device,
-            "architecture": describe(self.recipe.architecture, self.architecture),
+            "architecture": describe(self.architecture),
             "train": asdict(self.config),
             "sizes": {
                 "generator_parameters": count_parameters(generator),
-                "discriminator_parameters": count_parameters(discriminator),
+                "discriminator_parameters": 0 if discriminator is None else count_parameters(discriminator),
                 "samples_seen": self.config.steps * self.config.batch_size,
                 "checkpoint_every_steps": self.checkpoint_interval,
             },
@@ -166,8 +174,6 @@ class Run:
 
         Raises NonFiniteLoss, saying which checkpoint is kept, and ValueError for a checkpoint that does not fit.
         """
-        if isinstance(data, ImageData):
-            data = data.to(self.device)
         state = State.fresh(self.architecture, self.config, self.device)
         if self.begun:
             state.load(self.state_path)
@@ -186,7 +192,7 @@ class Run:
                 old.unlink()
         for folder in (self.pictures, self.growth):
             folder.mkdir(parents=True, exist_ok=True)
-        identity = {**self.identity, "data": describe_data(data), "tracked_as": tracker.name}
+        identity = {**self.identity, "data": data.description(), "tracked_as": tracker.name}
         saved = state.step
         with stop_on_signal() as stopped:
             try:
@@ -213,11 +219,11 @@ class Run:
     def _steps(self, data: Data, state: State, tracker: Tracker) -> Iterator[Step]:
         """Train under a progress bar, keeping pictures as it goes."""
         size, moments = self.config.batch_size, _moments(self.config.steps)
-        measure = self._measurer(data) if self.config.steps >= LONG else None
+        measure = self._measurer(data) if self.config.steps >= MEASURED_FROM else None
         if state.step == 0:
             self._keep_picture(state, data, tracker)
-        unit, pace = "img" if isinstance(data, ImageData) else "pt", Pace(state.step, size)
-        pace_name = "images_per_second" if isinstance(data, ImageData) else "points_per_second"
+        unit, pace = "img" if self._makes_images else "pt", Pace(state.step, size)
+        pace_name = "images_per_second" if self._makes_images else "points_per_second"
         with tqdm(total=self.config.steps * size, initial=state.step * size, desc=self.name, unit=unit, unit_scale=True,
                   smoothing=0.05, dynamic_ncols=True) as bar:
             for step in train(self.architecture, data, self.config, self.device, state):
@@ -234,105 +240,51 @@ class Run:
                 bar.update(size)
                 yield step
 
+    @property
+    def _makes_images(self) -> bool:
+        return len(self.shape) == 3
+
     def _measurer(self, data: Data) -> Callable[[Model], dict] | None:
         """What measures a model of digits in between; None for other data."""
-        network = digit_classifier(data, self.device)
-        if network is None or data.shape != network.shape:
+        network, held_out = checkpoint.classifier_for(data, self.device), data.held_out()
+        if network is None or held_out is None or data.shape != network.shape:
             return None
-        test = open_test_part(self.recipe.data, self.where, data.shape)
-        reference: Look = network.examine(scale(test.images))
-        return lambda model: measure_moment(model, data, reference, network)
+        reference = network.examine(scale(held_out.images))
+        return lambda model: measure_briefly(model, data, reference, network)
 
     def _keep_picture(self, state: State, data: Data, tracker: Tracker) -> None:
         model, name = self._model(state, data), f"step-{state.step:07d}.png"
-        checkpoint.write_whole(self.pictures / name, pictures.picture(model, data))
+        checkpoint.write_whole(self.pictures / name, report.picture(model, data))
         tracker.picture(self.pictures / name, state.step)
-        if isinstance(data, ImageData):
-            checkpoint.write_whole(self.growth / name, pictures.growth_row(model))
+        if self._makes_images:
+            checkpoint.write_whole(self.growth / name, report.growth_row(model))
 
     def _model(self, state: State, data: Data) -> Model:
-        config = {
-            "architecture": {"name": self.recipe.architecture},
-            "recipe": {"name": self.recipe_name, "data": data.name, "device": self.device,
-                       "train": asdict(self.config)},
-        }
+        config = {"recipe": {"name": self.recipe_name, "data": data.name,
+                             **({"data_is_folder": True} if data.folder else {}),
+                             "device": self.device, "train": asdict(self.config)}}
         if self.architecture.num_classes and data.class_names:
             config["class_names"] = list(data.class_names)
-        # copies: a Model puts its networks in eval mode, and these are still in training
-        return Model(self.name, self.architecture, copy.deepcopy(state.average), copy.deepcopy(state.discriminator),
-                     config=config, history=state.history)
+        return Model(self.name, self.architecture, state.average, state.discriminator, config=config,
+                     history=state.history)
 
     def _finish(self, data: Data, state: State) -> None:
-        """Give D the offset that its loss may have left free, measure, and write the weights folder."""
-        model = self._model(state, data)
-        settle(model, self.config, data)
-        round_off(model)
-        checkpoint.save(model, self.out)
-        if isinstance(data, ImageData):
-            rows = sorted(self.growth.glob("step-*.png"))
-            checkpoint.write_whole(self.out / checkpoint.GROWTH, pictures.growth(rows))
-        write_report(model, data, open_test_part(self.recipe.data, self.where, model.shape), self.out)
+        """Calibrate, measure, and write the weights folder."""
+        with measuring(self.name) as progress:
+            report.finish(self._model(state, data), data, self.config.loss, self.out,
+                          sorted(self.growth.glob("step-*.png")), progress)
 
 
-def settle(model: Model, config: TrainConfig, data: Data) -> None:
-    """Give the discriminator the offset that a paired loss has left free."""
-    if LOSSES[config.loss].paired:
-        rng = torch.Generator(model.device).manual_seed(0)
-        real, y = data.batch(SETTLED, rng)
-        z = latents(len(real), model.architecture, rng)
-        balance(model.discriminator, real, model.decode(z, y).to(model.device), y)
-
-
-def round_off(model: Model) -> None:
-    """Give a trained model the weights that are stored: those of images take half the space, and look the same."""
-    for network in (model.generator, model.discriminator)[0 if len(model.shape) == 3 else 1:]:
-        for tensor in network.state_dict().values():
-            if tensor.is_floating_point():
-                tensor.copy_(tensor.half())
-
-
-def open_test_part(name: str, where: str | None, shape: tuple[int, ...]) -> Data | None:
-    """The test part of a data set of ours, opened as `open_data` does; None for a folder of images, which has none."""
-    data = open_data(name, where, train=False, shape=shape)
-    return data if data.name in DATASETS else None
-
-
-def _pixels(shape: tuple[int, int, int]) -> str:
-    return f"{shape[1]}×{shape[2]} and {'grey' if shape[0] == 1 else 'in colour'}"
-
-
-def describe_data(data: Data) -> str:
-    """In words: name, and how many there are."""
-    if isinstance(data, ImageData):
-        return f"{len(data):,} images of {data.name}"
-    if isinstance(data, Mixture):
-        return f"{len(data.points):,} points of {data.name}"
-    return f"fresh samples of {data.name}"
-
-
-def digit_classifier(data: Data, device: torch.device | str) -> DigitClassifier | None:
-    """The shipped classifier where the data is digits that it reads, else None."""
-    if data.name not in DIGITS or data.shape[1:] != (28, 28) or not checkpoint.has_classifier():
-        return None
-    return checkpoint.load_classifier(device=device)
-
-
-def write_report(model: Model, data: Data, test: Data | None, folder: Path) -> None:
-    """Measure a model under a progress bar, and write its measures, its card and its pictures into its folder."""
-    with tqdm(desc=f"measuring {model.name}", total=100, dynamic_ncols=True, leave=False,
+@contextmanager
+def measuring(name: str) -> Iterator[Progress]:
+    """A progress bar of a model's evaluation, which is told what begins and which share is done."""
+    with tqdm(desc=f"measuring {name}", total=100, dynamic_ncols=True, leave=False,
               bar_format="{desc}: {percentage:3.0f}%|{bar}| {elapsed}{postfix}") as bar:
-        def tell(what: str, share: float) -> None:
+        def progress(what: str, share: float) -> None:
             bar.n = 100 * share
             bar.set_postfix_str(what)
 
-        model.metrics = evaluate(model, data, test, classifier=digit_classifier(data, model.device), tell=tell)
-    model.metrics[checkpoint.MEASURED] = checkpoint.digest(folder / checkpoint.GENERATOR)
-    # what the folder says comes first: it may be older than fields that the networks have by now
-    config = checkpoint.config_of(model) | checkpoint.read_json(folder / checkpoint.CONFIG, dict)
-    card = model_card(config, model.metrics, model.history)
-    checkpoint.save_report(folder, model.metrics, card, pictures.picture(model, data))
-    if isinstance(data, ImageData) and not isinstance(data, StackedDigits):
-        checkpoint.write_whole(folder / checkpoint.NEAREST, pictures.nearest_real(model, data))
+        yield progress
 
 
 def _moments(steps: int) -> set[int]:
@@ -371,8 +323,21 @@ def pick_device(name: str) -> str:
 
 
 def pick_precision(asked: str, wanted: bool, device: str) -> bool:
-    """Whether to train in bfloat16: as --precision says, else where the recipe wants it and it is faster here."""
-    return {"float32": False, "bfloat16": True}.get(asked, wanted and bfloat16_helps(device))
+    """Whether to train in bfloat16: as --precision says, else where the recipe wants it and the device has a unit for it.
+    """
+    return {"float32": False, "bfloat16": True}.get(asked, wanted and has_bfloat16(device))
+
+
+def has_bfloat16(device: str) -> bool:
+    """Whether a device computes bfloat16 by itself; others emulate it, which is slower than float32."""
+    if device.startswith("cuda"):
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device != "cpu":
+        return True
+    if hasattr(torch.cpu, "get_capabilities"):  # torch 2.12 and later
+        capabilities = torch.cpu.get_capabilities()
+        return any(capabilities.get(unit) for unit in BFLOAT16_UNITS)
+    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
 
 
 def in_a_sentence(program: str, work: Callable[[], int], when_stopped: str = "stopped") -> int:
@@ -405,18 +370,3 @@ def threads(count: int | None, device: str) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def bfloat16_helps(device: str) -> bool:
-    """Whether bfloat16 is the faster here, by a matrix product in both: some processors only emulate it."""
-    if device != "cpu":  # CUDA emulates it where it must, and some of its libraries do not even that
-        return not device.startswith("cuda") or torch.cuda.is_bf16_supported(including_emulation=False)
-
-    def seconds(dtype: torch.dtype) -> float:
-        a, b = torch.ones(128, 1024, dtype=dtype), torch.ones(1024, 1024, dtype=dtype)
-        start = time.perf_counter()
-        for _ in range(10):
-            a @ b
-        return time.perf_counter() - start
-
-    return min(seconds(torch.bfloat16) for _ in range(4)) * 1.2 < min(seconds(torch.float32) for _ in range(4))

@@ -44,15 +44,17 @@ def generate(model: str, seed: int, count: int, truncation: float, captions: lis
         labels = gan.labels_of(seeds, label)
         x = gan.sample(seeds, labels, truncation)
         made = milliseconds()
-    opinions = gan.discriminate(x, labels)
+    opinions = None if gan.discriminator is None else gan.discriminate(x, labels)
     lines = []
     if "seed" in captions:
         lines.append([str(s) for s in seeds])
-    if "opinion" in captions:
+    if "opinion" in captions and opinions is not None:
         lines.append([f"{p:.0%} real" for p in opinions.tolist()])
     sheet = images.contact_sheet(x, columns, captions=["\n".join(texts) for texts in zip(*lines)] if lines else None)
-    status = (f"{models.credit(gan, len(x), made)} On average its discriminator gives them {opinions.mean():.0%} to be "
-              f"real.")
+    status = models.credit(gan, len(x), made)
+    if opinions is not None:
+        status += (f" On average its discriminator gives them a probability of {opinions.mean():.0%} to be real; the "
+                   f"probability was calibrated after training.")
     return sheet, status
 
 

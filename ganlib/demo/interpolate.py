@@ -19,8 +19,8 @@ from ganlib.demo.picker import model_picker
 from ganlib.demo.theme import DICE
 
 TITLE = "Interpolate"
-EXPLANATION = ("Two seeds are two points in a space of random numbers, and every point between them is a picture too: "
-               "one digit *becomes* the other, without a jump.")
+EXPLANATION = ("Two seeds are two points in a space of random numbers, and the points between them are pictures too: "
+               "one digit *becomes* the other. The Quality tab says how many of the pictures halfway are clear digits.")
 MAX_SEED, MAX_STEPS, STRIP_COLUMNS, FRAME_WIDTH, KEPT_GIFS = 9_999, 64, 16, 360, 32
 
 
@@ -59,9 +59,7 @@ def _keep_gif(x: Tensor, name: str) -> str:
 def frame(model: str, first: int, second: int, method: str, position: float) -> Image.Image:
     """The picture at `position` of the way, from 0 (the first seed's) to 1 (the second's)."""
     gan = models.images(model)
-    z = sampling.interpolation(method)(*gan.latents([first, second]), position)
-    shares = gan.shares_of([first, second])
-    (x,) = gan.decode(z[None], None if shares is None else sampling.lerp(*shares, position)[None])
+    (x,) = gan.between(first, second, [position], method)
     return images.enlarge(images.to_pil(x), images.tile_scale(x.shape[-1], 1, FRAME_WIDTH))
 
 
@@ -90,8 +88,8 @@ def build(demo: gr.Blocks) -> None:
             dice = gr.Button("Two new seeds", icon=DICE)
             steps = slider(2, MAX_STEPS, value=32, step=1, label="Steps")
             method = radio(list(sampling.INTERPOLATIONS), value="slerp", label="Path",
-                              info="lerp is the straight line; slerp the arc, which keeps to the distances that "
-                                   "random numbers have")
+                              info="lerp is the straight line; slerp is the arc, whose points are as far from "
+                                   "zero as random numbers are")
     dice.click(None, outputs=[first, second], api_visibility="private",
                js=f"() => [0, 0].map(() => Math.floor(Math.random() * {MAX_SEED + 1}))")
     way = [model, first, second]

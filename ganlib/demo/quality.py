@@ -13,7 +13,7 @@ from ganlib.demo import models
 from ganlib.demo.controls import plainly, slider
 from ganlib.demo.gpu import on_gpu
 from ganlib.demo.picker import model_picker
-from ganlib.evaluation import MOMENT_SAMPLES, NEIGHBOURS, verdict
+from ganlib.evaluation import CURVE_SAMPLES, NEIGHBOURS, verdict
 
 TITLE = "Quality"
 EXPLANATION = ("A GAN’s losses do not say how good its pictures are, so the pictures themselves are measured, beside "
@@ -39,7 +39,7 @@ def quality(model: str, seed: int) -> tuple[str, dict]:
         _, probabilities = reader.examine(gan.draw(CENSUS, seed))
         counts = metrics.class_shares(probabilities.argmax(1), reader.num_classes).mul(CENSUS).round().int().tolist()
         caption = "As the digit classifier reads them: "
-        if gan.num_classes:  # its balance is then its asker's
+        if gan.num_classes:  # every class is asked for equally often
             real_shares = [1 / gan.num_classes] * gan.num_classes
             caption = "This model makes the digit it is asked for, and was asked for all equally often. " + caption
         words = verdict(counts, real_shares)
@@ -51,7 +51,7 @@ def quality(model: str, seed: int) -> tuple[str, dict]:
         parts.append((charts.curves(gan.history, others),
                       f"FID is a distance between generated and real pictures, as the digit classifier sees them: the "
                       f"lower, the better. Precision is how many generated ones lie among real ones, within reach of "
-                      f"their {NEIGHBOURS} nearest, recall the other way round. Of {MOMENT_SAMPLES:,} samples each, so "
+                      f"their {NEIGHBOURS} nearest, recall the other way round. Of {CURVE_SAMPLES:,} samples each, so "
                       f"that they do not quite meet the table’s.{beside}"))
     if not parts:
         return f"{html.escape(gan.name)} was not measured on digits one by one, so there is no census.", numbers
@@ -121,7 +121,7 @@ def build(demo: gr.Blocks) -> None:
                              elem_id="growth", buttons=["download"], alt_text="fixed seeds at a moment of the training")
             when = gr.Markdown(label="which moment", elem_classes="status")
         with gr.Column(min_width=320):
-            gr.Markdown("Remembered, or new? Each generated digit stands above the training image most like it.",
+            gr.Markdown("Each generated digit stands above the training image that is most like it: the two should differ.",
                         elem_classes="explain")
             pairs = gr.Image(format="png", interactive=False, label="Nearest real digits", elem_classes="picture",
                              elem_id="nearest", buttons=["download", "fullscreen"],

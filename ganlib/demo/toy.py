@@ -1,16 +1,15 @@
 """The tab where a GAN learned a distribution that is known, so that one can see how well."""
 
 import html
-from dataclasses import dataclass
 
 import gradio as gr
 import torch
 from torch import Tensor
 
 from ganlib import charts, metrics
-from ganlib.data import GRID, RING, Gaussian, Mixture, Sine
+from ganlib.data import DATASETS, Points, open_data
 from ganlib.demo import models
-from ganlib.demo.controls import one_of, plainly, slider
+from ganlib.demo.controls import plainly, slider
 from ganlib.demo.gpu import on_gpu
 from ganlib.demo.picker import model_picker
 from ganlib.model import Model
@@ -18,10 +17,12 @@ from ganlib.model import Model
 TITLE = "Toy distributions"
 EXPLANATION = ("Here the truth is known, so what a GAN learned can be held against it. Blue is real, orange is "
                "generated; where they agree, no discriminator can say better than ½.")
+LOSSES = ("Both losses of the training run. If the generator were perfect, no discriminator could do better than D(x) = ½, "
+          "where both losses are ln 2. The reverse does not hold: a discriminator that always says ½ has a loss of ln 2, "
+          "whatever the generator makes.")
+CALIBRATED = "Its probability was calibrated after training."
 MAX_COUNT, MAX_SEED = 10_000, 9_999
 REAL_SEED = 1  # of the real sample the generated one is held against
-TOYS = (Gaussian(), Sine(), RING, GRID)
-BANDWIDTH = 0.25  # what densities on the line are smoothed by
 
 
 @on_gpu
@@ -30,97 +31,71 @@ def toy(model: str, count: int, seed: int) -> tuple[str, dict]:
     """`count` generated samples beside as many real ones: charts and numbers as HTML, and the numbers with the samples.
 
     The dictionary: model, count, seed, milliseconds, distance (Wasserstein-1; sliced in the plane), distance_of_real
-    (between two real samples of that size), losses (discriminator and generator, at the end of training), samples; for
-    mixtures also centres, modes, high_quality, width and reverse_kl.
+    (between two real samples of that size), losses (discriminator and generator, at the end of training), samples; and
+    what the distribution measures of them, such as modes, high_quality, width and reverse_kl.
     """
     gan, data = points(model)
     with models.clock() as milliseconds:
         fake = gan.draw(count, seed)
         made = milliseconds()
     real, other = (data.batch(count, torch.Generator().manual_seed(s))[0] for s in (REAL_SEED, REAL_SEED + 1))
-    draw, distance = DRAWINGS[type(data)]
     numbers = {
         "model": gan.name,
         "count": count,
         "seed": seed,
         "milliseconds": round(made, 2),
-        "distance": distance(fake, real),
-        "distance_of_real": distance(other, real),
+        "distance": data.distance(fake, real),
+        "distance_of_real": data.distance(other, real),
         "losses": {key: gan.metrics.get(f"final_{key}") for key in ("discriminator_loss", "generator_loss")},
         "samples": fake.tolist(),
+        **data.measure(fake),
     }
-    if isinstance(data, Mixture):
-        numbers |= {"centres": len(data.centres), **metrics.modes(fake, torch.tensor(data.centres), data.std)}
-    figures = [*draw(gan, data, real, fake), (charts.losses(gan.history),
-               "Both losses of the training run. At ln 2 neither network can gain anything more.")]
+    draw = _draw_line if data.shape[0] == 1 else _draw_plane
+    figures = [*draw(gan, data, real, fake), (charts.losses(gan.history), LOSSES)]
     return _tiles(numbers, gan) + charts.to_html(figures), numbers
 
 
-def points(name: str) -> tuple[Model, Gaussian | Sine | Mixture]:
-    """The model of that name, and the distribution that it has learned.
+def points(name: str) -> tuple[Model, Points]:
+    """The model of that name, and the distribution that it has learnt.
 
-    Raises WeightsError as `models.get` does, and ValueError where it has learned none that is known here.
+    Raises WeightsError as `models.get` does, and ValueError where it has learnt none that is known here.
     """
     gan = models.get(name)
-    data = next((data for data in TOYS if data.name == gan.config.get("recipe", {}).get("data")), None)
-    if data is None or tuple(gan.shape) != data.shape:
-        raise ValueError(f"{name} has learned no toy distribution: here are shown {one_of([toy.name for toy in TOYS])}")
+    learnt = gan.config.get("recipe", {}).get("data")
+    data = open_data(learnt, download=False) if len(gan.shape) == 1 and learnt in DATASETS else None
+    if data is None or tuple(gan.shape) != tuple(data.shape) or gan.shape[0] > 2:
+        raise ValueError(f"{name} has learnt no toy distribution that this page knows")
     return gan, data
 
 
-def _draw_line(gan: Model, data: Gaussian, real: Tensor, fake: Tensor):
-    width = BANDWIDTH
-    x = torch.linspace(data.mean - 4.5 * data.std, data.mean + 4.5 * data.std, 301)
+def _draw_line(gan: Model, data: Points, real: Tensor, fake: Tensor):
+    width = data.bandwidth
+    x = torch.linspace(*data.extent, 301)
     best = _best(data.density(x[:, None], width), metrics.kernel_density(fake, x[:, None], width))
-    yield (charts.histogram(real, fake, data.density),
-           f"{len(fake):,} numbers of each kind; the line is the true density of N({data.mean:g}, {data.std:g}²).")
-    yield (charts.opinion_line(x, gan.discriminate(x[:, None]), best),
-           f"p is the real density, q the generated one as seen in this sample, both smoothed by {width:g}; dashes end "
-           f"where there is neither.")
+    yield (charts.points(real, fake, data), f"{len(fake):,} numbers of each kind; {data.truth}.")
+    if gan.discriminator is not None:
+        yield (charts.opinion_line(x, gan.discriminate(x[:, None]), best),
+               f"p is the real density, q the generated one as seen in this sample, both smoothed by {width:g}; dashes "
+               f"end where there is neither. {CALIBRATED}")
 
 
-@dataclass(frozen=True)
-class Plane:
-    """How a distribution in the plane is shown.
-
-    bandwidth: what densities are smoothed by, to be seen and compared. truth: where the real points lie, in words.
-    """
-
-    bandwidth: float
-    truth: str
-
-
-PLANES = {
-    "sine": Plane(0.12, "the line is sin x₁, where all real ones lie"),
-    "ring": Plane(0.06, "real ones sit on eight spots of the unit circle, 0.01 wide"),
-    "grid": Plane(0.2, "real ones sit on 25 spots, 0.05 wide"),
-}
-
-
-def _draw_plane(gan: Model, data: Sine | Mixture, real: Tensor, fake: Tensor):
-    plane = PLANES[data.name]
-    curve = data.curve(200) if isinstance(data, Sine) else None
+def _draw_plane(gan: Model, data: Points, real: Tensor, fake: Tensor):
     x1, x2 = torch.linspace(*data.extent[:2], 96), torch.linspace(*data.extent[2:], 64)
-    points = torch.cartesian_prod(x2, x1).flip(1)
-    best = _best(data.density(points, plane.bandwidth), metrics.kernel_density(fake, points, plane.bandwidth))
-    yield (charts.scatter(real, fake, data.extent, curve), f"{len(fake):,} points of each kind; {plane.truth}.")
-    yield (charts.opinion_map(gan.discriminate(points).view(64, 96), best.view(64, 96), data.extent, curve),
-           f"What the discriminator says over the plane, and the best it could. Orange: surely generated; blue: surely "
-           f"real; white: can’t say. p and q are smoothed by {plane.bandwidth:g}; far from both there is no best "
-           f"answer, and it is left blank.")
+    places = torch.cartesian_prod(x2, x1).flip(1)
+    best = _best(data.density(places, data.bandwidth), metrics.kernel_density(fake, places, data.bandwidth))
+    yield (charts.points(real, fake, data), f"{len(fake):,} points of each kind; {data.truth}.")
+    if gan.discriminator is not None:
+        yield (charts.opinion_map(gan.discriminate(places).view(64, 96), best.view(64, 96), data.extent,
+                                  data.curve(200)),
+               f"What the discriminator says over the plane, and the best possible answer. Orange: generated; blue: "
+               f"real; white: either. p and q are smoothed by {data.bandwidth:g}; far from both there is no best "
+               f"answer, and it is left blank. {CALIBRATED}")
 
 
 def _best(p: Tensor, q: Tensor) -> Tensor:
     """The best discriminator there is, p/(p + q) (Goodfellow et al. 2014, prop. 1); NaN where both are next to 0."""
     total = p + q
     return torch.where(total > 1e-2 * total.max(), p / total, torch.nan)
-
-
-DRAWINGS = {
-    Gaussian: (_draw_line, metrics.wasserstein_1),
-    Sine: (_draw_plane, metrics.sliced_wasserstein),
-    Mixture: (_draw_plane, metrics.sliced_wasserstein),
-}
 
 
 def _tiles(numbers: dict, gan: Model) -> str:

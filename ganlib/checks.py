@@ -1,0 +1,58 @@
+"""Checks of values that come from outside, and short forms of foreign text for error messages."""
+
+import math
+import operator
+import reprlib
+
+_brief = reprlib.Repr()
+_brief.maxstring = 80
+quoted = _brief.repr  # a foreign value, shortened
+
+
+def listed(names: list[str]) -> str:
+    """The first three of some foreign names, quoted."""
+    return ", ".join([*map(quoted, names[:3]), *(["…"] if len(names) > 3 else [])])
+
+
+def require(condition: bool, sentence: str) -> None:
+    """Raises ValueError with the sentence unless the condition holds."""
+    if not condition:
+        raise ValueError(sentence)
+
+
+def whole(value, low: int, high: int, what: str) -> int:
+    """The value as an int, from any integer type of Python, NumPy or torch.
+
+    Raises:
+        ValueError: it is not a whole number from low to high.
+    """
+    try:
+        number = None if isinstance(value, bool) else operator.index(value)
+    except (TypeError, ValueError):
+        number = None
+    if number is None or not low <= number <= high:
+        raise ValueError(f"{what} must be a whole number from {low} to {high}, not {quoted(value)}")
+    return number
+
+
+def real(value, low: float, high: float, what: str, above: bool = False) -> float:
+    """The value as a float, from any number type of Python, NumPy or torch.
+
+    Args:
+        above: whether low itself is not allowed.
+
+    Raises:
+        ValueError: it is not a finite number from low to high.
+    """
+    try:
+        number = math.nan if isinstance(value, bool | str | bytes) else float(value)
+    except (TypeError, ValueError, OverflowError, RuntimeError):
+        number = math.nan
+    if not (math.isfinite(number) and low <= number <= high and not (above and number == low)):
+        span = f"from {low:g} to {high:g}"
+        if high == math.inf:
+            span = f"{'above' if above else 'of at least'} {low:g}"
+        elif above:
+            span = f"above {low:g} and at most {high:g}"
+        raise ValueError(f"{what} must be a number {span}, not {quoted(value)}")
+    return number
