@@ -19,9 +19,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from ganlib.architectures import ARCHITECTURES, build
 from ganlib.data import ImageData, open_data
 from ganlib.model import Model
-from ganlib.networks import ARCHITECTURES
 
 MNIST_ROOT = os.environ.get("GANLIB_DATA")
 HAS_MNIST = bool(MNIST_ROOT) and (Path(MNIST_ROOT) / "MNIST" / "raw").is_dir()
@@ -45,15 +45,13 @@ def digits() -> ImageData:
     found = load_digits()
     small = torch.from_numpy(found.images).float()[:, None] * (255 / 16)
     images = torch.nn.functional.interpolate(small, (28, 28), mode="bilinear").round().to(torch.uint8)
-    return ImageData("digits", images, torch.from_numpy(found.target).long(), 10)
+    return ImageData("digits", images, torch.from_numpy(found.target).long(), 10, digits=True)
 
 
 def untrained(name: str = "dcgan", **fields) -> Model:
-    """A model with the weights it is born with; always the same."""
-    torch.manual_seed(0)
+    """A model with its initial weights, always the same."""
     architecture = replace(ARCHITECTURES[name], **fields)
-    return Model(name, architecture, architecture.generator(), architecture.discriminator(),
-                 config={"architecture": {"name": name}})
+    return Model(name, architecture, *build(architecture, torch.Generator().manual_seed(0)))
 
 
 @pytest.fixture
