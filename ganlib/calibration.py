@@ -34,9 +34,10 @@ class Calibration:
             real(offset, -math.inf, math.inf, "each offset of a calibration")
 
     def probability(self, logits: Tensor, y: Tensor | None = None) -> Tensor:
-        """Probabilities (N,) float32 in [0, 1] of logits (N,), on their device; y: (N,) classes where offsets differ."""
-        offsets = torch.tensor(self.offsets, dtype=torch.float32, device=logits.device)
-        return (logits.float() * self.scale + (offsets if len(offsets) == 1 else offsets[y])).sigmoid()
+        """Probabilities (N,) float32 of logits (N,), on their device; y: (N,) classes where offsets differ."""
+        # in float64: a Wasserstein critic's outputs may be far from 0, and the offset as far
+        offsets = torch.tensor(self.offsets, dtype=torch.double, device=logits.device)
+        return (logits.double() * self.scale + (offsets if len(offsets) == 1 else offsets[y])).sigmoid().float()
 
     def describe(self) -> dict:
         """JSON-ready, for `rebuild`."""

@@ -6,18 +6,21 @@ import json
 import math
 import re
 from dataclasses import dataclass
+from functools import partial
 
 LICENSE = "mit"
-CALIBRATION = ("The discriminator’s probability was calibrated after training: a scale and offsets, in `config.json`, are "
-               "fitted to its outputs on training data and fresh samples, so that both are 50% on average where it cannot "
-               "tell them apart.")
+CALIBRATION = ("The discriminator’s probability was calibrated after training: a scale and offsets, in `config.json`, "
+               "are fitted to its outputs on training data and fresh samples, so that both are 50% on average where it "
+               "cannot tell them apart.")
 DATASET_IDS = {"mnist": "ylecun/mnist", "fashion-mnist": "zalando-datasets/fashion_mnist"}  # by their Hub names
 
 
 def model_card(config: dict, metrics: dict, history: list[dict], source: str = "path/to/this/folder") -> str:
-    """Markdown with the Hub's front matter: what it is, how to load it, how it was trained, how good it is, limits.
+    """A model's card, Markdown with the Hub's front matter.
 
-    source: what `ganlib.load` opens it by.
+    Args:
+        config, metrics, history: as in the weights folder's JSON files.
+        source: what `ganlib.load` opens it by.
     """
     recipe, architecture = {"data": "unknown data", "train": {}, **config["recipe"]}, config["architecture"]
     images, classes = len(config["shape"]) == 3, config.get("num_classes")
@@ -30,7 +33,6 @@ def model_card(config: dict, metrics: dict, history: list[dict], source: str = "
     if recipe["data"] in DATASET_IDS and not own:
         front.append(f"datasets: [{DATASET_IDS[recipe['data']]}]")
     front += _model_index(config["name"], task, metrics)
-    title = f"# {config['name']}"
     kind = "images" if images else f"{config['shape'][0]}-dimensional points"
     names = f" ({', '.join(map(escaped, config['class_names']))})" if config.get("class_names") else ""
     about = (f"A small GAN ({architecture['kind']}) that makes {kind} of shape {tuple(config['shape'])} from "
@@ -38,7 +40,7 @@ def model_card(config: dict, metrics: dict, history: list[dict], source: str = "
              f"{names}, trained on {data} with ganlib.")
     started = recipe.get("started_from")
     return _signed([
-        *front, "---", "", title, "", about, "", "![samples](samples.png)", "",
+        *front, "---", "", f"# {escaped(config['name'])}", "", about, "", "![samples](samples.png)", "",
         "## Use", "", "```python", "import ganlib", "",
         f'model = ganlib.load("{source}")',
         "x = model.sample(seeds=range(16))", "```", "",
@@ -61,10 +63,11 @@ def model_card(config: dict, metrics: dict, history: list[dict], source: str = "
 
 
 def _measured_on(recipe: dict, metrics: dict) -> list[str]:
-    """Which data the measures are of, where these are not the training's."""
-    if metrics.get("data", recipe["data"]) == recipe["data"]:
+    """Which data the measures are of, where these are not the training data."""
+    measured, trained = ((facts.get("data"), facts.get("data_is_folder", False)) for facts in (metrics, recipe))
+    if "data" not in metrics or measured == trained:
         return []
-    return [f"Measured on {escaped(str(metrics['data']))}, on which it was not trained.", ""]
+    return [f"Measured on {'a folder called ' * measured[1]}{escaped(measured[0])}, on which it was not trained.", ""]
 
 
 def _model_index(name: str, task: str, metrics: dict) -> list[str]:
@@ -72,26 +75,21 @@ def _model_index(name: str, task: str, metrics: dict) -> list[str]:
 
     They are filed under the data that they were measured on.
     """
-    numbers = [(measure, metrics[measure.key]) for measure in MEASURES
-               if measure.better and isinstance(metrics.get(measure.key), int | float)]
+    numbers = [measure for measure in MEASURES if measure.better and measure.key in metrics]
     if not numbers or "data" not in metrics:
         return []
-    data = str(metrics["data"])
+    data, quoted = metrics["data"], partial(json.dumps, ensure_ascii=False)
     dataset = data if metrics.get("data_is_folder") else DATASET_IDS.get(data, data)
-    quoted = [(json.dumps(measure.named(metrics), ensure_ascii=False), measure.key, value)
-              for measure, value in numbers]
-    return ["model-index:", f"- name: {json.dumps(name)}", "  results:", "  - task:", f"      type: {task}",
-            "    dataset:",
-            f"      type: {json.dumps(dataset)}", f"      name: {json.dumps(data)}",
-            "    metrics:",
-            *(line for words, key, value in quoted
-              for line in (f"    - type: {key}", f"      name: {words}", f"      value: {value:.6g}"))]
+    return ["model-index:", f"- name: {quoted(name)}", "  results:", "  - task:", f"      type: {task}", "    dataset:",
+            f"      type: {quoted(dataset)}", f"      name: {quoted(data)}", "    metrics:",
+            *(line for measure in numbers
+              for line in (f"    - type: {measure.key}", f"      name: {quoted(measure.named(metrics))}",
+                           f"      value: {metrics[measure.key]:.6g}"))]
 
 
 def escaped(text: str) -> str:
-    """Foreign text as Markdown that shows it as it is, in one line."""
-    text = html.escape(" ".join(text.split()), quote=False)
-    return re.sub(r"([\\`*_{}\[\]()#+!|~])", r"\\\1", text)
+    """Markdown, for the middle of a line, that shows a foreign text as it is."""
+    return re.sub(r"([\\`*_\[\]|~])", r"\\\1", html.escape(" ".join(text.split()), quote=False))
 
 
 _SIGNATURE = "<!-- written by ganlib, which will not touch it again once it is edited: "
@@ -121,9 +119,13 @@ class _Named(dict):
 
 @dataclass(frozen=True)
 class Measure:
-    """How one number of metrics.json is shown: in words, which may name others of its numbers, and how it is written.
+    """How one number of metrics.json is shown.
 
-    better: "low" or "high", or "" for what is neither.
+    Args:
+        key: its name in metrics.json.
+        words: what it is called, with the names of other numbers in braces.
+        form: how it is written.
+        better: "low" or "high", or "" for what is neither.
     """
 
     key: str
@@ -135,7 +137,7 @@ class Measure:
         """Its words, filled in from the other numbers of metrics.json; those that are missing stay as their names."""
         try:
             return self.words.format_map(_Named(metrics))
-        except (ValueError, TypeError):  # of another version, in another form
+        except ValueError:  # a number that the words want is missing
             return self.key.replace("_", " ")
 
     @property
@@ -172,7 +174,7 @@ MEASURES = (
     Measure("sliced_wasserstein", "sliced Wasserstein-1 distance", ".3f", "low"),
     Measure("mean_distance_from_sine", "mean of abs(x₂ − sin x₁)", ".3f", "low"),
     Measure("largest_gap_in_x1", "widest gap in x₁", ".3f", "low"),
-    Measure("modes", "modes with a sample, of {centres}", "d", "high"),
+    Measure("modes", "modes with a sample, of {centres}", ".4g", "high"),
     Measure("high_quality", "share within 3σ of a mode", ".1%", "high"),
     Measure("width", "standard deviation of these about their mode, in σ", ".2f"),
     Measure("reverse_kl", "reverse KL from equal shares of the modes, nats", ".2g", "low"),
@@ -184,11 +186,24 @@ MEASURES = (
 )
 
 
+# the types of metrics.json's values, float for any number; other names may have any
+KINDS: dict[str, type] = {
+    **{measure.key: float for measure in MEASURES},
+    **dict.fromkeys(("samples", "real_images", "neighbours", "confident_from", "walks", "samples_learnt_from",
+                     "centres"), float),
+    **dict.fromkeys(("data", "against", "features", "shrunk_to"), str),
+    "data_is_folder": bool, "class_shares": list, "nearest_training_image_distances": dict,
+}
+
+
 @dataclass(frozen=True)
 class Comparison:
-    """The measures of one model or several, side by side: a column for each, and one for real samples where there are.
+    """The measures of one model or several, side by side.
 
-    rows: the measure, what it is called, and its columns. note: how many samples, and measured against what.
+    Args:
+        columns: the models' names, and "real" where real samples were measured too.
+        rows: the measure, what it is called, and its columns.
+        note: how many samples there are, and what they were measured against.
     """
 
     columns: list[str]
@@ -200,7 +215,8 @@ class Comparison:
         """A comparison for each group of models that can be compared: measured on the same data, in the same way."""
         groups: dict[tuple, dict[str, dict]] = {}
         for name, metrics in models.items():
-            alike = tuple(str(metrics.get(key)) for key in ("data", "against", "features", "samples", "real_images"))
+            alike = tuple(metrics.get(key) for key in ("data", "data_is_folder", "against", "features", "samples",
+                                                       "real_images"))
             groups.setdefault(alike, {})[name] = metrics
         return [cls.of(group) for group in groups.values()]
 
@@ -218,13 +234,14 @@ class Comparison:
         return cls([*models, *(["real"] * beside)], rows, _note(models, beside))
 
     def markdown(self) -> list[str]:
-        return ["| | " + " | ".join(self.columns) + " |", "|---|" + "---|" * len(self.columns),
-                *(f"| {words} | " + " | ".join(cells) + " |" for _, words, cells in self.rows), "", self.note]
+        return ["| | " + " | ".join(map(escaped, self.columns)) + " |", "|---|" + "---|" * len(self.columns),
+                *(f"| {escaped(words)} | " + " | ".join(cells) + " |" for _, words, cells in self.rows), "",
+                escaped(self.note)]
 
 
 def _note(models: dict[str, dict], beside: bool) -> str:
     first = next(iter(models.values()))
-    if not isinstance(first.get("samples"), int):
+    if "samples" not in first:
         return ""
     note, images = f"{first['samples']:,} samples, without truncation", "against" in first
     note += f", measured against {first.get('real_images', 0):,} {first['against']}." if images else "."
@@ -237,28 +254,20 @@ def _note(models: dict[str, dict], beside: bool) -> str:
         note += (f" FID and KID are distances in the features of ganlib’s own {first.get('features')}, which knows the "
                  f"training images: no Inception FID, and comparable only with what this classifier has measured. KID "
                  f"is estimated without bias, so where there is no distance it may come out below 0.")
-        if any(_number(metrics, "fid_digit_classifier", math.inf) < _number(metrics, "fid_digit_classifier_of_real", 0)
+        if any(metrics.get("fid_digit_classifier", math.inf) < metrics.get("fid_digit_classifier_of_real", 0)
                for metrics in models.values()):
             note += (" An FID below that of real images does not mean better than real: which of them are drawn makes "
                      "as much of a difference.")
     return note
 
 
-def _number(metrics: dict, key: str, missing: float) -> float:
-    value = metrics.get(key)
-    return value if isinstance(value, int | float) else missing
-
-
 def written(measure: Measure, value) -> str:
-    """A value of metrics.json as a table shows it; nothing for None, and for what is not understood."""
-    try:
-        if isinstance(value, dict):  # quantiles
-            return " / ".join(f"{value[share]:.3g}" for share in ("5%", "50%", "95%"))
-        if isinstance(value, list):  # shares
-            return " ".join(f"{100 * share:.1f}" for share in value)
-        return "" if value is None else format(value, measure.form)
-    except (KeyError, TypeError, ValueError):  # of another version, in another form
-        return ""
+    """A value of metrics.json as a table shows it; nothing for None."""
+    if isinstance(value, dict):  # quantiles
+        return " / ".join(f"{value[share]:.3g}" for share in ("5%", "50%", "95%") if share in value)
+    if isinstance(value, list):  # shares
+        return " ".join(f"{100 * share:.1f}" for share in value)
+    return "" if value is None else format(value, measure.form)
 
 
 def classifier_card(recipe: dict, metrics: dict) -> str:
@@ -281,7 +290,7 @@ def classifier_card(recipe: dict, metrics: dict) -> str:
 
 
 def _table(values: dict) -> list[str]:
-    rows = [f"| {key.replace('_', ' ')} | {_text(value)} |" for key, value in values.items()]
+    rows = [f"| {escaped(key.replace('_', ' '))} | {_text(value)} |" for key, value in values.items()]
     return ["| | |", "|---|---|", *rows]
 
 
@@ -291,5 +300,5 @@ def _text(value) -> str:
     if isinstance(value, list | tuple):
         return ", ".join(map(_text, value))
     if isinstance(value, dict):
-        return ", ".join(f"{key} {_text(number)}" for key, number in value.items())
+        return ", ".join(f"{escaped(key)} {_text(number)}" for key, number in value.items())
     return escaped(str(value))

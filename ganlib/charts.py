@@ -4,6 +4,7 @@ A chart is drawn once for light and dark pages alike: as SVG its ink is the CSS 
 transparent, and real is blue and generated orange on either.
 """
 
+import functools
 import html
 import io
 import math
@@ -53,10 +54,10 @@ def _figure(title: str, columns: int = 1, width: float = 4.2, height: float = 3.
 
 def chart(draw: Callable[..., Figure]) -> Callable[..., Figure]:
     """Draw under this module's style and give matplotlib's settings back."""
+    @functools.wraps(draw)
     def styled(*args, **kwargs) -> Figure:
         with _style():
             return draw(*args, **kwargs)
-    styled.__doc__, styled.__name__ = draw.__doc__, draw.__name__
     return styled
 
 
@@ -92,45 +93,39 @@ def to_png(figure: Figure, dpi: int = 200) -> bytes:
 def points(real: Tensor, fake: Tensor, data: Points) -> Figure:
     """Real and generated samples of a toy distribution: histograms of numbers, a scatter plot of points."""
     if data.shape[0] == 1:
-        return histogram(real, fake, data.density)
+        return histogram(real, fake, data.extent, data.density)
     return scatter(real, fake, data.extent, data.curve(200))
 
 
-def outside(values: Tensor, low: float, high: float) -> float:
-    """The share of numbers that lie outside of [low, high], which a histogram over it does not show."""
-    return 1 - ((values >= low) & (values <= high)).double().mean().item()
-
-
 @chart
-def histogram(real: Tensor, fake: Tensor, density: Callable[[Tensor], Tensor]) -> Figure:
-    """Real and generated numbers (N, 1) as histograms, with the true density drawn over them.
+def histogram(real: Tensor, fake: Tensor, extent: tuple[float, float], density: Callable[[Tensor], Tensor]) -> Figure:
+    """Real and generated numbers (N, 1) on `extent` as histograms, with the true density drawn over them.
 
-    Bars show shares of all numbers, those outside of the axis included, of which the legend says how many there are.
+    A bar shows the share of all numbers, also of those that lie outside the extent; the legend says how many do.
     """
     figure, (axes,) = _figure("Real and generated numbers")
-    x = _line(real)
-    low, high = x[0].item(), x[-1].item()
+    low, high = extent
     bins = torch.linspace(low, high, 61).numpy()
     for values, color, label in ((real, REAL, "real"), (fake, FAKE, "generated")):
+        outside = ((values < low) | (values > high)).double().mean().item()
+        note = f" ({outside:.1%} outside)" if outside >= 0.005 else ""
         weights = [1 / (len(values) * (bins[1] - bins[0]))] * len(values)
-        missing = outside(values, low, high)
-        note = f" ({missing:.1%} outside)" if missing >= 0.005 else ""
         axes.hist(values.flatten().numpy(), bins, weights=weights, color=color, alpha=0.45, label=label + note)
+    x = torch.linspace(low, high, 241)
     axes.plot(x.numpy(), density(x[:, None]).numpy(), color=INK, linewidth=1.6, label="true density")
-    axes.set_xlim(x[0].item(), x[-1].item())
-    axes.set(xlabel="x", ylabel="density")
+    axes.set(xlabel="x", ylabel="density", xlim=extent)
     axes.legend(fontsize=8)
     return figure
 
 
 @chart
 def scatter(real: Tensor, fake: Tensor, extent: tuple[float, ...], curve: Tensor | None = None) -> Figure:
-    """Real and generated points (N, 2) on `extent` (x1, x1, x2, x2), and the curve (M, 2) that real ones may lie on."""
+    """Real and generated points (N, 2) on `extent` (x1 from, to; x2 from, to), and the curve (M, 2) of real ones."""
     figure, (axes,) = _figure("Real and generated points")
     for values, color, label, size in ((real, REAL, "real", 9), (fake, FAKE, "generated", 5)):
         axes.scatter(*values.T.numpy(), s=size, color=color, alpha=0.5, linewidths=0, label=label, rasterized=True)
     if curve is not None:
-        axes.plot(*curve.T.numpy(), color=INK, linewidth=0.8, label="x₂ = sin x₁")
+        axes.plot(*curve.T.numpy(), color=INK, linewidth=0.8, label="where real ones lie")
     axes.set(xlabel="x₁", ylabel="x₂", xlim=extent[:2], ylim=extent[2:])
     figure.legend(loc="outside lower center", ncols=3, fontsize=8, markerscale=2)  # within, it would hide a corner
     return figure
@@ -167,26 +162,28 @@ def opinion_map(discriminator: Tensor, best: Tensor, extent: tuple[float, ...],
 
 
 @chart
-def losses(history: list[dict]) -> Figure:
-    """Both losses of a run by step, the penalties where there are any, and a line at ln 2.
+def losses(history: list[dict], ln2: bool = True) -> Figure:
+    """Both losses of a run by step, and the penalties where there are any.
 
-    Where generated and real samples are alike and D(x) = 1/2, binary cross-entropy and the relativistic loss are ln 2.
+    Args:
+        history: rows with "step", "discriminator_loss" and "generator_loss"; others are left out.
+        ln2: whether to draw a line at ln 2, the value of logistic losses where D(x) = 1/2.
     """
     figure, (axes,) = _figure("Losses of the training run")
-    history = [row for row in history if {"discriminator_loss", "generator_loss"} <= row.keys()]  # others hold measures
-    steps = [row["step"] for row in history]
-    axes.axhline(LN2, color=INK, linewidth=0.8, linestyle=":", label="ln 2 ≈ 0.693")
-    for key, color, label in (("discriminator_loss", SECOND, "discriminator"), ("generator_loss", FAKE, "generator")):
-        axes.plot(steps, [row[key] for row in history], color=color, linewidth=1.2, label=label)
-    penalised = [row for row in history if "penalty" in row]
-    if penalised:
-        axes.plot([row["step"] for row in penalised], [row["penalty"] for row in penalised], color=REAL, linewidth=1.0,
-                  label="penalties")
-    everything = sorted(row[key] for row in history for key in ("discriminator_loss", "generator_loss"))
-    if everything:
-        low, high = everything[len(everything) // 100], everything[-1 - len(everything) // 100]
-        margin = 0.1 + 0.1 * (high - low)
-        axes.set_ylim(min(low, LN2, 0 if penalised else LN2) - margin, max(high, LN2) + margin)
+    if ln2:
+        axes.axhline(LN2, color=INK, linewidth=0.8, linestyle=":", label="ln 2 ≈ 0.693")
+    history = [row for row in history if {"discriminator_loss", "generator_loss"} <= row.keys()]
+    curves = {}
+    for key, color, label in (("discriminator_loss", SECOND, "discriminator"), ("generator_loss", FAKE, "generator"),
+                              ("penalty", REAL, "penalties")):
+        curves[key] = [(row["step"], row[key]) for row in history if key in row]
+        if curves[key]:
+            axes.plot(*zip(*curves[key]), color=color, linewidth=1.2, label=label)
+    values = sorted(loss for points in curves.values() for _, loss in points)
+    if values:  # without the last hundredth at either end
+        shown = [*values[len(values) // 100:len(values) - len(values) // 100], *([LN2] if ln2 else [])]
+        margin = 0.1 + 0.1 * (max(shown) - min(shown))
+        axes.set_ylim(min(shown) - margin, max(shown) + margin)
     axes.set(xlabel="step", ylabel="loss")
     axes.legend(fontsize=8, ncols=2, loc="upper right")
     return figure
@@ -212,7 +209,7 @@ def curves(history: list[dict], others: dict[str, list[dict]] | None = None) -> 
 
     others: histories of other runs by their names, of which the FID is shown too.
     """
-    figure, (axes,) = _figure("Measured while it learned")
+    figure, (axes,) = _figure("Measures during the training")
     rows = [row for row in history if {"fid_digit_classifier", "precision", "recall"} <= row.keys()]
     steps = [row["step"] for row in rows]
     axes.plot(steps, [row["fid_digit_classifier"] for row in rows], color=FAKE, linewidth=1.6, label="FID (left)")
@@ -228,9 +225,3 @@ def curves(history: list[dict], others: dict[str, list[dict]] | None = None) -> 
     lines = [*axes.get_lines(), *other.get_lines()]
     axes.legend(lines, [line.get_label() for line in lines], fontsize=8, loc="center right")
     return figure
-
-
-def _line(real: Tensor) -> Tensor:
-    """Where to draw a distribution on the line: its sample's span and a little more, as 241 points."""
-    low, high = real.quantile(0.001).item(), real.quantile(0.999).item()
-    return torch.linspace(low - 0.1 * (high - low), high + 0.1 * (high - low), 241)

@@ -29,6 +29,8 @@ import torch
 from torch import Tensor, nn
 
 from ganlib import architectures, calibration, classifier
+from ganlib.calibration import Calibration
+from ganlib.card import KINDS
 from ganlib.checks import listed, quoted
 from ganlib.classifier import DigitClassifier
 from ganlib.data import Data
@@ -168,17 +170,19 @@ def _is_number(value) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < LARGEST
 
 
-def _is_measure(value) -> bool:
-    """Whether metrics.json may hold such a value: a number or a text, a list of numbers, or numbers by their names."""
-    if isinstance(value, list):
-        return all(map(_is_number, value))
-    if isinstance(value, dict):
-        return all(map(_is_number, value.values()))
+def _is_measure(key: str, value) -> bool:
+    """Whether metrics.json may hold a value: a number, a text, or numbers in a list or table, as its key wants."""
+    kind = KINDS.get(key.removesuffix("_of_real"))
+    if kind not in (None, float if _is_number(value) else type(value)):
+        return False
+    if isinstance(value, list | dict):
+        numbers = value if isinstance(value, list) else value.values()
+        return all(_is_number(number) and (kind is not list or 0 <= number <= 1) for number in numbers)
     return _is_number(value) or isinstance(value, str | bool)
 
 
 def _left_out(path: Path, what: str) -> None:
-    warnings.warn(f"{path}: {what} is left out, as this version of ganlib does not understand it", stacklevel=3)
+    warnings.warn(f"{path}: {what} left out, not understood by this version of ganlib", stacklevel=3)
 
 
 def read_history(path: Path) -> list[dict]:
@@ -194,7 +198,7 @@ def read_metrics(folder: Path) -> dict:
     """The metrics.json of a weights folder, {} where there is none. Values that are no measures are left out, with a
     warning."""
     metrics = _read_report(folder / METRICS, dict)
-    foreign = sorted(key for key, value in metrics.items() if not _is_measure(value))
+    foreign = sorted(key for key, value in metrics.items() if not _is_measure(key, value))
     if foreign:
         _left_out(folder / METRICS, listed(foreign))
     return {key: value for key, value in metrics.items() if key not in foreign}
@@ -211,7 +215,7 @@ def _read_report(path: Path, kind: type):
 
 
 def other_histories(folder: Path) -> dict[str, list[dict]]:
-    """The histories of other runs that a weights folder keeps beside its own, as `history-NAME.json`, by their names."""
+    """The histories of other runs that a weights folder keeps as `history-NAME.json`, by their names."""
     return {path.stem.removeprefix("history-"): read_history(path) for path in sorted(folder.glob("history-*.json"))}
 
 
@@ -224,7 +228,8 @@ def belongs(name: str) -> bool:
 def files(folder: str | Path) -> list[Path]:
     """The files of a weights folder, sorted; not what else lies there.
 
-    Raises WeightsError for a link that leads out of the folder, unless it is the Hub's cache, which consists of them.
+    Raises WeightsError for a Git LFS pointer in place of a file, and for a link that leads out of the folder, unless it
+    is the Hub's cache, which consists of them.
     """
     found = [path for path in sorted(Path(folder).iterdir()) if path.is_file() and belongs(path.name)]
     home = Path(folder).resolve()
@@ -233,6 +238,7 @@ def files(folder: str | Path) -> list[Path]:
         cached = target.parent.name == "blobs" and home.is_relative_to(target.parents[1] / "snapshots")
         if not target.is_relative_to(home) and not cached:
             raise WeightsError(f"{path} is a link that leads out of the folder")
+        _refuse_pointer(path)
     return found
 
 
@@ -264,9 +270,8 @@ def read_json(path: Path, kind: type, missing=None):
     if missing is not None and not path.exists():
         return missing
     try:
-        content = path.read_bytes()
-        _refuse_pointer(path, content)
-        value = json.loads(content.decode("utf-8"))
+        _refuse_pointer(path)
+        value = json.loads(path.read_bytes().decode("utf-8"))
     except OSError as error:
         raise WeightsError(f"{path} cannot be read ({error.strerror})") from None
     except (ValueError, RecursionError) as error:
@@ -276,16 +281,17 @@ def read_json(path: Path, kind: type, missing=None):
     return value
 
 
-def _refuse_pointer(path: Path, start: bytes) -> None:
-    if start.startswith(LFS_POINTER):
+def _refuse_pointer(path: Path) -> None:
+    with open(path, "rb") as file:
+        pointer = file.read(len(LFS_POINTER)) == LFS_POINTER
+    if pointer:
         raise WeightsError(f"{path} is a Git LFS pointer in place of the file: fetch it by `git lfs pull`")
 
 
 def _read_network(network: nn.Module, path: Path) -> None:
     expected = network.state_dict()
     try:
-        with open(path, "rb") as file:
-            _refuse_pointer(path, file.read(len(LFS_POINTER)))
+        _refuse_pointer(path)
         found = safetensors.torch.load_file(path)
     except FileNotFoundError:
         raise WeightsError(f"{path} is missing") from None
@@ -347,7 +353,7 @@ def config_of(model: Model) -> dict:
         "num_classes": model.num_classes,
         "latent_dim": model.latent_dim,
         **{key: model.config[key] for key in ("class_names",) if key in model.config},
-        **({} if model.discriminator is None else {"calibration": model.calibration.describe()}),
+        **({} if model.calibration == Calibration() else {"calibration": model.calibration.describe()}),
         "recipe": model.config.get("recipe", {}),
     }
 
@@ -363,8 +369,7 @@ def to_json(value) -> bytes:
 
 @torch.no_grad()
 def round_to_float16(network: nn.Module) -> None:
-    """Round a network's numbers to float16, in place, which halves its file; one that float16 cannot hold keeps its own.
-    """
+    """Round a network to float16, in place, which halves its file; one with numbers beyond float16 is left as it is."""
     numbers = [value for value in network.state_dict().values() if value.is_floating_point()]
     if all(value.half().isfinite().all() for value in numbers):
         for value in numbers:
@@ -376,12 +381,13 @@ def _to_safetensors(network: nn.Module) -> bytes:
     values = network.state_dict()
     numbers = [value for value in values.values() if value.is_floating_point()]
     for key, value in values.items():
-        if value.is_floating_point() and not value.isfinite().all():
+        if value.is_floating_point() and not value.float().isfinite().all():
             raise ValueError(f"{key} holds numbers that are not finite, and would not load again: nothing was written")
     dtype = torch.float16 if all(value.half().to(value.dtype).equal(value) for value in numbers) else torch.float32
 
     def stored(tensor: Tensor) -> Tensor:
-        return (tensor.to(dtype) if tensor.is_floating_point() else tensor).detach().cpu().contiguous()
+        tensor = tensor.detach().cpu().clone(memory_format=torch.contiguous_format)  # layers may share their weights
+        return tensor.to(dtype) if tensor.is_floating_point() else tensor
 
     # as bytes: save_file would let nobody else read the file
     return safetensors.torch.save({key: stored(value) for key, value in values.items()})

@@ -51,7 +51,7 @@ def real(value, low: float, high: float, what: str, above: bool = False) -> floa
     if not (math.isfinite(number) and low <= number <= high and not (above and number == low)):
         span = f"from {low:g} to {high:g}"
         if high == math.inf:
-            span = f"{'above' if above else 'of at least'} {low:g}"
+            span = "that is finite" if low == -math.inf else f"{'above' if above else 'of at least'} {low:g}"
         elif above:
             span = f"above {low:g} and at most {high:g}"
         raise ValueError(f"{what} must be a number {span}, not {quoted(value)}")

@@ -17,7 +17,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from ganlib import metrics
+from ganlib import metrics, pictures
 from ganlib.checks import quoted
 
 
@@ -79,6 +79,8 @@ class ImageData:
             raise ValueError(f"images must be (N, C, H, W) uint8 with N > 0, not {tuple(images.shape)} {images.dtype}")
         if labels is not None and len(labels) != len(images):
             raise ValueError(f"there are {len(labels)} labels for {len(images)} images")
+        if num_classes is not None and (labels is None or not 0 <= labels.min() <= labels.max() < num_classes):
+            raise ValueError(f"{num_classes} classes need labels from 0 to {num_classes - 1}")
         self.name = name
         self.images = images
         self.labels = labels
@@ -119,6 +121,9 @@ class StackedDigits:
 
     Args:
         singles: images of one digit each, grey.
+
+    Raises:
+        ValueError: they are not grey.
     """
 
     evaluation = "stacked-digits"
@@ -128,6 +133,9 @@ class StackedDigits:
     folder = False
 
     def __init__(self, singles: ImageData):
+        if singles.shape[0] != 1:
+            raise ValueError(f"only grey images can be stacked, and those of {singles.name} have {singles.shape[0]} "
+                             f"channels")
         self.singles = singles
         self.name = f"stacked-{singles.name}"
         self.shape = (3, *singles.shape[1:])
@@ -460,16 +468,15 @@ def open_data(name: str, where: str | Path | None = None, *, train: bool = True,
         ValueError: what was expected.
         NotDownloaded: a set is missing, and download is False.
     """
-    from ganlib import pictures
-
-    if where is None or str(where) in DATASETS:
-        name, root = str(where or name), default_root()
+    if where is None or where in DATASETS:  # a Path is a folder, whatever it is called
+        name, root = where or name, default_root()
     else:
         root = Path(where)
         if not root.is_dir():
             raise ValueError(f"no folder {str(where)!r}, and no data set of that name; known: {', '.join(DATASETS)}")
         if not _holds_sets(root) and pictures.holds_images(root):
-            return pictures.open_folder(root, shape)
+            images, labels, names = pictures.read_folder(root, shape)
+            return ImageData(root.resolve().name, images, labels, names and len(names), names, folder=True)
     if name not in DATASETS:
         raise ValueError(f"unknown data set {quoted(name)}; known: {', '.join(DATASETS)}, or a folder of images")
     if root != default_root() and not _holds_sets(root) and any(root.iterdir()):

@@ -1,6 +1,7 @@
-"""Which measures belong to which data: from a Model to the numbers of its metrics.json.
+"""Measures of a model, as its metrics.json holds them.
 
-`EVALUATIONS` is a table: data name theirs by their attribute `evaluation`, and an entry of your own measures yours.
+`EVALUATIONS` is a table of functions. Data name the one that measures their models by the attribute `evaluation`; add
+one for data of your own.
 """
 
 import math
@@ -30,7 +31,7 @@ CALIBRATED_ON = 10_000  # real samples, and as many generated ones
 PART = 10_000  # images of a set that are compared at a time
 MOST_PIXELS = 1_024  # numbers of an image in the distance of raw pixels
 
-Progress = Callable[[str, float], None]  # told what begins, in a few words, and which share of the work is done
+Progress = Callable[[str, float], None]  # is called with what begins, in a few words, and the share that is done
 Look = tuple[Tensor, Tensor]  # a classifier's features (N, D) and class probabilities (N, classes)
 
 
@@ -40,15 +41,15 @@ def _silent(what: str, share: float) -> None:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What a measurement is given.
+    """The arguments of an evaluation.
 
     Args:
         model: to be measured.
         data: what it was trained on.
         held_out: other real samples of the same kind, or None.
         samples: how many to draw, None for the usual number.
-        classifier: reads digits, and its features are measured; or None.
-        progress: is told how far it is.
+        classifier: the digit classifier, whose features are measured; or None.
+        progress: is called as the evaluation goes on.
     """
 
     model: Model
@@ -61,12 +62,14 @@ class Evaluation:
 
 def evaluate(model: Model, data: Data, held_out: Data | None = None, samples: int | None = None,
              classifier: DigitClassifier | None = None, progress: Progress = _silent) -> dict:
-    """The measures of a model, JSON-ready, as the data's evaluation takes them; arguments as in `Evaluation`.
+    """The measures of a model, JSON-ready. Arguments as in `Evaluation`.
 
     Raises:
         ValueError: the data's shape or classes are not the model's, or their evaluation is unknown.
     """
-    check_fit(model.architecture, data)
+    for part in (data, held_out):
+        if part is not None:
+            check_fit(model.architecture, part)
     if data.evaluation not in EVALUATIONS:
         raise ValueError(f"{data.name} is evaluated by {data.evaluation!r}, which is none of "
                          f"{', '.join(EVALUATIONS)}")
@@ -100,9 +103,9 @@ def final_losses(history: list[dict]) -> dict[str, float]:
 
 
 def evaluate_points(e: Evaluation) -> dict:
-    """Distance of samples to a toy distribution, beside that of real samples, and what else the distribution knows."""
+    """The distance of samples to real points, the same for other real points, and what else the data can measure."""
     n = e.samples or e.data.samples
-    # drawn from streams of their own: real samples that share numbers with the fakes would be like them
+    # other seeds than the samples': points made of the same random numbers would be alike
     x = e.model.draw(n, SEED)
     real, other = (e.data.batch(n, torch.Generator().manual_seed(SEED + i))[0] for i in (1, 2))
     distance = "wasserstein_1" if len(e.data.shape) == 1 and e.data.shape[0] == 1 else "sliced_wasserstein"
@@ -112,15 +115,15 @@ def evaluate_points(e: Evaluation) -> dict:
 
 
 def evaluate_images(e: Evaluation) -> dict:
-    """Samples against held-out images, beside as many training images against the same: the floor, "of_real".
+    """Compares samples with held-out images, in raw pixels and, with a classifier, in its features.
 
-    By raw pixels, and for digits by the classifier's features too. Where nothing is held out, the training images stand
-    in for it, and there is no floor.
+    As many training images are compared with the same held-out images: their measures end in "_of_real". Where nothing
+    is held out, samples are compared with the training images, and there is nothing "_of_real".
     """
     model, data, held_out, classifier = e.model, e.data, e.held_out, e.classifier
     n = e.samples or min(10_000, max(100, len(data if held_out is None else held_out)))
     scores = model.num_classes is not None and held_out is not None and classifier is not None
-    # a classifier that learns from samples takes the longest
+    # training a classifier on samples takes most of the time
     progress = (lambda what, share: e.progress(what, share / 4)) if scores else e.progress
     progress("drawing samples", 0)
     asked = _classes(model, data, n)
@@ -153,7 +156,7 @@ def evaluate_images(e: Evaluation) -> dict:
         if asked is not None:
             result["class_as_asked"] = (looks[0][1].argmax(1) == asked).double().mean().item()
         progress("interpolations", 0.9)
-        result |= measure_interpolation(model, classifier)
+        result |= measure_interpolation(model, classifier, min(WALKS, n))
     if scores:
         result |= classification_accuracy_score(model, held_out, 6 * n,
                                                 lambda what, share: e.progress(what, 0.25 + 0.75 * share))
@@ -161,9 +164,9 @@ def evaluate_images(e: Evaluation) -> dict:
 
 
 def evaluate_stacked(e: Evaluation) -> dict:
-    """How many of the 1,000 kinds of stacked digits 26,000 samples show, and how evenly; and as many real ones.
+    """How many of the 1,000 kinds of stacked digits there are in 26,000 samples, and how evenly; the same of real ones.
 
-    Each channel is read by the digit classifier, so without it there is nothing to count.
+    The digit classifier reads each channel; without it nothing is counted.
     """
     n, data = e.samples or 26_000, e.held_out or e.data
     result = {"samples": n}
@@ -189,7 +192,7 @@ EVALUATIONS: dict[str, Callable[[Evaluation], dict]] = {
 
 
 def measure_digits(fake: Look, real: Look, floor: Look | None, progress: Progress = _silent) -> dict:
-    """What the digit classifier says of samples: distances and overlap in its features, class shares, confidence."""
+    """Measures by the digit classifier: distances and overlap in its features, class shares, confidence."""
     features = [None if look is None else look[0] for look in (fake, real, floor)]
     progress("FID and KID", 0)
     result = _beside("fid_digit_classifier", metrics.frechet_distance, *features)
@@ -218,10 +221,10 @@ def share_confident(look: Look) -> float:
     return (look[1].max(1).values >= CONFIDENT).double().mean().item()
 
 
-def measure_interpolation(model: Model, classifier: DigitClassifier, walks: int = WALKS) -> dict:
-    """How good the pictures between pictures are: on paths by slerp between random latents, of one class where there are.
+def measure_interpolation(model: Model, classifier: DigitClassifier, walks: int) -> dict:
+    """How good interpolations are, on slerp paths between random latents; both ends have the same class.
 
-    Of the midpoints and of the ends, the share that the classifier is confident of; and the perceptual path length
+    Returns the share of midpoints and of ends that the classifier is confident of, and the perceptual path length
     (Karras et al. 2019, section 4.1) in the classifier's features: the mean of |f(t + ε) − f(t)|² / ε² at random points
     of the paths.
     """
@@ -240,8 +243,9 @@ def measure_interpolation(model: Model, classifier: DigitClassifier, walks: int 
             "share_confident_ends": share_confident(ends), "perceptual_path_length": lengths.mean().item()}
 
 
-def classification_accuracy_score(model: Model, held_out: ImageData, samples: int, progress: Progress = _silent) -> dict:
-    """Accuracy on real held-out images of a classifier that has learnt from generated ones alone.
+def classification_accuracy_score(model: Model, held_out: ImageData, samples: int,
+                                  progress: Progress = _silent) -> dict:
+    """The accuracy on real held-out images of a classifier trained on generated images alone.
 
     Ravuri & Vinyals 2019, "Classification accuracy score for conditional generative models".
     """
@@ -253,13 +257,13 @@ def classification_accuracy_score(model: Model, held_out: ImageData, samples: in
     config = replace(config, steps=max(1, samples * CAS_EPOCHS // config.batch_size))
     for step, _, student in train_classifier(generated, config):
         if step % 50 == 0:
-            progress("a classifier learns from samples", step / config.steps)
+            progress("training a classifier on samples", step / config.steps)
     return {"samples_learnt_from": samples, "classification_accuracy_score": student.accuracy(held_out)}
 
 
 def measure_briefly(model: Model, data: ImageData, reference: Look, classifier: DigitClassifier,
                     samples: int = CURVE_SAMPLES) -> dict:
-    """The few measures of a run under way, for its curves: of fewer samples, against as many real ones."""
+    """FID, precision and recall of a run under way, for its curves: of fewer samples, and as many real images."""
     real = subsample(reference[0], samples)
     features, _ = classifier.examine(model.draw(len(real), SEED, _classes(model, data, len(real))))
     overlap = metrics.precision_recall_density_coverage(real, features, NEIGHBOURS)
@@ -268,7 +272,7 @@ def measure_briefly(model: Model, data: ImageData, reference: Look, classifier: 
 
 
 def _classes(model: Model, data: ImageData, n: int) -> Tensor | None:
-    """Which classes to ask for, (n,): those of the real images that make the floor; None of a model without classes."""
+    """The classes (n,) of the samples to draw, which are those of real images; None for a model without classes."""
     if model.num_classes is None:
         return None
     labels = subsample(data.labels, n).cpu()
@@ -290,14 +294,14 @@ def nearest_image(x: Tensor, data: ImageData) -> tuple[Tensor, Tensor]:
 
 
 def subsample(items: Tensor, n: int) -> Tensor:
-    """At most n items, evenly spaced: sets are often sorted, and the first half of MNIST's test part is the easier."""
+    """At most n items, evenly spaced: sets are often sorted, and the first half of MNIST's test part is easier."""
     places = torch.linspace(0, len(items) - 1, min(n, len(items)), dtype=torch.float64, device="cpu")
     return items[places.round().long().to(items.device)]
 
 
 def _beside(name: str, measure: Callable[[Tensor, Tensor], float], fake: Tensor, real: Tensor,
             floor: Tensor | None) -> dict:
-    """A measure of samples against real ones, and of other real ones against the same."""
+    """A measure between samples and real ones, and the same between other real ones and these."""
     result = {name: measure(real, fake)}
     return result if floor is None else {**result, name + "_of_real": measure(real, floor)}
 
@@ -314,40 +318,19 @@ def _quantiles(values: Tensor) -> dict[str, float]:
 
 
 def verdict(counts: Sequence[int], real_shares: Sequence[float]) -> str:
-    """A census of classes in words: which of them are missing, rare or frequent beside their shares in real data.
+    """Which classes are missing, very rare, rare or too frequent among samples, in words.
 
-    A class is called so only where its count is off by over a fifth and by over three standard deviations of chance.
+    A class is named where its count is off by over a fifth and by over three standard deviations of chance.
+
+    Args:
+        counts: samples of each class.
+        real_shares: the share of each class in real data.
     """
-    total = sum(counts)
-    missing, rare, very_rare, frequent = [], [], [], []
+    found: dict[str, list[str]] = {"missing": [], "very rare": [], "rare": [], "too frequent": []}
     for label, (count, share) in enumerate(zip(counts, real_shares)):
-        expected = total * share
-        chance = 3 * math.sqrt(expected * (1 - share))
-        if count == 0 and expected > 9:
-            missing.append(str(label))
-        elif count < expected - chance and count < 0.8 * expected:
-            (very_rare if count < expected / 2 else rare).append(str(label))
-        elif count > expected + chance and count > 1.2 * expected:
-            frequent.append(str(label))
-    there = len(counts) - len(missing)
-    start = f"all {_number(there)} digits"
-    if missing:
-        start = f"only {_number(there)} digit{'s' if there > 1 else ''}, no {_or(missing)}"
-    notes = [f"{_and(labels)} {words}" for labels, words in
-             ((very_rare, "very rare"), (rare, "a little rare"), (frequent, "too frequent")) if labels]
-    if not notes:
-        notes = ["in real proportions"] if not missing else []
-    return ", ".join([start, *notes])
-
-
-def _number(n: int) -> str:
-    words = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
-    return words[n] if n < len(words) else str(n)
-
-
-def _and(words: list[str]) -> str:
-    return words[0] if len(words) == 1 else ", ".join(words[:-1]) + " and " + words[-1]
-
-
-def _or(words: list[str]) -> str:
-    return words[0] if len(words) == 1 else ", ".join(words[:-1]) + " or " + words[-1]
+        expected = share * sum(counts)
+        if abs(count - expected) > max(expected / 5, 3 * math.sqrt(expected * (1 - share))):
+            few = "missing" if count == 0 else "very rare" if count < expected / 2 else "rare"
+            found[few if count < expected else "too frequent"].append(str(label))
+    named = [f"{', '.join(labels)} {kind}" for kind, labels in found.items() if labels]
+    return "; ".join(named) or "all classes are as frequent as in real data"

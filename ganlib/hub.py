@@ -24,13 +24,13 @@ NEEDED = (checkpoint.CONFIG, checkpoint.GENERATOR)
 FETCHED = (*NEEDED, checkpoint.DISCRIMINATOR, checkpoint.METRICS, checkpoint.HISTORY)
 LOG_IN = "log in by `hf auth login`, or set HF_TOKEN"
 NO_RIGHT = "your token has no right to write there, use one that may write, or a repo of your own"
-# of one file, by its name or ending; a larger one is not fetched
+# largest size of one file, by its name or ending
 MOST_BYTES = {checkpoint.CONFIG: 64 * 2**10, ".safetensors": 256 * 2**20, ".json": 16 * 2**20}
 MOST_FOR_STRANGERS = 64 * 2**20  # bytes of all files: the disk and the memory are their host's
 
 
 class HubError(WeightsError):
-    """A repo of the Hub that cannot be reached, or is no weights folder; the message says why, and what would help."""
+    """The Hub did not do what it was asked for, or a repo is no weights folder; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -60,22 +60,28 @@ def parse(source: str) -> Source | None:
 
 
 def load(source: str | Path, device: torch.device | str | None = None) -> Model:
-    """The trained model `source`: the name of a shipped one, a weights folder, or one on the Hub.
+    """The trained model `source`. What is on the Hub is fetched once, and then opens without a network too.
 
-    On the Hub: "user/repo", "user/repo@revision" or "user/repo/subfolder"; a folder of that name comes first. It is
-    fetched once and then opens without a network too. device: None for the best there is. Loading is strict: every
-    tensor must have the name and shape the architecture says, and nothing is unpickled. Raises WeightsError naming the
-    file and what is wrong with it, or why it could not be fetched.
+    Loading is strict: every tensor must have the name and shape the architecture says. Nothing is unpickled.
+
+    Args:
+        source: the name of a shipped model, a weights folder, or one on the Hub: "user/repo", "user/repo@revision" or
+            "user/repo/subfolder", where there is no folder of that name.
+        device: None for the best there is.
+
+    Raises:
+        WeightsError: which file is wrong, and what is wrong with it, or why it could not be fetched.
     """
     on_the_hub = parse(source) if isinstance(source, str) and not os.path.exists(source) else None
     return checkpoint.load(source, device) if on_the_hub is None else load_source(on_the_hub, device)
 
 
 def load_source(source: Source, device: torch.device | str | None = None, anonymous: bool = False) -> Model:
-    """The model of a weights folder on the Hub, called as the source is. anonymous: as in `fetch`.
+    """The model of a weights folder on the Hub; its name is the source. Arguments as in `fetch` and `load`.
 
-    Raises HubError as `fetch` does, and WeightsError as `load` does, which names files by the source and not by their
-    place in the cache.
+    Raises:
+        HubError: as in `fetch`.
+        WeightsError: as in `load`; it names files by the source, and not by their place in the cache.
     """
     folder = fetch(source, anonymous)
     try:
@@ -87,57 +93,52 @@ def load_source(source: Source, device: torch.device | str | None = None, anonym
 
 
 def fetch(source: Source, anonymous: bool = False) -> Path:
-    """Fetch a weights folder, or find it in the cache; only its config, safetensors and JSON. Returns the folder.
+    """Fetch a weights folder's config, safetensors and JSON files, or find them in the cache. Returns the folder.
 
-    Nothing is fetched where a file is missing or larger than MOST_BYTES says. anonymous: as somebody without a token,
-    who sees what is public, of the cache only what the Hub says is public now, and no more than MOST_FOR_STRANGERS.
-    Raises HubError.
+    Nothing is fetched where a file is missing or larger than MOST_BYTES.
+
+    Args:
+        source: which folder.
+        anonymous: use no token, open what is cached only if the Hub says that it is public now, and fetch at most
+            MOST_FOR_STRANGERS.
+
+    Raises:
+        HubError: why it could not be fetched.
     """
     from huggingface_hub.errors import DryRunError, LocalEntryNotFoundError
 
     prefix = f"{source.subfolder}/" if source.subfolder else ""
     wanted = [prefix + name for name in FETCHED]
-    try:
+    outcome = f"{'' if anonymous else f'there is no folder {str(source)!r}, and '}{source} could not be fetched"
+    with _explained(outcome, source.repo, anonymous):
         api = _api(anonymous)
-        # of the Hub itself: the cache may hold what only the host's token may see
+        # asked of the Hub itself: the cache may hold what only the host's token may see
         if anonymous and api.repo_info(source.repo, revision=source.revision).gated:
-            raise HubError(_hidden(source.repo))
+            raise HubError(f"{outcome}: {_hidden(source.repo)}")
         revision = api.resolve_revision(source.repo, revision=source.revision)
         try:
             plan = api.snapshot_download(source.repo, revision=revision, allow_patterns=wanted, dry_run=True)
-        except DryRunError:  # sizes are not to be had: then nothing is fetched either
+        except DryRunError:  # sizes are unknown: then nothing is fetched either
             with suppress(LocalEntryNotFoundError):
                 return Path(api.snapshot_download(source.repo, revision=revision, allow_patterns=wanted,
                                                   local_files_only=True)) / source.subfolder
             raise
         _check(source, prefix, {file.filename: file.file_size for file in plan}, anonymous)
-        folder = api.snapshot_download(source.repo, revision=revision, allow_patterns=wanted)
-    except _faults() as error:
-        raise HubError(_sentence(error, source, anonymous)) from None
-    return Path(folder) / source.subfolder
-
-
-def _faults() -> tuple[type[Exception], ...]:
-    """What the Hub's client raises where the Hub, the network, the disk or a name is at fault."""
-    from huggingface_hub.errors import HTTPError, RevisionResolutionError
-
-    return HTTPError, OSError, ValueError, RuntimeError, RevisionResolutionError
+        return Path(api.snapshot_download(source.repo, revision=revision, allow_patterns=wanted)) / source.subfolder
 
 
 def _check(source: Source, prefix: str, sizes: dict[str, int | None], anonymous: bool) -> None:
     for name in NEEDED:
         if prefix + name not in sizes:
             raise HubError(f"{source} on the Hub is no ganlib model: it has no {name}")
-    for name, size in sizes.items():
-        path = Path(name)
-        most = MOST_BYTES.get(path.name, MOST_BYTES[path.suffix])
+    limits = {name: MOST_BYTES.get(Path(name).name, MOST_BYTES[Path(name).suffix]) for name in sizes}
+    checked = [(f": {name}", size, limits[name]) for name, size in sizes.items()]
+    if anonymous:
+        checked.append((", as a whole,", sum(size or 0 for size in sizes.values()), MOST_FOR_STRANGERS))
+    for what, size, most in checked:
         if size is None or size > most:
-            raise HubError(f"{source} on the Hub: {name} is {_in_words(size)}, and no more than {_in_words(most)} is "
+            raise HubError(f"{source} on the Hub{what} is {_in_words(size)}, and no more than {_in_words(most)} is "
                            f"fetched")
-    total = sum(sizes.values())
-    if anonymous and total > MOST_FOR_STRANGERS:
-        raise HubError(f"{source} on the Hub is {_in_words(total)}, and no more than {_in_words(MOST_FOR_STRANGERS)} "
-                       f"is fetched for visitors")
 
 
 def _in_words(size: int | None) -> str:
@@ -147,60 +148,55 @@ def _in_words(size: int | None) -> str:
 
 
 def _hidden(repo: str) -> str:
-    return f"the Hub shows no model {repo} to everybody: it does not exist, or it is private or gated"
+    return f"the Hub shows no model {repo} to everybody, because it does not exist, or is private or gated"
 
 
-def _sentence(error: Exception, source: Source, anonymous: bool) -> str:
-    """Why the Hub did not give a repo, and what would help, in one sentence."""
-    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
+@contextmanager
+def _explained(outcome: str, repo: str, anonymous: bool = False) -> Iterator[None]:
+    """Turns what the Hub's client raises into a HubError of one sentence: the outcome, why, and what would help."""
+    from huggingface_hub.errors import HTTPError, RevisionResolutionError
+
+    try:
+        yield
+    except (HTTPError, OSError, ValueError, RuntimeError, RevisionResolutionError) as error:
+        raise HubError(f"{outcome}: {_cause(error, repo, anonymous)}") from None
+
+
+def _cause(error: Exception, repo: str, anonymous: bool) -> str:
+    """Why the Hub's client failed, without tokens or advice on other software."""
+    from huggingface_hub import errors
     from huggingface_hub.utils import get_token
 
-    error, repo = _root(error), source.repo
-    if anonymous and isinstance(error, RepositoryNotFoundError):  # a gated one too
-        return _hidden(repo)
-    if isinstance(error, GatedRepoError):
-        return (f"{repo} on the Hub is gated: ask for access on its page{'' if get_token() else f', and {LOG_IN}'}")
-    if isinstance(error, RepositoryNotFoundError):
-        return (f"there is no folder {str(source)!r}, and the Hub shows no model {repo}: it does not exist, or it is "
-                f"private and {'your token has no right to it' if get_token() else f'you have no token: {LOG_IN}'}")
-    if isinstance(error, RevisionNotFoundError):
-        return f"{repo} on the Hub has no revision {source.revision or 'main'}"
-    if _status(error) == 401:
-        return f"the Hub refuses your token: {LOG_IN} anew"
-    return (f"there is no folder {str(source)!r}, and {repo} is not in the cache and could not be fetched from the Hub "
-            f"({_reason(error)})")
-
-
-def _root(error: Exception) -> Exception:
-    """What a chain of errors began with; of the Hub's answers and the client's refusals the one that says why."""
-    from huggingface_hub.errors import HfHubHTTPError
-
-    while error.__cause__ is not None and not isinstance(error, HfHubHTTPError | ValueError):
+    while error.__cause__ is not None and not isinstance(error, errors.HTTPError | ValueError):
         error = error.__cause__
-    return error
-
-
-def _status(error: Exception) -> int | None:
-    return getattr(getattr(error, "response", None), "status_code", None)
-
-
-def _reason(error: Exception) -> str:
-    """An error in a few words of one line, without addresses, paths or advice on other software."""
-    if _status(error) is not None:
-        said = " ".join((getattr(error, "server_message", None) or "").splitlines()[:1])
-        return f"it answered {_status(error)}" + (f": {said[:200].rstrip('.')}" if said else "")
+    token, status = get_token(), getattr(getattr(error, "response", None), "status_code", None)
+    if isinstance(error, errors.LocalTokenNotFoundError):
+        return f"there is no token, {LOG_IN}"
+    if isinstance(error, errors.RepositoryNotFoundError) and anonymous:
+        return _hidden(repo)
+    if isinstance(error, errors.GatedRepoError):
+        return f"{repo} is gated, ask for access on its page{'' if token else f', and {LOG_IN}'}"
+    if isinstance(error, errors.RepositoryNotFoundError):
+        return (f"{repo} does not exist on the Hub, or is private and "
+                f"{'your token has no right to it' if token else f'there is no token, {LOG_IN}'}")
+    if isinstance(error, errors.RevisionNotFoundError):
+        return f"{repo} has no such revision"
+    if status in (401, 403):
+        return NO_RIGHT if status == 403 else f"the Hub refuses your token, {LOG_IN} anew"
     if isinstance(error, json.JSONDecodeError):
-        return "what answers there is not the Hub"
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    lines = str(error).strip().splitlines()
-    text = " ".join(lines if isinstance(error, ValueError) else lines[:1])
-    return text[:200].rstrip(".") or type(error).__name__
+        return "what answers is not the Hub"
+    text = getattr(error, "server_message", None) or getattr(error, "strerror", None) or str(error)
+    # the first line, but of a refused name all of them
+    text = " ".join(text.split() if isinstance(error, ValueError) else text.strip().splitlines()[:1])
+    text = text[:200].rstrip(".") or type(error).__name__
+    if status is not None:
+        return f"the Hub answered {status}, {text}"
+    return f"the Hub could not be reached ({text})" if isinstance(error, errors.HTTPError | ConnectionError) else text
 
 
 @contextmanager
 def offline() -> Iterator[None]:
-    """Meanwhile nothing in this process reaches the Hub: whoever asks it is refused at once."""
+    """Meanwhile the Hub's client uses no network, in this whole process."""
     from huggingface_hub import constants
 
     before, constants.HF_HUB_OFFLINE = constants.HF_HUB_OFFLINE, True
@@ -212,7 +208,7 @@ def offline() -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Publication:
-    """What is to be sent to a repo of the Hub: files by their names there, each a path or the bytes themselves."""
+    """What is to be sent to a repo of the Hub: files by their names there, each as a path or as bytes."""
 
     repo: str
     files: dict[str, Path | bytes]
@@ -235,12 +231,18 @@ def check_repo(repo: str, revision: str | None = None) -> None:
 def check_access(repo: str, repo_type: str = "model") -> None:
     """Ask the Hub whether the user's token may write to a repo, or make it where it is missing; nothing is changed.
 
-    repo_type: "model" or "space". Raises HubError, and ValueError as `check_repo` does.
+    Args:
+        repo: "user/name".
+        repo_type: "model" or "space".
+
+    Raises:
+        HubError: it may not, or the Hub does not say.
+        ValueError: as in `check_repo`.
     """
     from huggingface_hub.errors import RepositoryNotFoundError
 
     check_repo(repo)
-    with _in_a_sentence(f"{repo} cannot be written to"):
+    with _explained(f"{repo} cannot be written to", repo):
         api = _api()
         user = api.whoami(token=True)
         try:
@@ -251,25 +253,15 @@ def check_access(repo: str, repo_type: str = "model") -> None:
                 raise HubError(f"{repo} cannot be written to: {NO_RIGHT}") from None
 
 
-@contextmanager
-def _in_a_sentence(outcome: str) -> Iterator[None]:
-    """Why the Hub did not do what it was asked to, as a HubError of one sentence that begins with the outcome."""
-    from huggingface_hub.errors import LocalTokenNotFoundError
-
-    try:
-        yield
-    except LocalTokenNotFoundError:
-        raise HubError(f"{outcome}: there is no token, {LOG_IN}") from None
-    except _faults() as error:
-        raise HubError(f"{outcome}: {_refusal(_root(error))}") from None
-
-
 def prepare(folder: str | Path, repo: str) -> Publication:
-    """Check a weights folder and list what of it belongs on the Hub: the files of a weights folder, and no others.
+    """Check a weights folder and list those of its files that belong on the Hub. Uses no network.
 
-    The card is written anew with the repo's name, unless somebody has edited it. Reaches no network. Raises ValueError
-    for a repo that is not "user/name", WeightsError for a folder that does not load, and HubError for one whose
-    metrics are of other weights, or missing.
+    The card is written anew with the repo's name, unless somebody has edited it.
+
+    Raises:
+        ValueError: the repo is not "user/name".
+        WeightsError: the folder does not load.
+        HubError: its measures are missing, or of other weights.
     """
     check_repo(repo)
     model = checkpoint.load(Path(folder), "cpu")
@@ -281,13 +273,13 @@ def prepare(folder: str | Path, repo: str) -> Publication:
     files: dict[str, Path | bytes] = {path.name: path for path in checkpoint.files(folder)}
     card = files.get(checkpoint.CARD)
     if card is None or is_our_card(card.read_text(encoding="utf-8", errors="replace")):
-        config = checkpoint.config_of(model) | model.config
-        files[checkpoint.CARD] = model_card(config, model.metrics, model.history, source=repo).encode()
+        card = model_card(checkpoint.config_of(model), model.metrics, model.history, source=repo)
+        files[checkpoint.CARD] = card.encode()
     return Publication(repo, files)
 
 
 class Sent(NamedTuple):
-    """The address of a commit, and whether the repo has kept its card, which somebody has edited, in place of ours."""
+    """The address of a commit, and whether the repo's own card, which somebody has edited, was kept."""
 
     address: str
     card_kept: bool
@@ -295,15 +287,23 @@ class Sent(NamedTuple):
 
 def publish(publication: Publication, *, private: bool | None = None, revision: str | None = None,
             message: str | None = None) -> Sent:
-    """Send it in one commit, making the repo (private or not; None for the account's usual) and the branch where they
-    are missing.
+    """Send it in one commit; the repo and the branch are made where they are missing.
 
-    Files of a weights folder that the repo has and the folder has no more are removed; others there are left alone, and
-    so is a card that somebody has edited there, unless the folder's own was edited too. Nothing is changed in the repo
-    unless everything has arrived. Raises HubError saying why it could not be sent.
+    Files of a weights folder that only the repo has are removed; others there are left alone, and so is a card that
+    somebody has edited there, unless the folder's own was edited too. Nothing is changed in the repo unless everything
+    has arrived.
+
+    Args:
+        publication: by `prepare`.
+        private: whether a new repo is private, None for the account's default.
+        revision: the branch, None for main.
+        message: of the commit.
+
+    Raises:
+        HubError: why it could not be sent.
     """
     repo, files, card_kept = publication.repo, dict(publication.files), False
-    with _in_a_sentence(f"nothing was published in {repo}"):
+    with _explained(f"nothing was published in {repo}", repo):
         api = _api()
         api.whoami(token=True)
         api.create_repo(repo, private=private, exist_ok=True)
@@ -325,13 +325,21 @@ def deploy(publication: Publication, *, private: bool | None = None, hardware: s
            variables: dict[str, str] | None = None, message: str | None = None) -> str:
     """Make the repo a Gradio Space that holds the publication's files, in one commit. Returns the commit's address.
 
-    Other files of the package, left from an earlier version, are removed; what else the host keeps there, weights of
-    their own too, is left alone. hardware: as the Hub names it, such as "cpu-basic" or "zero-a10g"; None leaves it as
-    it is. variables: of the page's environment there, beside those the Space has. Both are set once the files are
-    there. Raises HubError saying why it could not be done, and what has been.
+    Files of an earlier version of the package are removed; what else the host keeps there, such as weights, is left
+    alone. Hardware and variables are set once the files are there.
+
+    Args:
+        publication: the Space's repo and files.
+        private: whether a new Space is private, None for the account's default.
+        hardware: as the Hub names it, such as "cpu-basic" or "zero-a10g"; None leaves it as it is.
+        variables: of the page's environment, set beside those that the Space has.
+        message: of the commit.
+
+    Raises:
+        HubError: why it could not be done, and what was done.
     """
     repo, files = publication.repo, publication.files
-    with _in_a_sentence(f"nothing was sent to {repo}"):
+    with _explained(f"nothing was sent to {repo}", repo):
         api = _api()
         api.whoami(token=True)
         api.create_repo(repo, repo_type="space", space_sdk="gradio", private=private, exist_ok=True)
@@ -339,7 +347,7 @@ def deploy(publication: Publication, *, private: bool | None = None, hardware: s
         there = {name for name in api.list_repo_files(repo, repo_type="space") if name.startswith("ganlib/")}
         address = _commit(api, repo, files, there - set(files), message or f"The page of ganlib {__version__}",
                           repo_type="space")
-    with _in_a_sentence(f"the files are in {repo}, but not all of its variables and hardware are set"):
+    with _explained(f"the files are in {repo}, but not all of its variables and hardware are set", repo):
         for name, value in (variables or {}).items():
             api.add_space_variable(repo, name, value)
         if hardware is not None:
@@ -348,22 +356,22 @@ def deploy(publication: Publication, *, private: bool | None = None, hardware: s
 
 
 def space_readme(repo: str) -> str:
-    """The README of a Space; "" where it has none, or is not there. Raises HubError where the Hub does not say."""
+    """The README of a Space; "" where there is none. Raises HubError where the Hub does not say."""
     from huggingface_hub.errors import RemoteEntryNotFoundError, RepositoryNotFoundError
 
-    with (_in_a_sentence(f"nothing was sent to {repo}"),
+    with (_explained(f"nothing was sent to {repo}", repo),
           suppress(RemoteEntryNotFoundError, RepositoryNotFoundError)):
         return _readme(_api(), repo, repo_type="space")
     return ""
 
 
 def _api(anonymous: bool = False):
-    """The Hub's client. Raises HubError for a token that the client would choke on, and show in doing so."""
+    """The Hub's client. Raises HubError for a token that the client could not send, but would show in its error."""
     from huggingface_hub import HfApi
     from huggingface_hub.utils import get_token
 
     if not anonymous and not re.fullmatch("[!-~]*", get_token() or ""):
-        raise HubError(f"your token has characters that no token has: {LOG_IN} anew")
+        raise HubError(f"your token has characters that no token has, {LOG_IN} anew")
     return HfApi(library_name="ganlib", library_version=__version__, token=False if anonymous else None)
 
 
@@ -385,10 +393,12 @@ def _commit(api, repo: str, files: dict[str, Path | bytes], gone: set[str], mess
     return api.create_commit(repo, operations, commit_message=message, **where).commit_url
 
 
-def _refusal(error: Exception) -> str:
-    """Why the Hub did not take what was sent, and what would help, in a few words."""
-    if _status(error) == 401:
-        return f"the Hub refuses your token: {LOG_IN} anew"
-    if _status(error) == 403:
-        return NO_RIGHT
-    return f"the Hub could not be reached or did not take it ({_reason(error)})"
+def card(readme: str):
+    """A README as huggingface_hub's RepoCard, whose `data` are its front matter: none where it cannot be read."""
+    from huggingface_hub import RepoCard
+    from yaml import YAMLError
+
+    try:
+        return RepoCard(readme if readme.startswith("---") else "---\n---\n" + readme)
+    except (ValueError, YAMLError):
+        return RepoCard("---\n---\n" + readme)

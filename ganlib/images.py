@@ -15,7 +15,7 @@ from torch import Tensor
 
 BACKGROUND = (13, 15, 22)
 INK = (196, 202, 216)
-MOMENTS, GROWTH_SEEDS = 40, 32  # of a training: how often its fixed seeds are kept after the start, and how many
+MOMENTS, GROWTH_SEEDS = 40, 32  # of a training's fixed seeds: moments that are kept after the start, and how many seeds
 SHEET_WIDTH = 1200  # pixels a sheet aims at: more than a page shows, so that a page only ever shrinks it
 
 
@@ -38,11 +38,6 @@ def from_pil(image: Image.Image, channels: int = 1) -> Tensor:
     return torch.from_numpy(pixels.reshape(image.height, image.width, channels)).permute(2, 0, 1) / 127.5 - 1
 
 
-def stack(pictures: Sequence[Image.Image]) -> Tensor:
-    """PIL images of one size to (N, C, H, W) float32 in [-1, 1]."""
-    return torch.stack([from_pil(picture, 1 if picture.mode == "L" else 3) for picture in pictures])
-
-
 def read(path: str | Path) -> Image.Image:
     """A picture that is wholly in memory. Raises ValueError for a file that is none."""
     try:
@@ -60,8 +55,7 @@ def read_growth(path: str | Path) -> tuple[list[int], Image.Image]:
     try:
         with Image.open(path) as image:
             steps = [int(step) for step in image.text["steps"].split()]
-            grey = image.mode in ("L", "P")
-            sheet = image.convert("L" if grey else "RGB")
+            sheet = image.convert("RGB")
     except (OSError, KeyError, ValueError, AttributeError, SyntaxError) as error:
         raise ValueError(f"{path} does not show how a training went ({type(error).__name__})") from None
     if not steps or sheet.height % len(steps):
@@ -72,11 +66,6 @@ def read_growth(path: str | Path) -> tuple[list[int], Image.Image]:
 def enlarge(image: Image.Image, factor: int) -> Image.Image:
     """The image with every pixel a square of factor × factor."""
     return image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)
-
-
-def columns_for(n: int) -> int:
-    """Columns of the squarest grid that holds n images; never fewer than rows."""
-    return math.ceil(math.sqrt(n))
 
 
 def tile_scale(size: int, columns: int, width: int = SHEET_WIDTH) -> int:
@@ -92,7 +81,7 @@ def contact_sheet(x: Tensor, columns: int | None = None, scale: int | None = Non
     captions: one short text under each image; lines are split at newlines.
     """
     n, _, height, width = x.shape
-    columns = columns or columns_for(n)
+    columns = columns or math.ceil(math.sqrt(n))
     scale = scale or tile_scale(width, columns)
     rows = math.ceil(n / columns)
     gap = max(2, scale)
@@ -109,15 +98,6 @@ def contact_sheet(x: Tensor, columns: int | None = None, scale: int | None = Non
             draw.multiline_text((left + width * scale / 2, top + height * scale), captions[i], INK, font, anchor="ma",
                                 align="center", spacing=0)
     return sheet
-
-
-def write_png(image: Image.Image, path: str | Path) -> Path:
-    """Write a PNG, whole or not at all."""
-    path = Path(path)
-    partial = path.with_name(path.name + ".partial")
-    image.save(partial, format="PNG", optimize=True)
-    os.replace(partial, path)
-    return path
 
 
 def write_gif(x: Tensor, path: str | Path, scale: int = 8, seconds: float = 2.0) -> Path:

@@ -21,8 +21,8 @@ class Loss:
         paired: the generator's loss looks at real logits too.
         log_odds: logits are log-odds of "real", up to an offset; otherwise a scale has to be fitted to them as well
             (`ganlib.calibration`).
-        weight: what the discriminator's loss is multiplied by beside penalties. A loss that averages its real and its
-            fake term has 2, so that all losses have the slope at D = 1/2 that Mescheder et al. 2018 define γ for.
+        weight: what the discriminator's loss is multiplied by beside penalties: 2 for a loss that averages its real and
+            its fake term where its paper adds them, so that γ is the γ of Mescheder et al. 2018 for all of them.
     """
 
     discriminator: Callable[[Tensor, Tensor], Tensor]

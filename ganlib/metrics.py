@@ -3,10 +3,8 @@
 Knows nothing of models, data sets or feature extractors.
 """
 
-import warnings
-
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 
 def wasserstein_1(a: Tensor, b: Tensor) -> float:
@@ -27,8 +25,8 @@ def sliced_wasserstein(a: Tensor, b: Tensor, directions: int = 128) -> float:
     """
     if a.shape != b.shape or not len(a):
         raise ValueError(f"the samples must have the same shape, not {tuple(a.shape)} and {tuple(b.shape)}")
-    rng = torch.Generator().manual_seed(0)
-    lines = torch.nn.functional.normalize(torch.randn(a.shape[1], directions, generator=rng, dtype=torch.double), dim=0)
+    drawn = torch.randn(a.shape[1], directions, generator=_generator(), dtype=torch.double, device="cpu")
+    lines = torch.nn.functional.normalize(drawn, dim=0)
     projected = [(lines.T @ x.double().T).sort(dim=1).values for x in (a, b)]
     return (projected[0] - projected[1]).abs().mean().item()
 
@@ -44,64 +42,61 @@ def kernel_density(samples: Tensor, points: Tensor, bandwidth: float) -> Tensor:
 def largest_gap(values: Tensor, low: float, high: float) -> float:
     """The widest stretch of [low, high] without one of the values (N,)."""
     inside = values[(values >= low) & (values <= high)].double()
-    ends = torch.tensor([low, high], dtype=torch.double)
+    ends = torch.tensor([low, high], dtype=torch.double, device="cpu")
     return torch.cat([inside, ends]).sort().values.diff().max().item()
-
-
-class _Given(nn.Module):
-    """Stands where a library wants a feature extractor, for features that are extracted already."""
-
-    def __init__(self, features: int):
-        super().__init__()
-        self.num_features = features
-
-    def forward(self, features: Tensor) -> Tensor:
-        return features
 
 
 def frechet_distance(a: Tensor, b: Tensor) -> float:
     """Squared Fréchet distance of the Gaussians fitted to features (N, D) and (M, D) (Heusel et al. 2017, eq. 6)."""
-    from torchmetrics.image.fid import FrechetInceptionDistance
-
-    metric = FrechetInceptionDistance(_Given(a.shape[1]))
-    metric.update(a.double(), real=True)
-    metric.update(b.double(), real=False)
-    return metric.compute().item()
+    a, b = a.double(), b.double()
+    cov_a, cov_b = torch.cov(a.T), torch.cov(b.T)
+    # the trace of a matrix's square root is the sum of the roots of its eigenvalues
+    root = torch.linalg.eigvals(cov_a @ cov_b).sqrt().real.sum()
+    return ((a.mean(0) - b.mean(0)).square().sum() + cov_a.trace() + cov_b.trace() - 2 * root).item()
 
 
 def kernel_distance(a: Tensor, b: Tensor, subsets: int = 100, subset_size: int = 1_000) -> float:
     """Squared maximum mean discrepancy of features (N, D) and (M, D) (Bińkowski et al. 2018, the KID's).
 
-    The kernel is the cubic polynomial; the mean is over random subsets, always the same ones. Raises ValueError where
-    there are fewer features than `subset_size`.
+    The kernel is the cubic polynomial (x·y/D + 1)³, the estimate is unbiased, and the mean is over random subsets,
+    always the same ones. Raises ValueError where there are fewer features than `subset_size`.
     """
-    from torchmetrics.image.kid import KernelInceptionDistance
+    if min(len(a), len(b)) < subset_size:
+        raise ValueError(f"subsets of {subset_size} cannot be drawn from {len(a)} and {len(b)} features; give more")
+    rng, total = _generator(), 0.0
+    for _ in range(subsets):
+        # in float64: a small difference of large sums
+        x, y = (part[torch.randperm(len(part), generator=rng, device="cpu")[:subset_size]].double() for part in (a, b))
+        within = sum((kernel.sum() - kernel.trace()).item() for kernel in (_cubic(x, x), _cubic(y, y)))
+        total += within / (subset_size * (subset_size - 1)) - 2 * _cubic(x, y).mean().item()
+    return total / subsets
 
-    with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
-        warnings.filterwarnings("ignore", "Metric `Kernel Inception Distance` will save")
-        torch.default_generator.manual_seed(0)
-        metric = KernelInceptionDistance(_Given(a.shape[1]), subsets=subsets, subset_size=subset_size)
-        metric.update(a.double(), real=True)  # a small difference of large sums
-        metric.update(b.double(), real=False)
-        return metric.compute()[0].item()
+
+def _cubic(x: Tensor, y: Tensor) -> Tensor:
+    return (x @ y.T / x.shape[1] + 1) ** 3
+
+
+def _generator() -> torch.Generator:
+    return torch.Generator("cpu").manual_seed(0)
 
 
 def precision_recall_density_coverage(real: Tensor, fake: Tensor, k: int = 5) -> dict[str, float]:
     """How the manifolds of features real (N, D) and fake (M, D) overlap, by balls up to the k-th nearest neighbour.
 
-    precision: share of fakes inside a real one's ball; recall: share of reals inside a fake one's ball (Kynkäänniemi
-    et al. 2019). density: how many real balls a fake lies in, over k; coverage: share of real balls that hold a fake
-    (Naeem et al. 2020, "Reliable fidelity and diversity metrics for generative models", eq. 3 to 5).
+    A point on the border of a ball is inside. precision: share of fakes inside a real one's ball; recall: share of
+    reals inside a fake one's ball (Kynkäänniemi et al. 2019, eq. 1 to 3). density: how many real balls a fake lies in,
+    over k; coverage: share of real balls that hold a fake (Naeem et al. 2020, "Reliable fidelity and diversity metrics
+    for generative models", eq. 3 to 5).
     """
     real_radius, fake_radius = _radii(real, k), _radii(fake, k)
-    held_by_real, covered, recalled = [], torch.zeros(len(real), dtype=torch.bool), torch.zeros(len(real),
-                                                                                                dtype=torch.bool)
+    held_by_real = []
+    covered, recalled = (torch.zeros(len(real), dtype=torch.bool, device="cpu") for _ in range(2))
     for part, radius in zip(fake.split(_BLOCK), fake_radius.split(_BLOCK)):
         distance = torch.cdist(part, real)
-        inside = distance < real_radius
+        inside = distance <= real_radius
         held_by_real.append(inside.sum(1))
         covered |= inside.any(0)
-        recalled |= (distance < radius[:, None]).any(0)
+        recalled |= (distance <= radius[:, None]).any(0)
     balls = torch.cat(held_by_real).double()
     return {
         "precision": (balls > 0).double().mean().item(),

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
@@ -12,7 +13,7 @@ from torch.nn.functional import one_hot
 from ganlib import sampling
 from ganlib.architectures import Architecture
 from ganlib.calibration import Calibration
-from ganlib.checks import quoted, whole
+from ganlib.checks import quoted, real, whole
 from ganlib.networks import exact_convolutions
 
 MOST_AT_ONCE = 2**22  # numbers in the widest layer of one batch: 16 MB, which fits a CPU's cache
@@ -138,6 +139,7 @@ class Model:
         """Samples at some positions of the path of `interpolate`, from 0, the first seed's, to 1, the second's."""
         interpolation, ends = sampling.interpolation(method), self.latents([first, second])
         shares = self._shares([first, second], labels)
+        positions = [real(t, 0, 1, "a position") for t in positions]
         z = torch.stack([interpolation(*ends, t) for t in positions])
         y = None if shares is None else torch.stack([sampling.lerp(*shares, t) for t in positions])
         return self.decode(sampling.truncate(z, truncation), y)
@@ -251,7 +253,8 @@ def _numbers(values, shape: tuple[int, ...], what: str) -> Tensor:
     """
     wanted = f"(N, {', '.join(map(str, shape))})"
     try:
-        x = values if isinstance(values, Tensor) else torch.as_tensor(values, device="cpu")
+        # a copy in plain order: torch takes no array that is read-only or reversed
+        x = values if isinstance(values, Tensor) else torch.from_numpy(numpy.array(values, order="C"))
     except (TypeError, ValueError, RuntimeError):
         raise ValueError(f"{what} must be a tensor of shape {wanted}, not {quoted(values)}") from None
     if not x.is_floating_point():
@@ -259,4 +262,7 @@ def _numbers(values, shape: tuple[int, ...], what: str) -> Tensor:
                          + ("; images are in [-1, 1]" if x.dtype == torch.uint8 else ""))
     if x.ndim != len(shape) + 1 or not len(x) or tuple(x.shape[1:]) != shape:
         raise ValueError(f"{what} must be a tensor of shape {wanted}, N at least 1, not {tuple(x.shape)}")
-    return x.detach().float()
+    x = x.detach().float()
+    if not x.isfinite().all():
+        raise ValueError(f"{what} must be finite numbers that float32 can hold")
+    return x

@@ -1,8 +1,8 @@
 """Generators and discriminators: modules only, which know nothing of data, losses or files.
 
-A generator maps latents `z: (N, latent_dim)`, standard normal, to samples `x: (N, *shape)`; a discriminator maps samples
-to logits `(N,)`, with no sigmoid inside. Both take the labels `y: (N,)` int64 as a second argument, which networks
-without classes ignore; a generator with classes also takes shares of them, `y: (N, num_classes)` float32.
+A generator maps latents `z: (N, latent_dim)`, standard normal, to samples `x: (N, *shape)`; a discriminator maps
+samples to logits `(N,)`, with no sigmoid inside. Both take the labels `y: (N,)` int64 as a second argument, which
+networks without classes ignore; a generator with classes also takes shares of them, `y: (N, num_classes)` float32.
 """
 
 import math

@@ -1,12 +1,10 @@
-"""A folder of pictures to image data: cropped, resized, with a class for each subfolder."""
+"""A folder of pictures to one tensor: cropped, resized, with a class for each subfolder."""
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import torch
 from torch import Tensor
-
-from ganlib.data import ImageData
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff"}
 SUFFIXES_IN_WORDS = ", ".join(sorted(SUFFIXES))
@@ -21,14 +19,17 @@ def holds_images(folder: Path) -> bool:
     return bool(_files(folder)) or any(_files(sub) for sub in folder.iterdir() if sub.is_dir())
 
 
-def open_folder(folder: Path, shape: tuple[int, ...] = (1, 28, 28)) -> ImageData:
-    """The pictures of a folder, cropped to the middle and resized.
+def read_folder(folder: Path, shape: tuple[int, ...]) -> tuple[Tensor, Tensor | None, tuple[str, ...] | None]:
+    """The pictures of a folder, cropped to the middle and resized: images, their labels, and the classes' names.
 
     Pictures in subfolders get a class each, by the subfolders' sorted names; pictures directly in the folder have none.
 
     Args:
-        folder: where they are; the data are called by its name.
+        folder: where they are.
         shape: (channels, height, width); 1 channel is grey, 3 are colour.
+
+    Returns:
+        (N, *shape) uint8; (N,) int64, or None; and the subfolders' names, or None.
 
     Raises:
         ValueError: the folder has no pictures, or in both places, or an unreadable one.
@@ -60,5 +61,4 @@ def open_folder(folder: Path, shape: tuple[int, ...] = (1, 28, 28)) -> ImageData
     with ThreadPoolExecutor() as pool:
         images = torch.stack(list(pool.map(read, files))).permute(0, 3, 1, 2).contiguous()
     labels = torch.tensor([classes.index(path.parent) for path in files], device="cpu") if classes else None
-    names = tuple(sub.name for sub in classes) or None
-    return ImageData(folder.resolve().name, images, labels, len(classes) or None, names, folder=True)
+    return images, labels, tuple(sub.name for sub in classes) or None

@@ -50,12 +50,9 @@ def write_report(model: Model, data: Data, folder: Path, progress: Progress) -> 
                              progress=progress)
     model.metrics |= checkpoint.hashes(folder)
     checkpoint.write_whole(folder / checkpoint.METRICS, checkpoint.to_json(model.metrics))
-    # what the folder says comes first: it may be older than fields that the networks have by now
-    config = checkpoint.config_of(model) | checkpoint.read_json(folder / checkpoint.CONFIG, dict)
-    config["architecture"] = checkpoint.config_of(model)["architecture"]
     card = folder / checkpoint.CARD
     if not card.exists() or is_our_card(card.read_text(encoding="utf-8", errors="replace")):
-        checkpoint.write_whole(card, model_card(config, model.metrics, model.history).encode())
+        checkpoint.write_whole(card, model_card(checkpoint.config_of(model), model.metrics, model.history).encode())
     checkpoint.write_whole(folder / checkpoint.SAMPLES, picture(model, data))
     if data.evaluation == "images":
         checkpoint.write_whole(folder / checkpoint.NEAREST, nearest_real(model, data))

@@ -1,18 +1,16 @@
-"""Seeds to latents, and paths and grids through latent space. Knows nothing of networks.
+"""Seeds to latents, and points between latents. Knows nothing of networks.
 
 A latent is standard normal for every model. A seed names a latent: it is drawn from NumPy's `RandomState(seed)`, whose
 stream NumPy promises never to change (NEP 19), so it depends on neither the batch, the device nor the version of torch.
 """
 
-import math
 from collections.abc import Callable, Iterable
-from itertools import pairwise
 
 import numpy
 import torch
 from torch import Tensor
 
-from ganlib.checks import real, whole
+from ganlib.checks import quoted, real, whole
 
 MAX_SEED = 2**32 - 1
 MAX_TRUNCATION = 2.0
@@ -39,7 +37,7 @@ def latents(seeds: Iterable[int], latent_dim: int) -> Tensor:
         ValueError: a seed is no whole number in [0, 2**32 - 1].
     """
     drawn = [numpy.random.RandomState(seed).standard_normal(latent_dim) for seed in check_seeds(seeds)]
-    return torch.from_numpy(numpy.stack(drawn).astype(numpy.float32))
+    return _tensor(numpy.stack(drawn).astype(numpy.float32))
 
 
 def noise(seed: int, n: int, latent_dim: int) -> Tensor:
@@ -49,21 +47,27 @@ def noise(seed: int, n: int, latent_dim: int) -> Tensor:
         ValueError: the seed is no whole number in [0, 2**32 - 1].
     """
     (seed,) = check_seeds([seed])
-    return torch.from_numpy(numpy.random.RandomState(seed).standard_normal((n, latent_dim)).astype(numpy.float32))
+    return _tensor(numpy.random.RandomState(seed).standard_normal((n, latent_dim)).astype(numpy.float32))
 
 
 def labels(seeds: Iterable[int], num_classes: int) -> Tensor:
     """The class (N,) int64 that each seed picks where the caller asks for none, uniform over the classes."""
     # another stream than the latent's, so that a seed's class says nothing of its latent
     picked = [numpy.random.RandomState(seed ^ 0x5EED).randint(num_classes) for seed in check_seeds(seeds)]
-    return torch.from_numpy(numpy.array(picked, dtype=numpy.int64))
+    return _tensor(numpy.array(picked, dtype=numpy.int64))
+
+
+def _tensor(array: numpy.ndarray) -> Tensor:
+    """An ordinary tensor of an array's numbers, even in inference mode."""
+    with torch.inference_mode(False):
+        return torch.from_numpy(array)
 
 
 def truncate(z: Tensor, truncation: float) -> Tensor:
     """Latents scaled towards their mean, 0, by ψ: 1 leaves them, 0 gives average pictures, above 1 exaggerates.
 
-    The truncation trick of Karras et al. 2019 (StyleGAN, appendix B), in z, which is where these networks' noise enters.
-    0 means the limit: a generator with a soft choice then has one average picture for each of its kinds.
+    The truncation trick of Karras et al. 2019 (StyleGAN, appendix B), in z, where these networks' noise enters. 0 means
+    the limit: a generator with a soft choice then has one average picture for each of its kinds.
 
     Raises:
         ValueError: ψ is no number in [0, 2].
@@ -82,7 +86,8 @@ def slerp(a: Tensor, b: Tensor, t: float) -> Tensor:
     White 2016, "Sampling generative networks". Between vectors in line, and from zero, there is no arc: those get lerp.
     """
     length_a, length_b = a.norm(), b.norm()
-    cosine = (a @ b / (length_a * length_b).clamp_min(1e-12)).clamp(-1, 1)
+    # no matrix product, which autocast would round
+    cosine = ((a * b).sum() / (length_a * length_b).clamp_min(1e-12)).clamp(-1, 1)
     angle = torch.acos(cosine.double())
     if torch.sin(angle) < 1e-4 or length_a == 0 or length_b == 0:
         return lerp(a, b, t)
@@ -97,18 +102,6 @@ INTERPOLATIONS: dict[str, Interpolation] = {"lerp": lerp, "slerp": slerp}
 
 def interpolation(method: str) -> Interpolation:
     """The interpolation of that name. Raises ValueError naming those there are."""
-    if method not in INTERPOLATIONS:
-        raise ValueError(f"method must be {' or '.join(INTERPOLATIONS)}, not {method!r}")
+    if not isinstance(method, str) or method not in INTERPOLATIONS:
+        raise ValueError(f"method must be {' or '.join(INTERPOLATIONS)}, not {quoted(method)}")
     return INTERPOLATIONS[method]
-
-
-def walk(points: Tensor, steps: int, between: Interpolation = slerp) -> Tensor:
-    """A path through latents `points` (N, D) in order: `steps` from each to the next, both ends counted.
-
-    Returns ((N - 1) * (steps - 1) + 1, D), the points given exactly among them. Raises ValueError for other steps than whole numbers of at least 2.
-    """
-    steps = whole(steps, 2, 10**6, "steps")
-    path = [points[0]]
-    for a, b in pairwise(points):
-        path += [between(a, b, i / (steps - 1)) for i in range(1, steps - 1)] + [b]
-    return torch.stack(path)

@@ -38,7 +38,6 @@ class Seen(NamedTuple):
     method: str
     path: str  # as sent: quoted, without the query
     status: int  # 0 where the connection was cut before any answer
-    has_token: bool
 
 
 class Refusal(Exception):
@@ -83,10 +82,9 @@ class Answer:
 
 @dataclass
 class Fault:
-    """What shall go wrong with the next `times` requests whose "METHOD path" the pattern finds."""
+    """What shall go wrong with the next request whose "METHOD path" the pattern finds."""
 
     pattern: str
-    times: int
     refusal: Refusal | None = None
     instead: Answer | None = None
     after: int | None = None  # bytes until the cut
@@ -216,7 +214,6 @@ class FakeHub:
     requests: each request so far, as a `Seen`
     hardware: what was asked for each Space, by its name
     variables, secrets, volumes: those of each Space, by its name
-    stages: what each Space does, by its name; "RUNNING" where nothing else is said
     buckets: whether each is private, by its name
     """
 
@@ -228,7 +225,6 @@ class FakeHub:
         self.variables: dict[str, dict[str, str]] = {}
         self.secrets: dict[str, dict[str, str]] = {}
         self.volumes: dict[str, list[dict]] = {}
-        self.stages: dict[str, str] = {}
         self.buckets: dict[str, bool] = {}
         self._repos: dict[tuple[str, str], Repo] = {}
         self._tickets: dict[str, tuple[Repo, str, int]] = {}
@@ -290,25 +286,30 @@ class FakeHub:
                 commits.append(found.history[commits[-1].parents[0]])
             return commits
 
-    def claim(self, repo: str, file: str, size: int, repo_type: str = "model") -> None:
-        """Says another size of a file than it has, in listings and in answers to HEAD; a GET gives what there is."""
+    def claim(self, repo: str, file: str, size: int) -> None:
+        """Says another size of a model's file than it has, in listings and in answers to HEAD."""
         with self._lock:
-            self._repos[repo_type, repo].claims[file] = size
+            self._repos["model", repo].claims[file] = size
 
-    def fail(self, pattern: str, status: int = 500, times: int = 1, code: str | None = None, retry_after: int = 0,
-             message: str = "Refused, as the test wants it") -> None:
-        """Refuses the next `times` requests whose "METHOD path" the pattern finds; `code` is their X-Error-Code."""
-        headers = {"Retry-After": str(retry_after)} if status == 429 else {}
-        refusal = Refusal(status, message, code, **headers)
-        with self._lock:
-            self._faults.append(Fault(pattern, times, refusal=refusal))
+    def fail(self, pattern: str, status: int = 500, message: str = "Refused, as the test wants it") -> None:
+        """Refuses the next request whose "METHOD path" the pattern finds."""
+        self._add(Fault(pattern, refusal=Refusal(status, message)))
 
-    def answer_instead(self, pattern: str, page: str, times: int = 1) -> None:
-        """Answers the next `times` requests whose "METHOD path" the pattern finds with a web page, as if all were well.
+    def answer_instead(self, pattern: str, page: str) -> None:
+        """Answers the next request whose "METHOD path" the pattern finds with a web page, as if all were well."""
+        self._add(Fault(pattern, instead=Answer(200, page.encode(), {"Content-Type": "text/html"})))
+
+    def cut(self, pattern: str, after: int) -> None:
+        """Closes the connection of the next request, but no HEAD, whose "METHOD path" the pattern finds.
+
+        Where it has a body, after so many bytes of it (or all of it), and nothing is done about it. Where it has none,
+        after so many bytes of the answer's body, of which at least the last is never sent.
         """
-        answer = Answer(200, page.encode(), {"Content-Type": "text/html"})
+        self._add(Fault(pattern, after=after))
+
+    def _add(self, fault: Fault) -> None:
         with self._lock:
-            self._faults.append(Fault(pattern, times, instead=answer))
+            self._faults.append(fault)
 
     @contextmanager
     def hold(self, pattern: str) -> Iterator[threading.Event]:
@@ -320,16 +321,6 @@ class FakeHub:
         finally:
             self._holds.remove(held)
             held[2].set()
-
-    def cut(self, pattern: str, after: int = 1000, times: int = 1) -> None:
-        """Closes the connection of the next `times` requests whose "METHOD path" the pattern finds.
-
-        Where a request has a body, after so many bytes of it (or all of it) are read, and nothing is done about it.
-        Where it has none, after so many bytes of the answer's body, of which at least the last is never sent. A HEAD
-        is never cut.
-        """
-        with self._lock:
-            self._faults.append(Fault(pattern, times, after=after))
 
     # what the server asks of it
 
@@ -343,14 +334,14 @@ class FakeHub:
         with self._lock:
             for fault in self._faults:
                 spared = method == "HEAD" and fault.after is not None
-                if fault.times > 0 and not spared and re.search(fault.pattern, f"{method} {path}"):
-                    fault.times -= 1
+                if not spared and re.search(fault.pattern, f"{method} {path}"):
+                    self._faults.remove(fault)
                     return fault
             return None
 
-    def _saw(self, method: str, path: str, status: int, token: str | None) -> None:
+    def _saw(self, method: str, path: str, status: int) -> None:
         with self._lock:
-            self.requests.append(Seen(method, path, status, token is not None))
+            self.requests.append(Seen(method, path, status))
 
     def _answer(self, request: Request, fault: Fault | None) -> Answer:
         with self._lock:
@@ -449,8 +440,7 @@ class FakeHub:
 
     def _runtime_of(self, repo: Repo) -> dict:
         hardware = {"current": "cpu-basic", "requested": self.hardware.get(repo.name)}
-        return {"stage": self.stages.get(repo.name, "RUNNING"), "hardware": hardware,
-                "volumes": self.volumes.get(repo.name, [])}
+        return {"stage": "RUNNING", "hardware": hardware, "volumes": self.volumes.get(repo.name, [])}
 
     @route("GET", f"{REPO}/auth-check/write", writes=True)
     def _auth_check(self, request: Request, repo: Repo) -> Answer:
@@ -524,13 +514,8 @@ class FakeHub:
     def _commit(self, request: Request, repo: Repo, revision: str) -> Answer:
         if revision not in repo.branches:
             raise Refusal(404, f"Invalid rev id: {revision}", "RevisionNotFound")
-        if "create_pr" in request.query:
-            raise Refusal(400, "The fake hub knows no pull requests")
         header, *changes = [json.loads(line) for line in request.body.split(b"\n") if line]
-        head = repo.at(revision)
-        if not head.sha.startswith(header["value"].get("parentCommit", "")):
-            raise Refusal(412, "A commit has happened since. Please refresh and try again.")
-        files = dict(head.files)
+        files = dict(repo.at(revision).files)
         for change in changes:
             apply_change(repo, files, change["key"], change["value"])
         made = repo.add(revision, files, header["value"]["summary"])
@@ -611,28 +596,23 @@ def apply_change(repo: Repo, files: dict[str, Blob], key: str, value: dict) -> N
             if value["oid"] not in repo.objects:
                 raise Refusal(400, "The push was rejected: an LFS pointer pointed to a file that does not exist.")
             files[path] = Blob(repo.objects[value["oid"]], True)
-        case "deletedFile" | "deletedFolder":
-            folder = path.rstrip("/") + "/"
-            gone = [name for name in files if (name == path if key == "deletedFile" else name.startswith(folder))]
-            if not gone:
+        case "deletedFile":
+            if path not in files:
                 raise Refusal(404, "A file with this name doesn't exist", "EntryNotFound")
-            for name in gone:
-                del files[name]
+            del files[path]
         case _:
             raise Refusal(400, f"Unknown change: {key}")
 
 
 def ranged(wanted: str | None, data: bytes, headers: dict[str, str]) -> Answer:
-    """The data, or the one range of it that a Range header wants."""
-    match = re.fullmatch(r"bytes=(\d*)-(\d*)", wanted or "")
-    if match is None or match.groups() == ("", ""):
+    """The data, or what follows the first byte that a Range header wants."""
+    match = re.fullmatch(r"bytes=(\d+)-", wanted or "")
+    if match is None:
         return Answer(200, data, headers)
-    first, last = match.groups()
-    begin = int(first) if first else max(0, len(data) - int(last))
-    end = min(len(data), int(last) + 1) if first and last else len(data)
-    if begin >= end:
+    begin = int(match[1])
+    if begin >= len(data):
         raise Refusal(416, "Range not satisfiable", **{"Content-Range": f"bytes */{len(data)}"})
-    return Answer(206, data[begin:end], headers | {"Content-Range": f"bytes {begin}-{end - 1}/{len(data)}"})
+    return Answer(206, data[begin:], headers | {"Content-Range": f"bytes {begin}-{len(data) - 1}/{len(data)}"})
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -662,10 +642,6 @@ class _Handler(BaseHTTPRequestHandler):
         hub = self.server.hub
         path, _, query = self.path.partition("?")
         token = self.headers["Authorization"] and self.headers["Authorization"].removeprefix("Bearer ")
-        if "Transfer-Encoding" in self.headers:
-            self.close_connection = True
-            hub._saw(self.command, path, 411, token)
-            return self._send(Answer.of({"error": "Length required"}, 411))
         length = int(self.headers.get("Content-Length", 0))
         hub._wait(self.command, path)
         fault = hub._fault(self.command, path)
@@ -673,11 +649,11 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(length if cut is None else min(length, cut))
         if len(body) < length or (length and cut is not None):
             self.close_connection = True
-            return hub._saw(self.command, path, 0, token)
+            return hub._saw(self.command, path, 0)
         headers = {name.lower(): value for name, value in self.headers.items()}
         request = Request(self.command, path, parse_qs(query), headers, body, token, hub.users.get(token))
         answer = hub._answer(request, fault)
-        hub._saw(self.command, path, answer.status, token)
+        hub._saw(self.command, path, answer.status)
         self._send(answer, cut)
 
     do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = _serve

@@ -1,27 +1,22 @@
-"""A fresh virtual environment with what a file of requirements asks for and nothing else, in a second or two.
+"""A fresh virtual environment with what a file of requirements asks for and nothing else, in a second.
 
-It is linked together from what is installed where the tests run. With GANLIB_FRESH=1 pip installs it instead, which
-takes minutes and gigabytes.
+It is linked together from what is installed where the tests run.
 """
 
-import csv
 import os
-import shutil
 import stat
 import subprocess
 import sys
 import sysconfig
-from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
-from importlib.metadata import distribution, distributions
+from dataclasses import dataclass, field
+from importlib.metadata import distribution
 from pathlib import Path
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 SITE_PACKAGES = Path(sysconfig.get_path("purelib"))
-NOT_COPIED = shutil.ignore_patterns("site-packages", "test", "idlelib", "tkinter", "config-*")
 
 
 @dataclass(frozen=True)
@@ -29,7 +24,7 @@ class Fresh:
     """python: the environment's own. variables: of the process environment, without which it does not run."""
 
     python: Path
-    variables: dict[str, str]
+    variables: dict[str, str] = field(default_factory=dict)
 
     def run(self, code: str) -> str:
         """What a program prints there."""
@@ -60,67 +55,27 @@ def closure(requirements: Iterable[str]) -> set[str]:
 
 
 def open_to_all(path: Path) -> bool:
-    """Whether every user of the machine can read what lies there."""
-    path = path.resolve()
-    return bool(path.stat().st_mode & stat.S_IROTH) and all(folder.stat().st_mode & stat.S_IXOTH
-                                                            for folder in path.parents)
+    """Whether every user of the machine can read what lies there, and run this Python."""
+    return all(place.stat().st_mode & stat.S_IROTH and all(folder.stat().st_mode & stat.S_IXOTH
+                                                           for folder in place.parents)
+               for place in (path.resolve(), Path(sys._base_executable).resolve()))
 
 
 def create(folder: Path, requirements: Path) -> Fresh:
-    """Make the environment in `folder`, with a copy of the interpreter where another user could not run this one."""
-    base, variables = Path(sys._base_executable).resolve(), {}
-    if not open_to_all(base):
-        base, variables = copied(base, folder / "python")
+    """Make the environment in `folder`."""
     environment = folder / "environment"
-    with_pip = os.environ.get("GANLIB_FRESH") == "1"
-    subprocess.run([base, "-m", "venv", *([] if with_pip else ["--without-pip"]), environment], check=True,
-                   env=os.environ | variables)
-    python = environment / "bin" / "python"
-    if with_pip:
-        subprocess.run([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", requirements],
-                       check=True, env=os.environ | variables)
-    else:
-        link(closure(lines(requirements)), environment / SITE_PACKAGES.relative_to(sys.prefix))
-    return Fresh(python, variables)
-
-
-def copied(python: Path, folder: Path) -> tuple[Path, dict[str, str]]:
-    """A copy of an installed Python, without what no program needs; and what finds its shared library."""
-    library = Path(sysconfig.get_path("stdlib"))
-    shutil.copytree(library, folder / library.relative_to(sys.base_prefix), ignore=NOT_COPIED)
-    for shared in library.parent.glob("libpython*.so*"):
-        shutil.copy2(shared, folder / shared.relative_to(sys.base_prefix))
-    (folder / "bin").mkdir()
-    shutil.copy2(python, folder / "bin")
-    return folder / "bin" / python.name, {"LD_LIBRARY_PATH": str(folder / "lib")}
+    subprocess.run([sys._base_executable, "-m", "venv", "--without-pip", environment], check=True)
+    link(closure(lines(requirements)), environment / SITE_PACKAGES.relative_to(sys.prefix))
+    return Fresh(environment / "bin" / "python")
 
 
 def link(wanted: Iterable[str], target: Path) -> None:
-    """Link files of these distributions into another site-packages.
+    """Link these distributions' files and folders into another site-packages.
 
-    Folders are linked whole where nothing else lies in them; of those that several distributions share, such as a
-    namespace package, what is theirs.
+    A folder that several distributions share is linked whole.
     """
-    files = []
-    for found in distributions():
-        owner = canonicalize_name(found.name)  # which takes long to find out
-        for path, *_ in csv.reader((found.read_text("RECORD") or "").splitlines()):
-            files.append((owner, tuple(path.split("/"))))
-    _link(files, set(wanted), (), target)
-
-
-def _link(files: list[tuple[str, tuple[str, ...]]], wanted: set[str], folder: tuple[str, ...], target: Path) -> None:
-    """Of these files, by owner and path, all in `folder`."""
-    inside = defaultdict(list)
-    for owner, path in files:
-        inside[path[len(folder)]].append((owner, path))
-    for name, those in inside.items():
-        owners, path = {owner for owner, _ in those}, (*folder, name)
-        if not owners & wanted or path[-1] in ("bin", "Scripts"):  # commands name the other environment's interpreter
-            continue
-        if owners <= wanted and name != "..":
-            there = Path(os.path.normpath(target.joinpath(*path)))
-            there.parent.mkdir(parents=True, exist_ok=True)
-            there.symlink_to(os.path.normpath(SITE_PACKAGES.joinpath(*path)))
-        else:
-            _link(those, wanted, path, target)
+    for name in wanted:
+        recorded = (distribution(name).read_text("RECORD") or "").splitlines()
+        for top in {line.split(",")[0].split("/")[0].strip('"') for line in recorded} - {"..", "__pycache__"}:
+            if not (target / top).exists() and (SITE_PACKAGES / top).exists():
+                (target / top).symlink_to(SITE_PACKAGES / top)

@@ -1,44 +1,52 @@
+import pytest
 import yaml
 
 import ganlib
+from ganlib import checkpoint
 from ganlib.card import MEASURES, Comparison, classifier_card, is_our_card, model_card, written
-from ganlib.checkpoint import MEASURED, digest, read_json, save_report
 
 CONFIG = {
     "name": "dcgan", "shape": [1, 28, 28], "latent_dim": 100,
-    "architecture": {"name": "dcgan", "generator_channels": [128, 64, 32]},
-    "recipe": {"data": "mnist", "device": "cpu", "train": {"steps": 1000, "generator_rate": 0.001}},
+    "architecture": {"kind": "dcgan", "generator_channels": [128, 64, 32]},
+    "recipe": {"data": "mnist", "device": "cpu", "train": {"steps": 1000, "penalties": {"r1": 0.5}}},
 }
 METRICS = {
-    "samples": 1_000, "real_images": 900, "against": "test images", "neighbours": 5, "precision": 0.9123,
-    "pixel_frechet_distance": 1.23456, "pixel_frechet_distance_of_real": 0.5,
+    "data": "mnist", "samples": 1_000, "real_images": 900, "against": "test images", "neighbours": 5,
+    "precision": 0.9123, "pixel_frechet_distance": 1.23456, "pixel_frechet_distance_of_real": 0.5,
     "class_shares": [0.25, 0.75], "class_shares_of_real": [0.5, 0.5],
 }
 
 
+def front_matter(card: str) -> dict:
+    return yaml.safe_load(card.split("---\n")[1])
+
+
+def dataset(card: str) -> dict:
+    """The data that the front matter files the measures under."""
+    (result,) = front_matter(card)["model-index"][0]["results"]
+    return result["dataset"]
+
+
 def test_the_card_says_what_it_is_how_it_was_made_and_how_good_it_is():
-    history = [{"step": 1000, "discriminator_loss": 0.6, "generator_loss": 0.8}]
-    card = model_card(CONFIG, METRICS, history)
-    front, body = card.split("---\n")[1:3]
-    assert "license: mit" in front
-    assert "library_name: ganlib" in front
-    assert "datasets: [ylecun/mnist]" in front
-    assert "pipeline_tag: unconditional-image-generation" in front
-    assert "ganlib.load(" in body
-    assert "| | dcgan | real |" in body
-    assert "| Fréchet distance in raw pixels | 1.23 | 0.5 |" in body
-    assert "| precision (k = 5) | 0.912 |  |" in body
-    assert "| class shares in %, from 0 on (real: test images) | 25.0 75.0 | 50.0 50.0 |" in body
-    assert "1,000 samples, without truncation, measured against 900 test images." in body
-    assert "FID and KID" not in body
-    assert "![samples above" not in body
-    assert "| generator rate | 0.001 |" in body
-    assert "| generator channels | 128, 64, 32 |" in body
-    assert "1,000 steps" in body
+    card = model_card(CONFIG, METRICS, [{"step": 1000, "discriminator_loss": 0.6, "generator_loss": 0.8}])
+    assert "| | dcgan | real |" in card
+    assert "| Fréchet distance in raw pixels | 1.23 | 0.5 |" in card
+    assert "| precision (k = 5) | 0.912 |  |" in card
+    assert "| class shares in %, from 0 on (real: test images) | 25.0 75.0 | 50.0 50.0 |" in card
+    assert "1,000 samples, without truncation, measured against 900 test images." in card
+    assert "| penalties | r1 0.5 |" in card
+    assert "| generator channels | 128, 64, 32 |" in card
+    assert "1,000 steps" in card
+    assert "was not trained" not in card
+    assert "calibrated after training" not in card
+    assert "calibrated after training" in model_card({**CONFIG, "calibration": {}}, METRICS, [])
+    assert "Not measured yet." in model_card(CONFIG, {}, [])
 
 
 def test_the_front_matter_holds_the_measures_for_the_hub():
-    front = yaml.safe_load(model_card(CONFIG, METRICS, []).split("---\n")[1])
+    front = front_matter(model_card(CONFIG, METRICS, []))
+    assert (front["license"], front["library_name"], front["datasets"]) == ("mit", "ganlib", ["ylecun/mnist"])
+    assert front["pipeline_tag"] == "unconditional-image-generation"
     (model,) = front["model-index"]
     (result,) = model["results"]
     assert model["name"] == "dcgan"
@@ -46,25 +54,57 @@ def test_the_front_matter_holds_the_measures_for_the_hub():
     assert result["metrics"] == [{"type": "precision", "name": "precision (k = 5)", "value": 0.9123},
                                  {"type": "pixel_frechet_distance", "name": "Fréchet distance in raw pixels",
                                   "value": 1.23456}]
-    assert "model-index" not in model_card(CONFIG, {}, [])
+    assert "model-index" not in front_matter(model_card(CONFIG, {}, []))
 
 
-def test_a_card_that_somebody_has_edited_is_known_and_kept(tmp_path):
+def test_measures_are_filed_under_the_data_that_they_were_measured_on():
+    card = model_card(CONFIG, {**METRICS, "data": "fashion-mnist"}, [])
+    assert dataset(card) == {"type": "zalando-datasets/fashion_mnist", "name": "fashion-mnist"}
+    assert front_matter(card)["datasets"] == ["ylecun/mnist"]  # which it was trained on
+    assert "Measured on fashion-mnist, on which it was not trained." in card
+
+
+def test_a_folder_that_is_called_like_a_set_is_not_the_set():
+    own = {**CONFIG, "recipe": {**CONFIG["recipe"], "data_is_folder": True}}
+    card = model_card(own, {**METRICS, "data_is_folder": True}, [])
+    assert dataset(card) == {"type": "mnist", "name": "mnist"}
+    assert "datasets" not in front_matter(card)
+    assert "was not trained" not in card
+    assert "Measured on a folder called mnist, on which it was not trained." in model_card(
+        CONFIG, {**METRICS, "data_is_folder": True}, [])
+    assert "Measured on mnist, on which it was not trained." in model_card(own, METRICS, [])
+
+
+FOREIGN = 'a_b* [x](y) | `c` ~d~ <img src=x> "&amp;'
+SHOWN = r'a\_b\* \[x\](y) \| \`c\` \~d\~ &lt;img src=x&gt; "&amp;amp;'
+
+
+@pytest.mark.parametrize("where", ["name", "data", "class", "train", "measured on", "features", "started from"])
+def test_foreign_names_are_shown_as_they_are(where):
+    recipe = {**CONFIG["recipe"], **{"data": {"data": FOREIGN}, "train": {"train": {FOREIGN: [FOREIGN]}},
+                                     "started from": {"started_from": FOREIGN}}.get(where, {})}
+    config = {**CONFIG, "recipe": recipe, **({"name": FOREIGN} if where == "name" else {}),
+              **({"num_classes": 1, "class_names": [FOREIGN]} if where == "class" else {})}
+    metrics = {**METRICS, **{"measured on": {"data": FOREIGN},
+                             "features": {"features": FOREIGN, "fid_digit_classifier": 1.0}}.get(where, {})}
+    card = model_card(config, metrics, [])
+    text = card.split("---\n", 2)[2]
+    assert SHOWN in text
+    assert "<img" not in text
+    assert FOREIGN not in text
+    front_matter(card)
+    if where == "name":
+        assert front_matter(card)["model-index"][0]["name"] == FOREIGN
+    if where == "measured on":
+        assert dataset(card)["name"] == FOREIGN
+
+
+def test_a_card_that_somebody_has_edited_is_known():
     card = model_card(CONFIG, METRICS, [])
     assert is_our_card(card)
     assert is_our_card(card.replace("\n", "\r\n"))  # as a checkout on Windows has it
     for edited in (card.replace("Limits", "My limits"), "# Mine", "", card + "More.\n"):
         assert not is_our_card(edited)
-        (tmp_path / "README.md").write_text(edited, encoding="utf-8")
-        save_report(tmp_path, METRICS, card, b"png")
-        assert (tmp_path / "README.md").read_text(encoding="utf-8") == edited
-    (tmp_path / "README.md").write_text(model_card(CONFIG, {}, []), encoding="utf-8")
-    save_report(tmp_path, METRICS, card, b"png")
-    assert (tmp_path / "README.md").read_text(encoding="utf-8") == card
-
-
-def test_a_card_without_measures_says_so():
-    assert "Not measured yet." in model_card(CONFIG, {}, [])
 
 
 def test_models_that_were_measured_alike_make_one_table_and_others_another():
@@ -74,30 +114,38 @@ def test_models_that_were_measured_alike_make_one_table_and_others_another():
     assert "| precision (k = 5) | 0.912 | 0.500 |  |" in first.markdown()
     assert second.columns == ["ring", "real"]
     assert "| modes with a sample, of 8 | 8 |  |" in second.markdown()
-    assert second.note == ("2,500 samples, without truncation. “Real” is as many real samples, measured in the same "
-                           "way.")
     assert last.rows == []
     digits = {**METRICS, "fid_digit_classifier": 1.0, "features": "digit-classifier 1a2b3c4d"}
-    assert "ganlib’s own digit-classifier 1a2b3c4d" in Comparison.of({"a": digits}).note
+    for other in ({"features": "digit-classifier 5e6f"}, {"data_is_folder": True}, {"samples": 999}):
+        assert len(Comparison.several({"a": digits, "b": {**digits, **other}})) == 2
+
+
+def test_a_note_warns_of_an_fid_below_that_of_real_images():
+    digits = {**METRICS, "fid_digit_classifier": 1.0, "features": "digit-classifier 1a2b3c4d"}
     lucky, modest = ({**digits, "fid_digit_classifier_of_real": floor} for floor in (1.1, 0.9))
     assert "does not mean better than real" in Comparison.of({"a": lucky, "b": modest}).note
     assert "does not mean better than real" not in Comparison.of({"b": modest}).note
-    assert len(Comparison.several({"a": digits, "b": {**digits, "features": "digit-classifier 5e6f"}})) == 2
+
+
+def test_a_measure_whose_words_want_a_number_that_is_missing_has_its_name():
+    assert "| classification accuracy score | 90.00% |" in Comparison.of(
+        {"a": {"classification_accuracy_score": 0.9}}).markdown()
 
 
 def test_no_measure_is_listed_twice_and_quantiles_are_written_short():
     assert len({measure.key for measure in MEASURES}) == len(MEASURES)
     (distances,) = [measure for measure in MEASURES if measure.key == "nearest_training_image_distances"]
     assert written(distances, {"5%": 1.23456, "25%": 2, "50%": 3.0, "75%": 4, "95%": 10.04}) == "1.23 / 3 / 10"
+    assert written(distances, {"50%": 3.0}) == "3"
     assert written(distances, None) == ""
 
 
-def test_every_shipped_card_holds_its_own_measures():
-    for name, folder in ganlib.shipped().items():
-        model = ganlib.load(name, "cpu")
-        assert (folder / "README.md").read_text(encoding="utf-8") == model_card(model.config, model.metrics,
-                                                                                  model.history)
-        assert model.metrics[MEASURED] == digest(folder / "model.safetensors")
+@pytest.mark.parametrize("name", checkpoint.shipped())
+def test_a_shipped_card_holds_the_measures_of_the_networks_beside_it(name):
+    folder, model = ganlib.shipped()[name], ganlib.load(name, "cpu")
+    assert (folder / "README.md").read_text(encoding="utf-8") == model_card(checkpoint.config_of(model), model.metrics,
+                                                                              model.history)
+    assert checkpoint.is_measured(folder, model.metrics)
 
 
 def test_points_are_not_images():
@@ -108,7 +156,7 @@ def test_points_are_not_images():
 
 def test_the_classifiers_card_is_its_own():
     folder = ganlib.shipped()["dcgan"].parent / "digit-classifier"
-    config, metrics = (read_json(folder / name, dict) for name in ("config.json", "metrics.json"))
+    config, metrics = (checkpoint.read_json(folder / name, dict) for name in ("config.json", "metrics.json"))
     card = (folder / "README.md").read_text(encoding="utf-8")
     assert card == classifier_card(config["recipe"], metrics)
     assert f"reads {metrics['accuracy']:.2%} of 10,000 test images" in card

@@ -17,14 +17,12 @@ def points(data) -> torch.Tensor:
 
 
 CHARTS = {
-    "histogram": lambda: charts.histogram(points(Gaussian()), points(Gaussian()), Gaussian().density),
+    "histogram": lambda: charts.points(points(Gaussian()), points(Gaussian()), Gaussian()),
     "scatter": lambda: charts.scatter(points(Sine()), points(Sine()), Sine().extent, CURVE),
     "scatter without a curve": lambda: charts.scatter(points(RING), points(RING), RING.extent),
     "opinion_line": lambda: charts.opinion_line(LINE, LINE.sigmoid(), torch.full_like(LINE, 0.5)),
     "opinion_map": lambda: charts.opinion_map(torch.rand(4, 6), torch.full((4, 6), torch.nan), (0, 6, -1, 1), CURVE),
     "census": lambda: charts.census([0.1] * 10, [0.2, 0.0] * 5, 1000),
-    "curves": lambda: charts.curves([row | {"fid_digit_classifier": 1 / row["step"], "precision": 0.5, "recall": 0.6}
-                                     for row in HISTORY[::5]] + HISTORY),
     "curves of a run that was not measured": lambda: charts.curves(HISTORY),
     "curves of two runs": lambda: charts.curves([{"step": 1, "fid_digit_classifier": 2.0, "precision": 0, "recall": 0}],
                                                 {"another": [{"step": 1, "fid_digit_classifier": 3.0}], "none": []}),
@@ -43,8 +41,11 @@ def test_every_chart_is_a_picture_for_light_and_dark_pages(name):
     assert root.attrib["width"] == "100%"
     assert "height" not in root.attrib
     assert "var(--chart-ink" in svg
-    assert charts.to_png(CHARTS[name](), dpi=50).startswith(b"\x89PNG")
     assert dict(matplotlib.rcParams) == before
+
+
+def test_a_chart_is_a_png_for_the_weights_folder():
+    assert charts.to_png(CHARTS["scatter"](), dpi=50).startswith(b"\x89PNG")
 
 
 def test_another_runs_fid_stands_beside_a_runs_own():
@@ -58,18 +59,42 @@ def test_another_runs_fid_stands_beside_a_runs_own():
     assert "FID of the slower" in [text.get_text() for text in axes.get_legend().get_texts()]
 
 
+def area(bars) -> float:
+    return sum(bar.get_height() * bar.get_width() for bar in bars)
+
+
 def test_the_histogram_is_of_the_samples_and_the_density_of_the_truth():
-    (axes,) = charts.histogram(points(Gaussian()), points(Gaussian()), Gaussian().density).axes
-    area = sum(bar.get_height() * bar.get_width() for bar in axes.containers[0])
-    assert area == pytest.approx(1, abs=0.02)
-    curve = axes.lines[0].get_ydata()
-    assert curve.max() == pytest.approx(0.1995, abs=1e-3)
+    (axes,) = charts.points(points(Gaussian()), points(Gaussian()), Gaussian()).axes
+    assert [area(bars) for bars in axes.containers] == pytest.approx([1, 1], abs=0.01)
+    assert axes.lines[0].get_ydata().max() == pytest.approx(0.1995, abs=1e-3)
 
 
-def test_the_losses_have_the_line_of_ln_2():
-    (axes,) = charts.losses(HISTORY).axes
-    assert axes.lines[0].get_ydata()[0] == pytest.approx(0.6931, abs=1e-4)
-    assert [len(line.get_xdata()) for line in axes.lines[1:]] == [49, 49]
+def test_the_histogram_does_not_hide_numbers_that_lie_outside():
+    real, fake = points(Gaussian()), points(Gaussian())
+    fake[:100] = 1_000
+    (axes,) = charts.points(real, fake, Gaussian()).axes
+    assert area(axes.containers[1]) == pytest.approx(0.5, abs=0.01)
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == [
+        "real", "generated (50.0% outside)", "true density"]
+
+
+def lines(history: list[dict], **options) -> dict[str, list[float]]:
+    """The lines of the chart of losses, by their labels."""
+    (axes,) = charts.losses(history, **options).axes
+    return {line.get_label(): list(line.get_ydata()) for line in axes.lines}
+
+
+def test_penalties_have_a_curve_of_their_own_beside_the_losses():
+    drawn = lines([row | {"penalty": 0.1 * row["step"]} for row in HISTORY])
+    assert drawn["discriminator"] == [0.69] * 49
+    assert drawn["generator"] == [0.7] * 49
+    assert drawn["penalties"] == pytest.approx([0.1 * step for step in range(1, 50)])
+    assert "penalties" not in lines(HISTORY)
+
+
+def test_losses_that_can_be_ln_2_have_a_line_there():
+    assert lines(HISTORY)["ln 2 ≈ 0.693"][0] == pytest.approx(0.6931, abs=1e-4)
+    assert set(lines(HISTORY, ln2=False)) == {"discriminator", "generator"}
 
 
 def test_charts_drawn_in_two_threads_both_have_the_style():

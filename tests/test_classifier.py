@@ -6,14 +6,14 @@ import torch
 
 import ganlib
 from ganlib import WeightsError, checkpoint
-from ganlib.classifier import NAME, ClassifierConfig, DigitClassifier, distort, train_classifier
-from ganlib.data import ImageData, open_data, scale
+from ganlib.classifier import NAME, SHAPE, ClassifierConfig, DigitClassifier, distort, train_classifier
+from ganlib.data import Gaussian, ImageData, StackedDigits, open_data, scale
 from ganlib.recipes import DIGIT_CLASSIFIER
 from tests.conftest import MNIST_ROOT, needs_mnist
 from train import classifier as command
 from train.__main__ import main
 
-CONFIG = ClassifierConfig(steps=80, batch_size=64, rate=1e-2, ema=0.9)
+CONFIG = ClassifierConfig(steps=80, batch_size=64, lr=1e-2, ema=0.9)
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,6 @@ def test_features_are_what_the_logits_are_linear_in(network, digits):
 
 def test_the_same_config_trains_the_same_classifier(digits):
     config = replace(CONFIG, steps=3)
-    torch.manual_seed(1)
     before = torch.get_rng_state()
     *_, (steps, loss, first) = train_classifier(digits, config)
     *_, (_, again_loss, again) = train_classifier(digits, config)
@@ -52,7 +51,7 @@ def test_the_same_config_trains_the_same_classifier(digits):
 
 def test_distortion_moves_digits_a_little_and_leaves_none_out(digits):
     x = scale(digits.images[:64])
-    still = replace(CONFIG, turn=0, shift=0, zoom=0)
+    still = replace(CONFIG, rotation=0, shift=0, zoom=0)
     torch.testing.assert_close(distort(x, still, torch.Generator().manual_seed(0)), x, atol=1e-5, rtol=0)
     moved = distort(x, CONFIG, torch.Generator().manual_seed(0))
     assert (moved - x).abs().mean() > 0.02
@@ -66,10 +65,23 @@ def test_distortion_moves_digits_a_little_and_leaves_none_out(digits):
 def test_it_looks_at_nothing_but_digits():
     with pytest.raises(ValueError, match=r"images of shape \(1, 28, 28\), not \(3, 32, 32\)"):
         DigitClassifier().eval().examine(torch.zeros(2, 3, 32, 32))
-    with pytest.raises(ValueError, match="has no labels"):
-        next(train_classifier(ImageData("few", torch.zeros(4, 1, 28, 28, dtype=torch.uint8), None, None), CONFIG))
-    with pytest.raises(ValueError, match="steps must be a whole number of at least 1"):
-        ClassifierConfig(steps=0)
+    with pytest.raises(ValueError, match="few has no labels"):
+        next(train_classifier(ImageData("few", torch.zeros(4, 1, 28, 28, dtype=torch.uint8)), CONFIG))
+
+
+@pytest.mark.parametrize(("field", "value"), [("steps", 0), ("batch_size", 1.5), ("seed", -1), ("lr", 0)])
+def test_a_bad_configuration_is_refused(field, value):
+    with pytest.raises(ValueError, match=f"{field} must be a"):
+        replace(CONFIG, **{field: value})
+
+
+def test_it_is_opened_for_digits_that_it_can_read(digits):
+    few = digits.images[:3], digits.labels[:3], 10
+    assert checkpoint.classifier_for(ImageData("digits", *few, digits=True), "cpu").shape == SHAPE
+    assert checkpoint.classifier_for(StackedDigits(ImageData("digits", *few, digits=True)), "cpu") is not None
+    small = ImageData("small", few[0][..., :8, :8], *few[1:], digits=True)
+    for other in (ImageData("others", *few), small, Gaussian()):
+        assert checkpoint.classifier_for(other) is None
 
 
 def test_a_saved_classifier_opens_and_is_no_gan(tmp_path, network, digits):
@@ -96,10 +108,10 @@ def test_a_folder_that_is_no_classifier_is_refused(tmp_path, network, model):
 @pytest.mark.parametrize(("arguments", "sentence"), [
     (["--resume"], "leave out --resume"),
     (["--size", "32"], "leave out --size, --channels and --name"),
-    (["--steps", "0"], "steps must be a whole number of at least 1"),
+    (["--steps", "0"], "steps must be a whole number from 1"),
     (["--seed", "18446744073709551616"], "seed must be a whole number from 0 to 4294967295"),
     (["--seed", "-1"], "seed must be"),
-    (["--data", "sine"], "digit-classifier learns the digits of mnist, emnist-digits, qmnist, not sine"),
+    (["--data", "sine"], "digit-classifier learns digits of shape (1, 28, 28), as mnist, emnist-digits and qmnist"),
     (["--data", "nowhere"], "no folder 'nowhere'"),
 ])
 def test_the_command_refuses_what_it_cannot_do(arguments, sentence, tmp_path, capsys):
@@ -132,5 +144,5 @@ def test_the_shipped_classifier_reads_what_its_card_says():
 
 def test_the_shipped_classifier_is_what_its_recipe_makes():
     config = checkpoint.read_json(ganlib.shipped()["dcgan"].parent / NAME / "config.json", dict)
-    trained = config["recipe"]["train"]
-    assert ClassifierConfig(**trained) == replace(DIGIT_CLASSIFIER, bfloat16=trained["bfloat16"])
+    trained = ClassifierConfig(**config["recipe"]["train"])
+    assert trained == replace(DIGIT_CLASSIFIER, bfloat16=trained.bfloat16)

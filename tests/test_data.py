@@ -2,16 +2,19 @@ import gc
 import gzip
 import hashlib
 import http.server
+import json
 import math
+import pickle
 import struct
 import threading
+from pathlib import Path
 
 import numpy
 import pytest
 import torch
 from PIL import Image
 
-from ganlib.data import DATASETS, GRID, RING, Gaussian, ImageData, Sine, StackedDigits, image_folder, open_data, scale
+from ganlib.data import DATASETS, GRID, RING, Gaussian, ImageData, Sine, StackedDigits, open_data, scale
 from tests.conftest import MNIST_ROOT, needs_mnist
 
 
@@ -19,35 +22,111 @@ def rng(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-@pytest.mark.parametrize("data", [Gaussian(), Sine(), RING, GRID])
-def test_toys_keep_the_data_contract(data):
+def idx(values: numpy.ndarray, kind: int = 8, dtype: str = "u1") -> bytes:
+    """The format of MNIST's files: magic number, sizes, numbers."""
+    head = struct.pack(f">BBBB{values.ndim}I", 0, 0, kind, values.ndim, *values.shape)
+    return head + values.astype(dtype).tobytes()
+
+
+def written(path: Path, content: bytes) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    return path
+
+
+def tiny(n: int) -> tuple[numpy.ndarray, numpy.ndarray]:
+    """n images of 28×28 and their labels."""
+    return numpy.arange(n * 784).reshape(n, 28, 28) % 251, numpy.arange(n) % 10
+
+
+@pytest.fixture
+def root(tmp_path, monkeypatch) -> Path:
+    """A folder with all sets of torchvision that DATASETS names, of 6 images each and 4 held out."""
+    from torchvision.datasets import CIFAR10
+
+    folder, sums = tmp_path / "root", {}
+    for part, n in (("train", 6), ("t10k", 4)):
+        images, labels = tiny(n)
+        for name in ("MNIST", "FashionMNIST", "KMNIST"):
+            written(folder / name / "raw" / f"{part}-images-idx3-ubyte", idx(images))
+            written(folder / name / "raw" / f"{part}-labels-idx1-ubyte", idx(labels))
+        part = "train" if part == "train" else "test"
+        written(folder / "EMNIST" / "raw" / f"emnist-digits-{part}-images-idx3-ubyte", idx(images))
+        written(folder / "EMNIST" / "raw" / f"emnist-digits-{part}-labels-idx1-ubyte", idx(labels))
+        written(folder / "QMNIST" / "raw" / f"qmnist-{part}-images-idx3-ubyte", idx(images))
+        written(folder / "QMNIST" / "raw" / f"qmnist-{part}-labels-idx2-int",
+                idx(numpy.stack([labels, *[labels * 0] * 7], axis=1), 12, ">i4"))
+    sizes = {**{f"data_batch_{i}": 1 + (i == 1) for i in range(1, 6)}, "test_batch": 4}
+    for number, (name, n) in enumerate(sizes.items()):
+        pixels = numpy.full((n, 3072), number, dtype=numpy.uint8)
+        pixels[:, 1024:2048] = 100  # green
+        content = pickle.dumps({"data": pixels, "labels": [number] * n})
+        sums[name] = hashlib.md5(written(folder / "cifar-10-batches-py" / name, content).read_bytes()).hexdigest()
+    meta = pickle.dumps({"label_names": list("abcdefghij")})
+    written(folder / "cifar-10-batches-py" / "batches.meta", meta)
+    monkeypatch.setattr(CIFAR10, "train_list", [[name, sums[name]] for name in sizes if name != "test_batch"])
+    monkeypatch.setattr(CIFAR10, "test_list", [["test_batch", sums["test_batch"]]])
+    monkeypatch.setattr(CIFAR10, "meta", {**CIFAR10.meta, "md5": hashlib.md5(meta).hexdigest()})
+    return folder
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_every_data_set_keeps_the_data_contract(name, root):
+    data = open_data(name, root, download=False)
     x, y = data.batch(7, rng())
+    assert data.name == name
     assert x.shape == (7, *data.shape)
     assert x.dtype == torch.float32
-    assert y is None
-    assert torch.equal(x, data.batch(7, rng())[0])
+    assert (y is None) == (data.num_classes is None)
+    assert y is None or (y.dtype == torch.int64 and len(y) == 7 and 0 <= y.min() <= y.max() < data.num_classes)
+    assert torch.equal(x, data.to("cpu").batch(7, rng())[0])
+    assert not torch.equal(x, data.batch(7, rng(1))[0])
+    assert len(data.shape) < 3 or -1 <= x.min() < x.max() <= 1
+    assert data.name.removeprefix("stacked-") in data.description()
+    assert not data.folder
+    assert json.loads(json.dumps(data.fingerprint()))["data"] == data.description()
+    assert data.fingerprint() == data.to("cpu").fingerprint()
 
 
-def test_images_keep_the_data_contract(digits):
-    x, y = digits.batch(64, rng())
-    assert x.shape == (64, *digits.shape)
-    assert x.dtype == torch.float32
-    assert y.dtype == torch.int64
-    assert -1 <= x.min() < x.max() <= 1
-    assert torch.equal(x, digits.batch(64, rng())[0])
-    assert not torch.equal(x, digits.batch(64, rng(1))[0])
+@pytest.mark.parametrize("name", DATASETS)
+def test_what_is_held_out_is_another_part_of_the_same_kind(name, root):
+    data = open_data(name, root, download=False)
+    held_out = data.held_out()
+    if len(data.shape) < 3:
+        assert held_out is None  # points are always fresh
+        return
+    assert type(held_out) is type(data)
+    assert (held_out.name, held_out.shape, held_out.num_classes) == (data.name, data.shape, data.num_classes)
+    assert held_out.fingerprint() != data.fingerprint()
+    assert held_out.fingerprint() == open_data(name, root, train=False, download=False).fingerprint()
+    assert data.to("cpu").held_out().fingerprint() == held_out.fingerprint()
 
 
-def test_pixels_are_scaled_to_the_whole_range():
-    assert scale(torch.tensor([0, 255], dtype=torch.uint8)).tolist() == [-1, 1]
+def test_cifar10_comes_in_colour_from_torchvisions_files(root):
+    data = open_data("cifar10", root, download=False)
+    assert (len(data), data.shape, data.num_classes, data.digits) == (6, (3, 32, 32), 10, False)
+    assert data.labels.tolist() == [0, 0, 1, 2, 3, 4]
+    assert data.images[2].unique(dim=1)[:, 0].flatten().unique().tolist() == [1, 100]
+    assert data.images[:, 1].eq(100).all()
+    assert data.held_out().labels.tolist() == [5] * 4
+
+
+def test_emnist_is_stood_upright_and_qmnist_has_the_first_column_for_labels(root):
+    upright, lying = (open_data(name, root, download=False) for name in ("qmnist", "emnist-digits"))
+    assert torch.equal(lying.images, upright.images.transpose(2, 3))
+    assert upright.labels.tolist() == lying.labels.tolist() == [0, 1, 2, 3, 4, 5]
 
 
 @needs_mnist
 def test_mnist_is_all_there():
-    train, test = open_data("mnist", MNIST_ROOT), open_data("mnist", MNIST_ROOT, train=False)
+    train = open_data("mnist", MNIST_ROOT)
     assert train.images.shape == (60_000, 1, 28, 28)
-    assert test.images.shape == (10_000, 1, 28, 28)
+    assert train.held_out().images.shape == (10_000, 1, 28, 28)
     assert torch.bincount(train.labels).tolist() == [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
+
+
+def test_pixels_are_scaled_to_the_whole_range():
+    assert scale(torch.tensor([0, 255], dtype=torch.uint8)).tolist() == [-1, 1]
 
 
 def test_the_gaussians_samples_and_quantiles_follow_its_density():
@@ -67,192 +146,11 @@ def test_the_sine_lies_on_its_curve_and_its_smoothed_density_adds_up_to_one():
     data = Sine()
     x, _ = data.batch(1000, rng())
     torch.testing.assert_close(x[:, 1], x[:, 0].sin())
-    assert x[:, 0].min() >= 0
-    assert x[:, 0].max() <= 2 * math.pi
+    assert 0 <= x[:, 0].min() <= x[:, 0].max() <= 2 * math.pi
     points = torch.cartesian_prod(torch.arange(-2, 8.3, 0.05), torch.arange(-3, 3, 0.05))
     assert (data.density(points, 0.3).sum() * 0.05**2).item() == pytest.approx(1, abs=1e-3)
     with pytest.raises(ValueError, match="bandwidth above 0"):
         data.density(points)
-
-
-def write_images(folder, n: int, mode: str = "L", size=(40, 30)):
-    folder.mkdir(parents=True, exist_ok=True)
-    for i in range(n):
-        Image.new(mode, size, i if mode == "L" else (i, 0, 0)).save(folder / f"{i}.png")
-
-
-def test_a_folder_of_images_without_classes(tmp_path):
-    write_images(tmp_path / "pictures", 3)
-    data = open_data("mnist", tmp_path / "pictures")
-    assert data.images.shape == (3, 1, 28, 28)
-    assert data.labels is None
-    assert data.num_classes is None
-    assert data.name == "pictures/"
-    assert data.images.flatten(1).float().mean(1).tolist() == [0, 1, 2]
-
-
-def test_a_folder_of_images_with_a_class_per_subfolder(tmp_path):
-    write_images(tmp_path / "cat", 2, "RGB")
-    write_images(tmp_path / "ant", 1, "RGB")
-    data = image_folder(tmp_path, (3, 32, 32))
-    assert data.images.shape == (3, 3, 32, 32)
-    assert data.labels.tolist() == [0, 1, 1]
-    assert data.num_classes == 2
-
-
-def test_bad_folders_are_refused_in_one_sentence(tmp_path):
-    with pytest.raises(ValueError, match="no folder .*nowhere"):
-        open_data("mnist", tmp_path / "nowhere")
-    with pytest.raises(ValueError, match="unknown data set 'cifar'"):
-        open_data("cifar")
-    with pytest.raises(ValueError, match=r"samples of shape \(2,\) are wanted"):
-        image_folder(tmp_path, (2,))
-    with pytest.raises(ValueError, match="holds no images"):
-        image_folder(tmp_path)
-    write_images(tmp_path / "a", 1)
-    (tmp_path / "b.png").write_bytes(b"not a picture")
-    with pytest.raises(ValueError, match="both directly and in subfolders"):
-        image_folder(tmp_path)
-    (tmp_path / "a" / "0.png").unlink()
-    with pytest.raises(ValueError, match="holds 1 images .* give 2 or more"):
-        image_folder(tmp_path)
-    (tmp_path / "c.png").write_bytes(b"not a picture")
-    with pytest.raises(ValueError, match=r"\.png is not a readable image"):
-        image_folder(tmp_path)
-
-
-def test_images_must_fit_their_labels():
-    with pytest.raises(ValueError, match="2 labels for 3 images"):
-        ImageData("x", torch.zeros(3, 1, 2, 2, dtype=torch.uint8), torch.zeros(2), 10)
-    with pytest.raises(ValueError, match="uint8"):
-        ImageData("x", torch.zeros(3, 1, 2, 2), None, None)
-
-
-def idx(values: numpy.ndarray) -> bytes:
-    """The format of MNIST's files: magic number, sizes, bytes."""
-    return struct.pack(f">BBBB{values.ndim}I", 0, 0, 8, values.ndim, *values.shape) + values.astype("u1").tobytes()
-
-
-@pytest.fixture
-def mirror(tmp_path, monkeypatch):
-    """A server on loopback with tiny files in MNIST's place, and torchvision pointed at it; yields its folder."""
-    from torchvision import datasets
-
-    folder = tmp_path / "server"
-    folder.mkdir()
-    resources = []
-    for part, n in (("train", 6), ("t10k", 4)):
-        images = numpy.arange(n * 784).reshape(n, 28, 28) % 251
-        labels = numpy.arange(n) % 10
-        for name, values in ((f"{part}-images-idx3-ubyte", images), (f"{part}-labels-idx1-ubyte", labels)):
-            packed = gzip.compress(idx(values))
-            (folder / f"{name}.gz").write_bytes(packed)
-            resources.append((f"{name}.gz", hashlib.md5(packed).hexdigest()))
-
-    class Handler(http.server.SimpleHTTPRequestHandler):
-        def __init__(self, *args):
-            super().__init__(*args, directory=folder)
-
-        def log_message(self, *args):
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        address = f"http://127.0.0.1:{server.server_port}/"
-        for name in ("MNIST", "FashionMNIST"):
-            monkeypatch.setattr(getattr(datasets, name), "mirrors", [address])
-            monkeypatch.setattr(getattr(datasets, name), "resources", resources)
-        yield folder
-        server.shutdown()
-
-
-@pytest.mark.parametrize("name", ["mnist", "fashion-mnist"])
-def test_a_set_that_is_not_there_is_downloaded(name, mirror, tmp_path):
-    root = tmp_path / "root"
-    root.mkdir()
-    data = open_data(name, tmp_path / "root") if name == "mnist" else DATASETS[name](root, True)
-    assert data.images.shape == (6, 1, 28, 28)
-    assert data.labels.tolist() == [0, 1, 2, 3, 4, 5]
-    assert data.images.flatten()[:3].tolist() == [0, 1, 2]
-    for file in mirror.iterdir():
-        file.unlink()
-    assert len(DATASETS[name](root, False)) == 4  # from the disk
-
-
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # urllib's, of the 404 it was answered
-def test_a_download_that_fails_leaves_nothing_behind(mirror, tmp_path):
-    (mirror / "t10k-labels-idx1-ubyte.gz").unlink()
-    root = tmp_path / "root"
-    root.mkdir()
-    with pytest.raises(ValueError, match="mnist is not in .* and could not be downloaded"):
-        open_data("mnist", root)
-    gc.collect()
-    assert list(root.iterdir()) == []
-
-
-def test_a_download_leaves_what_is_there_alone(mirror, tmp_path):
-    root = tmp_path / "root"
-    (root / "MNIST").mkdir(parents=True)
-    (root / "MNIST" / "thesis.txt").write_text("mine")
-    DATASETS["mnist"](root, True)
-    assert (root / "MNIST" / "thesis.txt").read_text() == "mine"
-
-
-def test_a_folder_with_something_else_is_not_downloaded_into(tmp_path, mirror):
-    (tmp_path / "root" / "deep" / "deeper").mkdir(parents=True)
-    with pytest.raises(ValueError, match="holds neither mnist nor images"):
-        open_data("mnist", tmp_path / "root")
-
-
-def test_a_picture_beside_a_set_is_not_taken_for_the_data(mirror, tmp_path, monkeypatch):
-    root = tmp_path / "root"
-    root.mkdir()
-    open_data("mnist", root)
-    write_images(root / "photos", 3)
-    monkeypatch.setenv("GANLIB_DATA", str(root))
-    assert open_data("mnist").name == open_data("mnist", root).name == "mnist"
-
-
-def test_a_class_that_holds_a_raw_folder_is_a_class(tmp_path):
-    write_images(tmp_path / "cat", 3)
-    (tmp_path / "cat" / "raw").mkdir()
-    assert len(open_data("mnist", tmp_path, download=False)) == 3
-
-
-def test_a_folder_that_is_called_like_a_set_is_a_folder(tmp_path):
-    write_images(tmp_path / "mnist", 2)
-    assert open_data("mnist", tmp_path / "mnist").name == "mnist/"
-    assert open_data("mnist/", tmp_path / "mnist").name == "mnist/"
-
-
-def test_a_broken_set_is_named(mirror, tmp_path):
-    root = tmp_path / "root"
-    root.mkdir()
-    open_data("mnist", root)
-    (root / "MNIST" / "raw" / "train-images-idx3-ubyte").write_bytes(b"\0\0\x08")
-    with pytest.raises(ValueError, match="does not hold a readable mnist"):
-        open_data("mnist", root)
-
-
-def test_emnist_is_stood_upright_and_qmnist_labelled(tmp_path):
-    images = numpy.zeros((2, 28, 28))
-    images[:, 3, 20] = 255  # a dot at row 3, column 20 of the file
-    raw = tmp_path / "EMNIST" / "raw"
-    raw.mkdir(parents=True)
-    for part in ("train", "test"):
-        (raw / f"emnist-digits-{part}-images-idx3-ubyte").write_bytes(idx(images))
-        (raw / f"emnist-digits-{part}-labels-idx1-ubyte").write_bytes(idx(numpy.array([4, 9])))
-    data = DATASETS["emnist-digits"](tmp_path, True)
-    assert data.images[0, 0, 20, 3] == 255
-    assert data.labels.tolist() == [4, 9]
-
-    raw = tmp_path / "QMNIST" / "raw"
-    raw.mkdir(parents=True)
-    labels = numpy.array([[5, 0, 0, 0, 0, 0, 0, 0], [7, 1, 0, 0, 0, 0, 0, 0]], dtype=">i4")
-    header = struct.pack(">BBBB2I", 0, 0, 12, 2, *labels.shape)
-    (raw / "qmnist-train-images-idx3-ubyte").write_bytes(idx(images))
-    (raw / "qmnist-train-labels-idx2-int").write_bytes(header + labels.tobytes())
-    assert DATASETS["qmnist"](tmp_path, True).labels.tolist() == [5, 7]
 
 
 @pytest.mark.parametrize(("data", "modes", "spacing"), [(RING, 8, 2 * math.sin(math.pi / 8)), (GRID, 25, 2)])
@@ -262,9 +160,7 @@ def test_mixtures_are_as_published(data, modes, spacing):
     assert len(data.points) == 100_000
     apart = torch.cdist(centres, centres) + 100 * torch.eye(modes)
     assert apart.min().item() == pytest.approx(spacing, abs=1e-5)
-    x, y = data.batch(5_000, torch.Generator().manual_seed(1))
-    assert x.shape == (5_000, 2)
-    assert y is None
+    x, _ = data.batch(5_000, rng(1))
     distance, index = torch.cdist(x, centres).min(1)
     assert (distance < 5.5 * data.std).all()
     assert (distance < 3 * data.std).float().mean().item() == pytest.approx(1 - math.exp(-4.5), abs=0.006)
@@ -282,10 +178,9 @@ def test_the_density_of_a_mixture_adds_up_to_one():
 def test_stacked_digits_are_three_digits_in_three_colours(digits):
     few = ImageData("few", digits.images[:50], digits.labels[:50], 10)
     stacked = StackedDigits(few)
-    assert stacked.shape == (3, 28, 28)
-    assert stacked.num_classes is None
+    assert not isinstance(stacked, ImageData)
     x, y = stacked.batch(200, rng())
-    assert x.shape == (200, 3, 28, 28)
+    assert x.shape == (200, *stacked.shape) == (200, 3, 28, 28)
     assert y is None
     single = scale(few.images).flatten(1)
     for channel in x.unbind(1):
@@ -293,10 +188,141 @@ def test_stacked_digits_are_three_digits_in_three_colours(digits):
         assert distance.max() == 0
         assert len(index.unique()) > 40  # each channel draws for itself
     assert not torch.equal(x[:, 0], x[:, 1])
-    assert isinstance(stacked.to("cpu"), StackedDigits)
+    with pytest.raises(ValueError, match="only grey images can be stacked, and those of red have 3 channels"):
+        StackedDigits(ImageData("red", torch.zeros(2, 3, 28, 28, dtype=torch.uint8)))
 
 
-@needs_mnist
-def test_stacked_mnist_opens_by_name():
-    assert open_data("stacked-mnist", MNIST_ROOT).shape == (3, 28, 28)
-    assert len(open_data("stacked-mnist", MNIST_ROOT, train=False)) == 10_000
+@pytest.mark.parametrize(("images", "labels", "num_classes", "sentence"), [
+    (torch.zeros(3, 1, 2, 2), None, None, r"must be \(N, C, H, W\) uint8 .* not \(3, 1, 2, 2\) torch.float32"),
+    (torch.zeros(3, 1, 2, 2).byte(), torch.zeros(2).long(), 10, "2 labels for 3 images"),
+    (torch.zeros(2, 1, 2, 2).byte(), torch.tensor([1, 2]), 2, "2 classes need labels from 0 to 1"),
+    (torch.zeros(2, 1, 2, 2).byte(), None, 2, "2 classes need labels from 0 to 1"),
+])
+def test_images_must_fit_their_labels(images, labels, num_classes, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        ImageData("x", images, labels, num_classes)
+
+
+def write_images(folder: Path, n: int, mode: str = "L") -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for i in range(n):
+        Image.new(mode, (40, 30), i if mode == "L" else (i, 0, 0)).save(folder / f"{i}.png")
+
+
+def test_a_folder_of_images_without_classes(tmp_path):
+    write_images(tmp_path / "pictures", 3)
+    data = open_data("mnist", tmp_path / "pictures")
+    assert data.images.shape == (3, 1, 28, 28)
+    assert data.images.flatten(1).float().mean(1).tolist() == [0, 1, 2]
+    assert (data.name, data.folder, data.labels, data.num_classes) == ("pictures", True, None, None)
+    assert data.held_out() is None
+    assert data.to("cpu").folder
+    assert data.description() == "3 images of the folder pictures"
+
+
+def test_a_folder_of_images_with_a_class_per_subfolder(tmp_path):
+    write_images(tmp_path / "cat", 2, "RGB")
+    write_images(tmp_path / "ant", 1, "RGB")
+    (tmp_path / "cat" / "raw").mkdir()  # as MNIST's folder has one
+    data = open_data("mnist", tmp_path, shape=(3, 32, 32), download=False)
+    assert data.images.shape == (3, 3, 32, 32)
+    assert data.labels.tolist() == [0, 1, 1]
+    assert (data.num_classes, data.class_names) == (2, ("ant", "cat"))
+
+
+def test_a_folder_of_pictures_that_is_called_like_a_set_is_a_folder(tmp_path, monkeypatch):
+    write_images(tmp_path / "mnist", 2)
+    monkeypatch.chdir(tmp_path)
+    for where in (tmp_path / "mnist", "./mnist", "mnist/", Path("mnist")):
+        data = open_data("mnist", where)
+        assert (data.name, data.folder, len(data)) == ("mnist", True, 2)
+
+
+def test_bad_folders_are_refused_in_one_sentence(tmp_path):
+    with pytest.raises(ValueError, match="no folder .*nowhere"):
+        open_data("mnist", tmp_path / "nowhere")
+    with pytest.raises(ValueError, match="unknown data set 'cifar'"):
+        open_data("cifar")
+    write_images(tmp_path / "a", 1)
+    with pytest.raises(ValueError, match=r"samples of shape \(2,\) are wanted"):
+        open_data("mnist", tmp_path, shape=(2,))
+    (tmp_path / "b.png").write_bytes(b"not a picture")
+    with pytest.raises(ValueError, match="both directly and in subfolders"):
+        open_data("mnist", tmp_path)
+    (tmp_path / "a" / "0.png").unlink()
+    with pytest.raises(ValueError, match="holds 1 images .* give 2 or more"):
+        open_data("mnist", tmp_path)
+    (tmp_path / "c.png").write_bytes(b"not a picture")
+    with pytest.raises(ValueError, match=r"\.png is not a readable image"):
+        open_data("mnist", tmp_path)
+
+
+@pytest.fixture
+def mirror(tmp_path, monkeypatch):
+    """A server on loopback with tiny files in MNIST's place, and torchvision pointed at it; yields its folder."""
+    from torchvision import datasets
+
+    folder, resources = tmp_path / "server", []
+    for part, n in (("train", 6), ("t10k", 4)):
+        for name, values in zip((f"{part}-images-idx3-ubyte", f"{part}-labels-idx1-ubyte"), tiny(n)):
+            packed = gzip.compress(idx(values))
+            written(folder / f"{name}.gz", packed)
+            resources.append((f"{name}.gz", hashlib.md5(packed).hexdigest()))
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def __init__(self, *args):
+            super().__init__(*args, directory=folder)
+
+        def log_message(self, *args):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setattr(datasets.MNIST, "mirrors", [f"http://127.0.0.1:{server.server_port}/"])
+        monkeypatch.setattr(datasets.MNIST, "resources", resources)
+        yield folder
+        server.shutdown()
+
+
+def test_a_set_that_is_not_there_is_downloaded_once(mirror, tmp_path):
+    root = tmp_path / "root"
+    written(root / "MNIST" / "thesis.txt", b"mine")
+    data = DATASETS["mnist"](root)
+    assert data.images.flatten()[:3].tolist() == [0, 1, 2]
+    assert data.labels.tolist() == [0, 1, 2, 3, 4, 5]
+    for file in mirror.iterdir():
+        file.unlink()
+    assert len(open_data("mnist", root, train=False)) == 4  # from the disk
+    assert (root / "MNIST" / "thesis.txt").read_bytes() == b"mine"
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # urllib's, of the 404 it was answered
+def test_a_download_that_fails_leaves_nothing_behind(mirror, tmp_path):
+    (mirror / "t10k-labels-idx1-ubyte.gz").unlink()
+    root = tmp_path / "root"
+    root.mkdir()
+    with pytest.raises(ValueError, match="mnist is not in .* and could not be downloaded"):
+        open_data("mnist", root)
+    gc.collect()
+    assert list(root.iterdir()) == []
+
+
+def test_a_folder_with_something_else_is_not_downloaded_into(tmp_path):
+    (tmp_path / "root" / "deep" / "deeper").mkdir(parents=True)
+    with pytest.raises(ValueError, match="holds neither mnist nor images"):
+        open_data("mnist", tmp_path / "root")
+
+
+def test_a_picture_beside_a_set_is_not_taken_for_the_data(root, monkeypatch):
+    write_images(root / "photos", 3)
+    monkeypatch.setenv("GANLIB_DATA", str(root))
+    assert not open_data("mnist", download=False).folder
+    assert not open_data("mnist", root, download=False).folder
+
+
+@pytest.mark.parametrize(("name", "file"), [("mnist", "MNIST/raw/train-images-idx3-ubyte"),
+                                            ("cifar10", "cifar-10-batches-py/data_batch_3")])
+def test_a_broken_set_is_named(name, file, root):
+    (root / file).write_bytes(b"\0\0\x08")
+    with pytest.raises(ValueError, match=f"does not hold a readable {name}"):
+        open_data(name, root)

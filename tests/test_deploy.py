@@ -60,21 +60,6 @@ def test_what_lies_about_in_a_checkout_stays_there(tmp_path):
     assert set(deploy.space_files(checkout, "alice/page")) == set(wanted)
 
 
-def test_front_matter_replaces_lines_of_its_names():
-    readme = "---\ntitle: a\nsuggested_hardware: t4-small\n---\n\nText with --- in it\n---\n"
-    assert deploy.front_matter(readme, {"suggested_hardware": "cpu-basic"}) == (
-        "---\ntitle: a\nsuggested_hardware: cpu-basic\n---\n\nText with --- in it\n---\n")
-
-
-def test_front_matter_replaces_lists_whatever_their_style(matter):
-    readme = "---\nmodels:\n- bob/a\n  # old\n  - bob/b\ntitle: a\npreload_from_hub: [bob/a]\ntags: [gan]\n---\ntext\n"
-    made = deploy.front_matter(readme, {"models": ["alice/a", "alice/b"], "preload_from_hub": ["alice/a x,y: z"]})
-    assert matter(made.encode()) == {"title": "a", "tags": ["gan"], "models": ["alice/a", "alice/b"],
-                                     "preload_from_hub": ["alice/a x,y: z"]}
-    assert matter(deploy.front_matter(readme, {"models": [], "preload_from_hub": []}).encode()) == {
-        "title": "a", "tags": ["gan"]}
-
-
 def test_models_are_listed_and_fetched_while_the_space_is_built(matter):
     models = deploy.sources(f"alice/gan, bob/gans/toys ,bob/gans/digits@{COMMIT},carol/gan@v2,alice/gan")
     front = matter(deploy.space_files(ROOT, "alice/page", None, models)["README.md"])
@@ -120,7 +105,7 @@ def test_the_readme_of_a_space_tells_what_is_not_given(matter):
     front = matter(given["README.md"])
     assert (front["suggested_hardware"], front["models"]) == ("cpu-basic", ["alice/gan"])
     assert "preload_from_hub" not in front
-    for other in ("", "no front matter", "---\ntitle: mine\n---\n"):
+    for other in ("", "no front matter", "---\ntitle: mine\n---\n", "---\ntitle: [mine\n---\n", "---\n- mine\n---\n"):
         assert deploy.space_files(ROOT, "alice/page", there=other) == deploy.space_files(ROOT, "alice/page")
 
 

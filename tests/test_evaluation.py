@@ -1,3 +1,4 @@
+import json
 import math
 from dataclasses import replace
 
@@ -6,11 +7,19 @@ import torch
 from torch import nn
 
 from ganlib import evaluation
+from ganlib.architectures import ARCHITECTURES, build
 from ganlib.classifier import ClassifierConfig, DigitClassifier, train_classifier
 from ganlib.data import RING, Gaussian, ImageData, Sine, StackedDigits, scale
-from ganlib.evaluation import evaluate, measure_digits, measure_moment, verdict
+from ganlib.evaluation import (
+    EVALUATIONS,
+    calibrate,
+    evaluate,
+    measure_briefly,
+    measure_digits,
+    measure_interpolation,
+    verdict,
+)
 from ganlib.model import Model
-from ganlib.networks import ARCHITECTURES
 from tests.conftest import untrained
 
 
@@ -26,9 +35,18 @@ class Ideal(nn.Module):
         return self.formula(z)
 
 
-def model_of(name: str, formula) -> Model:
+def model_of(name: str, generator, discriminator: bool = True, **fields) -> Model:
+    """A model whose generator is that formula or network."""
+    architecture = replace(ARCHITECTURES[name], **fields)
     history = [{"step": i, "discriminator_loss": 0.69, "generator_loss": 0.7} for i in range(20)]
-    return Model(name, ARCHITECTURES[name], Ideal(formula), ARCHITECTURES[name].discriminator(), history=history)
+    _, judge = build(architecture, torch.Generator().manual_seed(0))
+    return Model(name, architecture, generator if isinstance(generator, nn.Module) else Ideal(generator),
+                 judge if discriminator else None, history=history)
+
+
+def part(digits: ImageData, start: int, end: int, **fields) -> ImageData:
+    """Some of the digits."""
+    return ImageData("some", digits.images[start:end], digits.labels[start:end], 10, **fields)
 
 
 def test_a_perfect_gaussian_measures_as_well_as_real_samples():
@@ -59,11 +77,10 @@ def test_a_perfect_sine_has_no_gap_and_a_half_one_has():
 
 
 def test_images_that_are_the_training_images_are_found_out(digits):
-    few = ImageData("few", digits.images[:300], digits.labels[:300], 10)
-    pixels = few.images.float() / 127.5 - 1
+    few = part(digits, 0, 300)
+    pixels = scale(few.images)
     copier = model_of("mlp-gan", lambda z: pixels[(z[:, 0].abs() * 1e6).long() % 300])
-    measured = evaluate(copier, few, test=ImageData("more", digits.images[300:600], digits.labels[300:600], 10),
-                        samples=300)
+    measured = evaluate(copier, few, part(digits, 300, 600), samples=300)
     assert measured["nearest_training_image_distances"]["95%"] < 0.1
     assert measured["nearest_training_image_distances_of_real"]["5%"] > 0.5
     assert measured["samples"] == measured["real_images"] == 300
@@ -71,12 +88,22 @@ def test_images_that_are_the_training_images_are_found_out(digits):
 
 
 def test_without_test_images_the_training_images_stand_in_and_there_is_no_floor(digits):
-    unlabelled = ImageData("few", digits.images[:100], None, None)
+    unlabelled = ImageData("few", digits.images[:100], folder=True)
     measured = evaluate(untrained("dcgan"), unlabelled, samples=300)
     assert measured["pixel_frechet_distance"] > 0
     assert measured["against"] == "training images"
+    assert (measured["data"], measured["data_is_folder"]) == ("few", True)
     assert not any(key.endswith("_of_real") for key in measured)
     assert "fid_digit_classifier" not in measured
+
+
+def test_a_model_without_a_discriminator_is_measured_but_for_what_only_that_can_say(digits):
+    lone = model_of("mlp-gan", lambda z: z[:, :1].tanh().expand(-1, 784).unflatten(1, (1, 28, 28)), False)
+    measured = evaluate(lone, part(digits, 0, 100), part(digits, 100, 200), samples=100)
+    assert measured["pixel_frechet_distance"] > measured["pixel_frechet_distance_of_real"]
+    assert "mean_probability_real" not in measured
+    points = evaluate(model_of("toy-gaussian", lambda z: z[:, :1], False), Gaussian(), samples=1_000)
+    assert points["wasserstein_1"] > 1
 
 
 def looks(classifier, images):
@@ -86,15 +113,15 @@ def looks(classifier, images):
 @pytest.fixture(scope="module")
 def reader(digits) -> DigitClassifier:
     """A classifier that has learnt for a moment: enough to tell most digits apart."""
-    torch.manual_seed(0)
-    for _, _, network in train_classifier(digits, ClassifierConfig(steps=60, batch_size=64, rate=1e-2, ema=0.9)):
+    for _, _, network in train_classifier(digits, ClassifierConfig(steps=60, batch_size=64, lr=1e-2, ema=0.9)):
         pass
     return network
 
 
 def test_real_digits_against_real_digits_measure_as_real_and_noise_does_not(digits, reader):
     a, b, c = (looks(reader, digits.images[i * 400:(i + 1) * 400]) for i in range(3))
-    noise = looks(reader, torch.randint(0, 256, (400, 1, 28, 28), dtype=torch.uint8))
+    noise = looks(reader, torch.randint(256, (400, 1, 28, 28), dtype=torch.uint8,
+                                        generator=torch.Generator().manual_seed(0)))
     real, bad = measure_digits(a, b, c), measure_digits(noise, b, c)
     for key in ("fid_digit_classifier", "precision", "recall", "coverage", "class_shares_kl_divergence"):
         assert real[key + "_of_real"] == bad[key + "_of_real"]  # what is real does not depend on the samples
@@ -104,7 +131,8 @@ def test_real_digits_against_real_digits_measure_as_real_and_noise_does_not(digi
     assert real["coverage"] > 0.7 > 0.2 > bad["coverage"]
     assert sum(real["class_shares"]) == pytest.approx(1, abs=1e-3)
     assert real["neighbours"] == 5
-    assert real["sure"] == 0.9
+    assert real["confident_from"] == 0.9
+    assert real["share_confident"] == pytest.approx(real["share_confident_of_real"], abs=0.1)
     assert "kid_digit_classifier" not in real  # for want of 1,000 images
 
 
@@ -119,76 +147,121 @@ def test_a_collapsed_generator_has_no_recall_and_a_lopsided_census(digits, reade
 
 def test_a_model_with_classes_is_measured_on_them_and_teaches(digits, reader):
     """A perfect one: it remembers real digits of each class."""
-    few = ImageData("few", digits.images[:600], digits.labels[:600], 10)
-    test = ImageData("more", digits.images[600:1200], digits.labels[600:1200], 10)
+    few, test = part(digits, 0, 600), part(digits, 600, 1200)
     by_class = [scale(few.images[few.labels == c]) for c in range(10)]
 
     class Remembering(Ideal):
         def forward(self, z, y):
+            y = y if y.ndim == 1 else y.argmax(1)
             picks = (z[:, 0].abs() * 1e6).long()
             return torch.stack([by_class[c][p % len(by_class[c])] for p, c in zip(picks.tolist(), y.tolist())])
 
-    architecture = replace(ARCHITECTURES["dcgan"], num_classes=10)
-    model = Model("cdcgan", architecture, Remembering(None), architecture.discriminator())
-    said = []
-    measured = evaluate(model, few, test, samples=200, classifier=reader, tell=lambda *told: said.append(told))
-    assert measured["class_as_asked"] == pytest.approx(reader.accuracy(few), abs=0.06)
-    assert measured["samples_learnt_from"] == 1_200
-    assert measured["accuracy_on_real_after_learning_from_samples"] > 0.5
+    model, told = model_of("cdcgan", Remembering(None)), []
+    measured = evaluate(model, few, test, samples=100, classifier=reader, progress=lambda *what: told.append(what))
+    assert json.loads(json.dumps(measured, allow_nan=False)) == measured
+    assert measured["class_as_asked"] == pytest.approx(reader.accuracy(few), abs=0.12)
+    assert measured["samples_learnt_from"] == 600
+    assert measured["classification_accuracy_score"] > 0.3
+    assert measured["share_confident_midpoints"] > 0
     assert measured["fid_digit_classifier"] > 0
-    assert "FID and KID" in [what for what, _ in said]
-    shares = [share for _, share in said]
+    shares = [share for _, share in told]
     assert shares == sorted(shares)
-    assert 0 <= shares[0] <= shares[-1] <= 1
+    assert 0 <= shares[0] < 0.3 < shares[-1] <= 1
 
 
-def test_a_moment_of_a_run_is_measured_by_fewer_samples(digits, reader):
-    reference = looks(reader, digits.images[:200])
-    measured = measure_moment(untrained("dcgan"), digits, reference, reader, samples=150)
-    assert set(measured) == {"fid_digit_classifier", "precision", "recall"}
-    assert measured["precision"] < 0.5
-
-
-def test_a_moments_classes_are_those_of_the_data(digits, reader):
+def test_a_brief_measure_asks_for_the_classes_of_the_data(digits, reader):
     asked = []
 
-    class Noting(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.weight = nn.Parameter(torch.zeros(1))
-
+    class Noting(Ideal):
         def forward(self, z, y):
             asked.append(y)
             return torch.zeros(len(z), 1, 28, 28)
 
     fours = ImageData("fours", digits.images[:40], torch.tensor([4, 4, 4, 1] * 10), 10)
-    architecture = replace(ARCHITECTURES["dcgan"], num_classes=10)
-    model = Model("cdcgan", architecture, Noting(), architecture.discriminator())
-    measure_moment(model, fours, looks(reader, digits.images[:100]), reader, samples=100)
+    measured = measure_briefly(model_of("cdcgan", Noting(None)), fours, looks(reader, digits.images[:200]), reader, 100)
     assert torch.cat(asked).tolist() == [4, 4, 4, 1] * 25
+    assert set(measured) == {"fid_digit_classifier", "precision", "recall"}
+    assert measured["precision"] < 0.5
+
+
+def test_interpolations_are_measured_halfway_and_at_the_ends(digits, reader):
+    """One generator with a digit on each side, and mud between; and one that only makes that digit."""
+    _, probabilities = looks(reader, digits.images[:200])
+    clear = scale(digits.images[probabilities.max(1).values.argmax()])
+
+    def torn(z):
+        return torch.where(z.norm(dim=1).view(-1, 1, 1, 1) < 9.5, torch.zeros(1, 28, 28), clear)
+
+    bad, good = (measure_interpolation(model_of("dcgan", formula), reader, walks=60)
+                 for formula in (torn, lambda z: clear.expand(len(z), -1, -1, -1)))
+    assert good == {"walks": 60, "share_confident_midpoints": 1, "share_confident_ends": 1, "perceptual_path_length": 0}
+    torn_ends = measure_interpolation(model_of("dcgan", lambda z: torn(10 * z)), reader, walks=60)
+    assert torn_ends["share_confident_midpoints"] == torn_ends["share_confident_ends"] == 1
+    assert bad["share_confident_ends"] < 1
+    assert bad["perceptual_path_length"] > 0
+
+
+def test_calibration_centres_the_probability_of_a_discriminator_that_is_blind(digits):
+    """Its logits are off by another number in each class, as a relativistic loss leaves them."""
+    class Blind(nn.Module):
+        def forward(self, x, y):
+            return x.flatten(1).mean(1) + y.float() - 3
+
+    data = part(digits, 0, 1_000)
+    model = model_of("cdcgan", lambda z: scale(data.images)[(z[:, 0].abs() * 1e6).long() % 1_000])
+    model.discriminator = Blind()
+    assert calibrate(model, data, "relativistic", samples=2_000) is model.calibration
+    assert len(model.calibration.offsets) == 10
+    for label in range(10):
+        x = scale(data.images[data.labels == label])
+        both = model.discriminate(x, label).mean() + model.discriminate(model.draw(500, 3, label), label).mean()
+        assert both.item() == pytest.approx(1, abs=0.05)
 
 
 def test_the_nearest_image_is_found_in_whatever_part_of_a_set(digits, monkeypatch):
     monkeypatch.setattr(evaluation, "PART", 30)
-    some = ImageData("some", digits.images[:100], digits.labels[:100], 10)
+    some = part(digits, 0, 100)
     x = scale(some.images[[3, 95, 30]]) * 0.9
     distance, index = evaluation.nearest_image(x, some)
     assert index.tolist() == [3, 95, 30]
     torch.testing.assert_close(distance, (x - scale(some.images[index])).flatten(1).norm(dim=1), atol=1e-2, rtol=0)
 
 
-def test_data_of_another_shape_is_refused():
-    with pytest.raises(ValueError, match=r"makes samples of shape \(2,\), the data's are \(1,\)"):
-        evaluate(untrained("toy-sine"), Gaussian())
+SEVEN = ImageData("seven", torch.zeros(9, 1, 28, 28, dtype=torch.uint8), torch.arange(9) % 7, 7)
+BARE = ImageData("bare", SEVEN.images)
+TEN = ImageData("ten", SEVEN.images, SEVEN.labels, 10)
+
+
+@pytest.mark.parametrize(("name", "data", "held_out", "sentence"), [
+    ("toy-sine", Gaussian(), None, r"take samples of shape \(2,\), the data's are \(1,\)"),
+    ("dcgan", RING, None, r"take samples of shape \(1, 28, 28\), the data's are \(2,\)"),
+    ("cdcgan", BARE, None, "take 10 classes, the data have none"),
+    ("cdcgan", SEVEN, None, "take 10 classes, the data have 7"),
+    ("cdcgan", TEN, BARE, "take 10 classes, the data have none"),
+    ("dcgan", TEN, StackedDigits(TEN), r"take samples of shape \(1, 28, 28\), the data's are \(3, 28, 28\)"),
+])
+def test_data_that_do_not_fit_the_model_are_refused_in_one_sentence(name, data, held_out, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        evaluate(untrained(name), data, held_out)
+
+
+def test_data_may_name_an_evaluation_of_somebody_elses(monkeypatch):
+    class Odd(Gaussian):
+        evaluation = "odd"
+
+    with pytest.raises(ValueError, match="gaussian is evaluated by 'odd', which is none of images, points, stacked"):
+        evaluate(untrained("toy-gaussian"), Odd())
+    monkeypatch.setitem(EVALUATIONS, "odd", lambda e: {"spread": e.model.draw(e.samples, 0).std().item()})
+    assert evaluate(untrained("toy-gaussian"), Odd(), samples=5)["spread"] > 0
 
 
 @pytest.mark.parametrize(("counts", "words"), [
-    ([100] * 10, "all ten digits, in real proportions"),
-    ([104, 96, 110, 90, 100, 101, 99, 95, 105, 100], "all ten digits, in real proportions"),  # chance
-    ([100] * 8 + [65, 135], "all ten digits, 8 a little rare, 9 too frequent"),
-    ([100] * 7 + [20, 30, 250], "all ten digits, 7 and 8 very rare, 9 too frequent"),
-    ([0, 1000] + [0] * 8, "only one digit, no 0, 2, 3, 4, 5, 6, 7, 8 or 9, 1 too frequent"),
-    ([1] * 10, "all ten digits, in real proportions"),
+    ([100] * 10, "all classes are as frequent as in real data"),
+    ([104, 96, 110, 90, 100, 101, 99, 95, 105, 100], "all classes are as frequent as in real data"),  # chance
+    ([1] * 10, "all classes are as frequent as in real data"),  # too few to tell
+    ([100] * 8 + [65, 135], "8 rare; 9 too frequent"),
+    ([100] * 7 + [20, 30, 250], "7, 8 very rare; 9 too frequent"),
+    ([0, 1000] + [0] * 8, "0, 2, 3, 4, 5, 6, 7, 8, 9 missing; 1 too frequent"),
 ])
 def test_the_verdict_of_a_census(counts, words):
     assert verdict(counts, [0.1] * 10) == words
@@ -201,7 +274,7 @@ def test_a_perfect_mixture_covers_all_modes():
         def forward(self, z, y=None):
             return centres[(torch.special.ndtr(z[:, 0]) * 8).long().clamp_max(7)] + 0.01 * z[:, :1].roll(1, 0)
 
-    measured = evaluate(Model("ring", ARCHITECTURES["toy-sine"], Perfect(None), nn.Identity()), RING)
+    measured = evaluate(model_of("toy-ring", Perfect(None)), RING)
     assert measured["samples"] == 2_500
     assert measured["modes"] == measured["modes_of_real"] == measured["centres"] == 8
     assert measured["high_quality_of_real"] == pytest.approx(0.989, abs=0.008)
@@ -211,17 +284,16 @@ def test_a_perfect_mixture_covers_all_modes():
 
 def test_the_kinds_of_stacked_digits_are_counted(digits, reader):
     """One that always makes the same three digits, and one that draws all at random."""
-    stacked = StackedDigits(ImageData("few", digits.images[:1000], digits.labels[:1000], 10))
-    architecture = replace(ARCHITECTURES["dcgan"], shape=(3, 28, 28))
+    stacked = StackedDigits(part(digits, 0, 1_000))
     one = stacked.batch(1, torch.Generator().manual_seed(0))[0]
-    collapsed = Model("stacked", architecture, Ideal(lambda z: one.expand(len(z), -1, -1, -1)), nn.Identity())
+    collapsed = model_of("stacked-mnist", lambda z: one.expand(len(z), -1, -1, -1))
     measured = evaluate(collapsed, stacked, samples=100, classifier=reader)
     assert measured["modes"] == 1
     assert measured["kl_from_equal_shares"] == pytest.approx(math.log(1_000))
-    drawing = Model("stacked", architecture, Ideal(
-        lambda z: stacked.batch(len(z), torch.Generator().manual_seed(int(z[0, 0].abs() * 1e6)))[0]), nn.Identity())
+    drawing = model_of("stacked-mnist", lambda z: stacked.batch(
+        len(z), torch.Generator().manual_seed(int(z[0, 0].abs() * 1e6)))[0])
     measured = evaluate(drawing, stacked, samples=3_000, classifier=reader)
     assert measured["modes"] > 700
     assert measured["kl_from_equal_shares"] < 1
     assert measured["kl_from_equal_shares_of_real"] == pytest.approx(0.17, abs=0.05)
-    assert "modes" not in evaluate(drawing, stacked, samples=10)  # nobody to read them
+    assert "modes" not in evaluate(drawing, stacked, samples=10)  # without a classifier nothing is counted

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import ganlib
-from ganlib import checkpoint, onnx
+from ganlib import checkpoint, onnx, sampling
 from ganlib.model import Model
 from tests.conftest import untrained
 from train import export
@@ -28,7 +28,8 @@ def here(tmp_path, monkeypatch) -> Path:
 
 @pytest.fixture(scope="module")
 def with_classes() -> Model:
-    return untrained("cdcgan", num_classes=3, generator_channels=(8, 4, 4), discriminator_channels=(4, 4, 4), codes=5)
+    return untrained("cdcgan", num_classes=3, generator_channels=(8, 4, 4), discriminator_channels=(4, 4, 4), choices=5,
+                     sharpness=16.0)
 
 
 def run(path: Path, z: torch.Tensor, y: torch.Tensor | None) -> torch.Tensor:
@@ -49,7 +50,7 @@ def check_samples(path: Path, model: Model) -> None:
     """One file makes the model's samples of one latent and of seven."""
     for n in (1, 7):
         seeds = range(40, 40 + n)
-        z, y = model.truncate(model.latents(seeds), 0.8), model.labels_of(seeds)
+        z, y = sampling.truncate(model.latents(seeds), 0.8), model.labels_of(seeds)
         found = run(path, z, y)
         assert found.shape == (n, *model.shape)
         assert found.dtype == torch.float32
@@ -85,15 +86,14 @@ def test_the_metadata_says_what_it_is_and_how_latents_are_made(with_classes, tmp
     said = metadata(tmp_path / "x.onnx")
     assert (said["name"], said["license"], said["library"]) == ("cdcgan", "mit", "ganlib")
     assert said["library_version"] == ganlib.__version__
-    numbers = [json.loads(said[key]) for key in ("shape", "latent_dim", "codes", "num_classes")]
-    assert numbers == [[1, 28, 28], 100, 5, 3]
-    assert said["latents"] == ("z: (N, 100) float32, for each sample draw 100 standard normal numbers, then put "
-                               "sqrt(5) for the largest of the first 5 and 0 for the others of those; y: (N,) int64, "
-                               "each sample's class from 0 to 2")
+    numbers = [json.loads(said[key]) for key in ("shape", "latent_dim", "num_classes")]
+    assert numbers == [[1, 28, 28], 100, 3]
+    assert said["latents"] == ("z: (N, 100) float32, standard normal numbers; y: (N,) int64, each sample's class from 0 "
+                               "to 2")
     assert said["samples"] == "x: (N, 1, 28, 28) float32 in [-1, 1]"
     plain = onnx.describe(untrained("toy-sine"))
     assert plain["num_classes"] == "null"
-    assert plain["latents"] == "z: (N, 2) float32, for each sample draw 2 standard normal numbers"
+    assert plain["latents"] == "z: (N, 2) float32, standard normal numbers"
     assert plain["samples"] == "x: (N, 2) float32, in the data's own units"
 
 
@@ -111,8 +111,7 @@ def test_exporting_leaves_the_model_as_it_was(with_classes):
 
 
 def test_a_file_that_makes_other_samples_is_not_written(with_classes, tmp_path, monkeypatch):
-    other = untrained("cdcgan", **{field: getattr(with_classes.architecture, field)
-                                   for field in ("num_classes", "generator_channels", "codes")})
+    other = Model("cdcgan", with_classes.architecture, with_classes.generator)
     for parameter in other.generator.parameters():
         parameter.mul_(1.1)
     wrong = onnx.to_onnx(other)

@@ -2,8 +2,9 @@ import math
 
 import pytest
 import torch
+from torch import nn
 
-from ganlib.losses import LOSSES, zero_centred_penalty
+from ganlib.losses import LOSSES, PENALTIES, PLACES
 
 LOGITS = torch.randn(64, generator=torch.Generator().manual_seed(0)) * 3, torch.linspace(-5, 5, 64)
 
@@ -18,7 +19,7 @@ def test_the_logistic_losses_are_minus_log_sigmoid():
 
 def test_they_agree_with_the_frameworks_bce():
     real, fake = LOGITS
-    bce = torch.nn.functional.binary_cross_entropy_with_logits
+    bce = nn.functional.binary_cross_entropy_with_logits
     expected = (bce(real, torch.ones_like(real)) + bce(fake, torch.zeros_like(fake))) / 2
     torch.testing.assert_close(LOSSES["non-saturating"].discriminator(real, fake), expected)
 
@@ -53,25 +54,75 @@ def test_each_side_gains_by_its_own_success(name):
     assert loss.generator(low, high) < loss.generator(low, low)
 
 
-def test_least_squares_and_hinge_by_hand():
+def slopes(name: str, at: float) -> tuple[float, float]:
+    """How fast the discriminator's loss, weighted as beside penalties, changes with the real and the fake logits."""
+    real, fake = (torch.full((8,), at, requires_grad=True) for _ in range(2))
+    (LOSSES[name].weight * LOSSES[name].discriminator(real, fake)).backward()
+    return real.grad.sum().item(), fake.grad.sum().item()
+
+
+@pytest.mark.parametrize(("name", "slope"), [
+    ("non-saturating", 0.5), ("saturating", 0.5), ("relativistic", 0.5), ("hinge", 1.0), ("wasserstein", 1.0)])
+def test_a_penaltys_weight_means_the_same_beside_losses_of_one_kind(name, slope):
+    """Mescheder et al. 2018 define γ beside f with f'(0) = 1/2; without a sigmoid the slope is 1."""
+    assert slopes(name, at=0.0) == pytest.approx((-slope, slope))
+
+
+def test_least_squares_pulls_at_the_middle_as_a_critic_does():
+    assert slopes("least-squares", at=0.5) == pytest.approx((-0.5, 0.5))
+
+
+def test_least_squares_hinge_and_wasserstein_by_hand():
     real, fake = torch.tensor([1.0, 0.0]), torch.tensor([0.0, 2.0])
     assert LOSSES["least-squares"].discriminator(real, fake).item() == pytest.approx((0.5 + 2) / 2)
     assert LOSSES["least-squares"].generator(None, fake).item() == pytest.approx((1 + 1) / 2 / 2)
     assert LOSSES["hinge"].discriminator(real, fake).item() == pytest.approx((0.5 + 2) / 2)
     assert LOSSES["hinge"].generator(None, fake).item() == pytest.approx(-1)
+    assert LOSSES["wasserstein"].discriminator(real, fake).item() == pytest.approx(1 - 0.5)
+    assert LOSSES["wasserstein"].generator(None, fake).item() == pytest.approx(-1)
 
 
-def test_a_paired_loss_ignores_a_common_offset():
+def test_losses_of_differences_ignore_a_common_offset():
     real, fake = LOGITS
     for name, loss in LOSSES.items():
         shifted = torch.isclose(loss.discriminator(real + 3, fake + 3), loss.discriminator(real, fake), atol=1e-5)
-        assert bool(shifted) == loss.paired, name
+        assert bool(shifted) == (name in {"relativistic", "wasserstein"}), name
+
+
+def squared_norms(x: torch.Tensor) -> torch.Tensor:
+    """A discriminator with a known gradient: ∇|x|² = 2x."""
+    return x.flatten(1).square().sum(1)
 
 
 @pytest.mark.parametrize("shape", [(6, 3), (6, 1, 4, 4)])
-def test_the_penalty_is_the_squared_gradient_of_each_sample(shape):
-    x = torch.randn(shape, requires_grad=True)
-    weight = torch.randn(shape[1:])
-    logits = (x * weight).flatten(1).sum(1)
-    expected = weight.square().sum().expand(6)
-    torch.testing.assert_close(zero_centred_penalty(x, logits), expected)
+@pytest.mark.parametrize(("name", "by_hand"), [
+    ("r1", lambda norm: norm**2 / 2), ("r2", lambda norm: norm**2 / 2),
+    ("wgan-gp", lambda norm: (norm - 1)**2), ("0-gp", lambda norm: norm**2)])
+def test_a_penalty_is_its_formula_for_each_sample(shape, name, by_hand):
+    x = torch.randn(shape, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    gradient_norms = 2 * x.detach().flatten(1).norm(dim=1)
+    torch.testing.assert_close(PENALTIES[name].value(x, squared_norms(x)), by_hand(gradient_norms))
+
+
+@pytest.mark.parametrize("name", PENALTIES)
+def test_a_penalty_has_gradients_for_the_discriminator_and_is_finite_at_zero_slope(name):
+    weight = torch.zeros(3, requires_grad=True)
+    x = torch.ones(4, 3, requires_grad=True)
+    PENALTIES[name].value(x, (x.square() * weight).sum(1)).mean().backward()
+    assert weight.grad.isfinite().all()
+    doubled = torch.ones(3, requires_grad=True)
+    value = PENALTIES[name].value(x, (x.square() * doubled).sum(1)).mean()
+    value.backward()
+    assert (doubled.grad > 0).all()
+
+
+def test_penalties_look_where_their_papers_do():
+    real, fake = torch.ones(1_000, 2), torch.full((1_000, 2), 3.0)
+    found = {name: PLACES[PENALTIES[name].at](real, fake, torch.Generator().manual_seed(0)) for name in PENALTIES}
+    assert torch.equal(found["r1"], real)
+    assert torch.equal(found["r2"], fake)
+    for name in ("wgan-gp", "0-gp"):
+        assert torch.equal(found[name][:, 0], found[name][:, 1])  # one share a sample
+        assert found[name].min() < 1.05
+        assert found[name].max() > 2.95
+        assert found[name].mean() == pytest.approx(2, abs=0.06)

@@ -5,6 +5,7 @@ import scipy.linalg
 import scipy.spatial
 import scipy.stats
 import torch
+from sklearn.metrics.pairwise import polynomial_kernel
 from sklearn.neighbors import NearestNeighbors
 
 from ganlib import metrics
@@ -63,12 +64,19 @@ def test_frechet_distance_of_known_gaussians():
     assert metrics.frechet_distance(a, a) == pytest.approx(0, abs=1e-9)
 
 
-def test_frechet_distance_agrees_with_the_matrix_square_root():
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_frechet_distance_agrees_with_the_matrix_square_root(dtype):
     a, b = normal(400, 4, 1), normal(400, 4, 2) @ normal(4, 4, 3)
     cov_a, cov_b = torch.cov(a.T).numpy(), torch.cov(b.T).numpy()
     expected = ((a.mean(0) - b.mean(0)).square().sum().item()
                 + (cov_a + cov_b - 2 * scipy.linalg.sqrtm(cov_a @ cov_b).real).trace())
-    assert metrics.frechet_distance(a, b) == pytest.approx(expected)
+    assert metrics.frechet_distance(a.to(dtype), b.to(dtype)) == pytest.approx(expected, rel=1e-6)
+
+
+def test_frechet_distance_of_features_that_do_not_vary_is_finite():
+    a, b = (normal(100, 6, seed) * torch.tensor([1, 1, 0, 0, 0, 0]) for seed in (1, 2))
+    assert metrics.frechet_distance(a, b) == pytest.approx(metrics.frechet_distance(a[:, :2], b[:, :2]), abs=1e-6)
+    assert metrics.frechet_distance(torch.zeros(9, 3), torch.ones(9, 3)) == pytest.approx(3)
 
 
 def test_nearest_agrees_with_all_distances():
@@ -87,9 +95,23 @@ def test_class_shares_and_their_divergence():
     assert metrics.kl_divergence(even, shares) == math.inf
 
 
-def test_kernel_distance_of_known_samples():
-    a = normal(1_500, 3)
-    assert metrics.kernel_distance(a, normal(1_500, 3, seed=5), subsets=10) == pytest.approx(0, abs=0.05)
+def test_kernel_distance_agrees_with_the_plain_formula():
+    """With subsets of all features no draw matters: Bińkowski et al. 2018, eq. 4, by scikit-learn's kernel."""
+    a, b = normal(60, 5, 1), normal(60, 5, 2) + 0.3
+
+    def kernel(x, y):
+        return polynomial_kernel(x.numpy(), y.numpy(), degree=3, gamma=1 / 5, coef0=1)
+
+    def of_pairs(k):
+        return sum(k[i, j] for i in range(60) for j in range(60) if i != j) / (60 * 59)
+
+    expected = of_pairs(kernel(a, a)) + of_pairs(kernel(b, b)) - 2 * kernel(a, b).mean()
+    assert metrics.kernel_distance(a, b, subsets=2, subset_size=60) == pytest.approx(expected)
+
+
+def test_kernel_distance_is_unbiased():
+    a, b = normal(1_500, 3), normal(1_500, 3, seed=5)
+    assert metrics.kernel_distance(a, b, subsets=50, subset_size=100) == pytest.approx(0, abs=0.05)
     # one dimension, all at 1 against all at 2: E k(1,1) + E k(2,2) − 2 E k(1,2) with k(x, y) = (xy + 1)³
     ones = torch.ones(1_000, 1)
     assert metrics.kernel_distance(ones, 2 * ones, subsets=2) == pytest.approx(8 + 125 - 2 * 27)
@@ -102,6 +124,11 @@ def test_kernel_distance_leaves_the_random_state_alone_and_repeats_itself():
     assert torch.equal(before, torch.get_rng_state())
 
 
+def test_kernel_distance_needs_as_many_features_as_a_subset_has():
+    with pytest.raises(ValueError, match="subsets of 1000 cannot be drawn from 60 and 1000 features"):
+        metrics.kernel_distance(torch.zeros(60, 2), torch.zeros(1_000, 2))
+
+
 def test_overlap_of_manifolds_agrees_with_nearest_neighbours():
     real, fake, k = normal(300, 3, 1).numpy(), normal(250, 3, 2).numpy() * 0.7 + 0.5, 5
     real_radius = NearestNeighbors(n_neighbors=k + 1).fit(real).kneighbors(real)[0][:, -1]
@@ -112,6 +139,19 @@ def test_overlap_of_manifolds_agrees_with_nearest_neighbours():
                 "density": inside.sum() / (k * len(fake)), "coverage": inside.any(0).mean()}
     measured = metrics.precision_recall_density_coverage(torch.from_numpy(real), torch.from_numpy(fake), k)
     assert measured == pytest.approx(expected)
+
+
+def test_a_point_on_the_border_of_a_ball_is_inside():
+    """Kynkäänniemi et al. 2019, eq. 1: at most as far as the k-th neighbour."""
+    real, fake = torch.tensor([[0.0], [1.0], [2.0]]), torch.tensor([[3.0], [4.0], [-1.0]])
+    found = metrics.precision_recall_density_coverage(real, fake, k=1)
+    assert found["precision"] == pytest.approx(2 / 3)  # 3 and -1 are one step from a real point, 4 is two
+    assert found["recall"] == 1  # 3 reaches to 2, and -1 to 3
+
+
+def test_copies_of_one_point_are_in_each_others_balls():
+    found = metrics.precision_recall_density_coverage(torch.zeros(9, 2), torch.zeros(9, 2), k=3)
+    assert found["precision"] == found["recall"] == found["coverage"] == 1
 
 
 def test_overlap_of_the_same_and_of_strangers():
@@ -139,3 +179,25 @@ def test_modes_of_a_mixture():
     assert metrics.modes(half[-100:], centres, 0.1)["width"] == 0
     shares = [0.6, 0.2, 0.2]
     assert found["reverse_kl"] == pytest.approx(sum(p * math.log(4 * p) for p in shares))
+
+
+def test_no_measure_depends_on_the_default_dtype_or_device():
+    a, b = torch.linspace(-1, 1, 120).view(60, 2).sin(), torch.linspace(-1, 2, 120).view(60, 2).cos()
+    centres, labels = b[:3], torch.arange(5)
+
+    def all_of_them() -> list:
+        return [
+            metrics.wasserstein_1(a, b), metrics.sliced_wasserstein(a, b), metrics.kernel_density(a, b, 0.3).tolist(),
+            metrics.largest_gap(a[:, 0], -1, 1), metrics.frechet_distance(a, b), metrics.kernel_distance(a, b, 2, 50),
+            metrics.precision_recall_density_coverage(a, b), metrics.modes(a, centres, 0.2),
+            metrics.nearest(a, b)[0].tolist(), metrics.class_shares(labels, 5).tolist()]
+
+    expected = all_of_them()
+    torch.set_default_dtype(torch.float16)
+    torch.set_default_device("meta")
+    try:
+        found = all_of_them()
+    finally:
+        torch.set_default_dtype(torch.float32)
+        torch.set_default_device(None)
+    assert found == expected

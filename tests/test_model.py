@@ -1,8 +1,28 @@
+import subprocess
+import sys
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
+from fractions import Fraction
+
+import numpy
 import pytest
 import torch
+from torch import nn
 
 import ganlib
+from ganlib import Model
+from ganlib.architectures import ARCHITECTURES
+from ganlib.calibration import Calibration
+from ganlib.data import Gaussian
+from ganlib.training import TrainConfig, train
 from tests.conftest import untrained
+
+Z = numpy.random.RandomState(0).standard_normal((2, 100))
+
+
+@pytest.fixture(scope="module")
+def with_classes() -> Model:
+    return untrained("cdcgan")
 
 
 def test_samples_have_the_promised_shape_and_range(model):
@@ -43,62 +63,135 @@ def test_a_seeds_picture_is_the_same_on_the_gpu(name):
     assert (on_gpu - on_cpu).abs().max() < 2e-3  # 1e-3 of the range [-1, 1]
 
 
-def test_truncation_to_zero_gives_one_picture(model):
+@contextmanager
+def default_dtype(dtype: torch.dtype):
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
+
+
+@contextmanager
+def default_device(device: str):
+    torch.set_default_device(device)
+    try:
+        yield
+    finally:
+        torch.set_default_device(None)
+
+
+SETTINGS = {
+    "inference mode": torch.inference_mode,
+    "no gradients": torch.no_grad,
+    "autocast": lambda: torch.autocast("cpu", torch.bfloat16),
+    "default dtype float64": lambda: default_dtype(torch.float64),
+    "default dtype float16": lambda: default_dtype(torch.float16),
+    "default device meta": lambda: default_device("meta"),
+}
+
+
+def everything(model: Model, real: torch.Tensor) -> list[torch.Tensor]:
+    """All that a model computes."""
+    y = None if model.num_classes is None else [3, 4]
+    return [model.sample([1, 2], y, truncation=0.7), model.draw(2, 1, y), model.interpolate(1, 2, steps=4, labels=y),
+            model.decode(Z, y), model.discriminate(real, y), model.logits(real, y), model.latents([1, 2])]
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_results_are_ordinary_tensors_with_the_same_bytes_whatever_the_process_has_set(setting, model, with_classes):
+    real = torch.linspace(-1, 1, 2 * 784).view(2, 1, 28, 28)
+    for each in (model, with_classes):
+        each = Model(each.name, each.architecture, each.generator, each.discriminator,
+                     calibration=Calibration(0.5, (0.1,) * (each.num_classes or 1)))
+        expected = everything(each, real)
+        with SETTINGS[setting]():
+            found = everything(each, real)
+            again = everything(untrained(each.name), real)  # networks that were built there
+        for a, b, c in zip(found, expected, again):
+            assert a.dtype == torch.float32
+            assert a.device.type == "cpu"
+            assert not a.is_inference()
+            assert torch.equal(a, b)
+            assert a.shape == c.shape
+        assert torch.equal(again[0], expected[0])
+
+
+@pytest.mark.parametrize("setting", [nullcontext, torch.inference_mode])
+def test_samples_can_be_changed_and_gradients_flow_through_what_follows(setting, model):
+    with setting():
+        x = model.sample([1, 2])
+        z = model.latents([1, 2])
+    x.add_(1)
+    z.mul_(2)
+    following = nn.Conv2d(1, 2, 3)
+    following(x.requires_grad_()).sum().backward()
+    assert x.grad.abs().max() > 0
+    assert following.weight.grad.abs().max() > 0
+
+
+def test_results_do_not_record_gradients_of_what_they_are_given(model):
+    z = torch.from_numpy(Z).float().requires_grad_()
+    x = model.decode(z)
+    assert not x.requires_grad
+    assert not model.discriminate(x.requires_grad_()).requires_grad
+
+
+def test_a_model_of_a_live_step_stays_as_it_was_and_leaves_the_run_alone():
+    architecture = replace(ARCHITECTURES["toy-gaussian"], dropout=0.3)  # dropout holds the run's random state
+    config = TrainConfig(steps=6, batch_size=8)
+    (*_, undisturbed) = train(architecture, Gaussian(), config)
+    expected = undisturbed.generator.state_dict()
+    for step in train(architecture, Gaussian(), config):
+        if step.number == 3:
+            model = Model("live", architecture, step.generator, step.state.discriminator)
+            live = Model("live", architecture, step.state.generator)
+            before = everything_of_a_toy(model), live.sample([1])
+    assert all(torch.equal(a, b) for a, b in zip(everything_of_a_toy(model), before[0]))
+    assert torch.equal(live.sample([1]), before[1])
+    for key, value in step.generator.state_dict().items():
+        assert torch.equal(value, expected[key])
+    assert next(step.state.discriminator.parameters()).requires_grad
+    assert step.state.discriminator.training
+
+
+def everything_of_a_toy(model: Model) -> list[torch.Tensor]:
+    return [model.sample(range(5)), model.discriminate(torch.linspace(-5, 5, 9)[:, None])]
+
+
+def test_truncation_to_zero_gives_one_picture():
+    model = untrained(choices=0)
     x = model.sample([1, 2], truncation=0)
-    torch.testing.assert_close(x[0], x[1])
+    torch.testing.assert_close(x[0], x[1], atol=1e-4, rtol=0)
 
 
 def test_truncation_to_zero_gives_one_picture_for_each_choice():
-    model = untrained(codes=2)
-    choices = model.latents(range(20))[:, 0] > 0
+    model = untrained(choices=2, sharpness=1_000.0)
+    z = model.latents(range(20))
+    choices = z[:, 0] > z[:, 1]
     assert 0 < choices.sum() < 20
     x = model.sample(range(20), truncation=0)
     for same in (choices, ~choices):
-        torch.testing.assert_close(x[same], x[same][:1].expand(int(same.sum()), *x.shape[1:]), atol=1e-5, rtol=0)
+        torch.testing.assert_close(x[same], x[same][:1].expand(int(same.sum()), *x.shape[1:]), atol=1e-4, rtol=0)
     assert (x[choices][0] - x[~choices][0]).abs().max() > 1e-3
 
 
-def test_a_way_from_one_choice_to_another_does_not_jump():
-    model = untrained(codes=2)
-    first, second = next((0, seed) for seed in range(1, 20)
-                         if (model.latents([0])[0, 0] > 0) != (model.latents([seed])[0, 0] > 0))
-    path = model.interpolate(first, second, steps=101)
-    steps = (path[1:] - path[:-1]).flatten(1).norm(dim=1)
-    assert steps.max() < 0.1 * (path[-1] - path[0]).norm()
+@pytest.mark.parametrize("method", ["slerp", "lerp"])
+def test_a_path_starts_and_ends_at_its_seeds_and_does_not_jump(model, method):
+    path = model.interpolate(3, 8, steps=201, method=method)
+    assert path.shape == (201, 1, 28, 28)
+    torch.testing.assert_close(path[[0, 200]], model.sample([3, 8]), atol=1e-5, rtol=0)
+    assert path.diff(dim=0).flatten(1).norm(dim=1).max() < 0.1 * (path[-1] - path[0]).norm()
+    torch.testing.assert_close(model.between(3, 8, [0.25, 0.5], method), path[[50, 100]], atol=1e-5, rtol=0)
 
 
-def test_a_way_starts_and_ends_at_its_seeds(model):
-    for method in ("slerp", "lerp"):
-        path = model.interpolate(3, 8, steps=5, method=method)
-        assert path.shape == (5, 1, 28, 28)
-        torch.testing.assert_close(path[[0, 4]], model.sample([3, 8]), atol=1e-5, rtol=0)
-
-
-def test_probabilities_are_probabilities(model):
-    p = model.discriminate(model.sample(range(5)))
-    assert p.shape == (5,)
-    assert ((p >= 0) & (p <= 1)).all()
-
-
-def test_a_model_with_classes_lets_the_seed_or_the_caller_pick():
-    model = untrained(num_classes=10)
-    x = model.sample(range(20))
-    labels = model.labels_of(range(20)).tolist()
-    torch.testing.assert_close(model.sample(range(20), labels=labels), x, atol=1e-5, rtol=0)
-    torch.testing.assert_close(model.sample([5], labels=labels[5])[0], x[5], atol=1e-5, rtol=0)
-    assert (model.sample([5], labels=1) - model.sample([5], labels=2)).abs().max() > 0
-    assert model.discriminate(x, labels).shape == (20,)
-    with pytest.raises(ValueError, match="needs labels, from 0 to 9"):
-        model.discriminate(x)
-
-
-def test_a_way_between_classes_starts_and_ends_at_its_seeds_and_does_not_jump():
-    model = untrained(num_classes=10)
-    first, second = 0, next(seed for seed in range(1, 20) if model.labels_of([0]) != model.labels_of([seed]))
+def test_a_path_between_classes_starts_and_ends_at_its_seeds_and_does_not_jump(with_classes):
+    model, first = with_classes, 0
+    second = next(seed for seed in range(1, 20) if model.labels_of([0]) != model.labels_of([seed]))
     path = model.interpolate(first, second, steps=101)
     torch.testing.assert_close(path[[0, 100]], model.sample([first, second]), atol=1e-5, rtol=0)
-    assert (path[1:] - path[:-1]).flatten(1).norm(dim=1).max() < 0.1 * (path[-1] - path[0]).norm()
-
+    assert path.diff(dim=0).flatten(1).norm(dim=1).max() < 0.1 * (path[-1] - path[0]).norm()
     ends = model.interpolate(first, second, steps=2, labels=[3, 4])
     torch.testing.assert_close(ends, model.sample([first, second], labels=[3, 4]), atol=1e-5, rtol=0)
     same = model.interpolate(first, first, steps=3, labels=3)
@@ -107,40 +200,171 @@ def test_a_way_between_classes_starts_and_ends_at_its_seeds_and_does_not_jump():
         model.interpolate(first, second, labels=[1, 2, 3])
 
 
-@pytest.mark.parametrize(("labels", "sentence"), [
-    (10, "from 0 to 9, not 10"), (-1, "from 0 to 9"), ([1, 2], "2 labels for 3 samples"), (["1"] * 3, "whole number"),
-    (True, "whole number"), (1.5, "whole number"), (torch.tensor([1.9] * 3), "whole number"),
-])
-def test_bad_labels_are_refused(labels, sentence):
+def test_a_model_with_classes_lets_the_seed_or_the_caller_pick(with_classes):
+    x = with_classes.sample(range(20))
+    labels = with_classes.labels_of(range(20)).tolist()
+    torch.testing.assert_close(with_classes.sample(range(20), labels=labels), x, atol=1e-5, rtol=0)
+    torch.testing.assert_close(with_classes.sample([5], labels=labels[5])[0], x[5], atol=1e-5, rtol=0)
+    assert (with_classes.sample([5], labels=1) - with_classes.sample([5], labels=2)).abs().max() > 0
+
+
+def test_a_draw_has_all_classes_in_turn_or_those_asked_for(with_classes):
+    z = ganlib.sampling.noise(5, 12, 100)
+    torch.testing.assert_close(with_classes.draw(12, 5), with_classes.decode(z, [i % 10 for i in range(12)]))
+    torch.testing.assert_close(with_classes.draw(12, 5, 3), with_classes.decode(z, [3] * 12))
+
+
+def test_a_probability_is_calibrated_and_the_logit_is_not(with_classes):
+    x, y = with_classes.sample([1, 2], [3, 4]), [3, 4]
+    logits = with_classes.logits(x, y)
+    offsets = tuple(float(i) for i in range(10))
+    calibrated = Model("calibrated", with_classes.architecture, with_classes.generator, with_classes.discriminator,
+                       calibration=Calibration(0.5, offsets))
+    assert torch.equal(calibrated.logits(x, y), logits)
+    torch.testing.assert_close(calibrated.discriminate(x, y), (logits / 2 + torch.tensor([3.0, 4.0])).sigmoid())
+
+
+def test_a_model_may_have_no_discriminator(model):
+    alone = Model("alone", model.architecture, model.generator)
+    assert torch.equal(alone.sample([1]), model.sample([1]))
+    assert alone.to("cpu") is alone
+    for judge in (alone.discriminate, alone.logits):
+        with pytest.raises(ValueError, match="alone has no discriminator"):
+            judge(model.sample([1]))
+
+
+@pytest.mark.parametrize("seeds", [numpy.arange(3), torch.arange(3), range(3), (numpy.uint8(0), torch.tensor(1), 2)])
+def test_seeds_may_be_integers_of_any_kind(model, seeds):
+    assert torch.equal(model.sample(seeds), model.sample([0, 1, 2]))
+
+
+@pytest.mark.parametrize("labels", [3, numpy.int64(3), torch.tensor(3), [3, 3], numpy.array([3, 3]),
+                                    torch.tensor([3, 3]), (numpy.uint8(3), torch.tensor(3))])
+def test_labels_may_be_integers_of_any_kind(with_classes, labels):
+    x = with_classes.sample([1, 2], labels=[3, 3])
+    assert torch.equal(with_classes.sample([1, 2], labels), x)
+    assert torch.equal(with_classes.decode(with_classes.latents([1, 2]), labels), x)
+    assert torch.equal(with_classes.draw(2, 1, labels), with_classes.draw(2, 1, [3, 3]))
+    assert torch.equal(with_classes.discriminate(x, labels), with_classes.discriminate(x, [3, 3]))
+
+
+@pytest.mark.parametrize("half", [numpy.float32(0.5), numpy.float64(0.5), numpy.array(0.5), torch.tensor(0.5),
+                                  torch.tensor(0.5, dtype=torch.bfloat16), Fraction(1, 2)])
+def test_numbers_may_be_of_any_kind(model, half):
+    assert torch.equal(model.sample([1], truncation=half), model.sample([1], truncation=0.5))
+    assert torch.equal(model.between(1, 2, [half]), model.between(1, 2, [0.5]))
+    steps = numpy.int32(3)
+    assert torch.equal(model.interpolate(numpy.int64(1), torch.tensor(2), steps), model.interpolate(1, 2, 3))
+    assert torch.equal(model.draw(torch.tensor(2), numpy.int64(1)), model.draw(2, 1))
+
+
+@pytest.mark.parametrize("convert", [
+    lambda x: x, lambda x: x.tolist(), torch.from_numpy, lambda x: torch.from_numpy(x).requires_grad_(),
+    lambda x: numpy.ascontiguousarray(x[..., ::-1])[..., ::-1],
+    lambda x: numpy.lib.stride_tricks.as_strided(x, writeable=False),
+], ids=["array", "list", "float64", "with gradient", "reversed view", "read-only"])
+def test_latents_and_samples_may_be_arrays_and_of_any_floating_type(model, convert):
+    expected = model.decode(torch.from_numpy(Z).float())
+    assert torch.equal(model.decode(convert(Z)), expected)
+    x = expected.double().numpy()
+    assert torch.equal(model.discriminate(convert(x)), model.discriminate(expected))
+
+
+SHARES = numpy.eye(10)[:2]
+
+
+def test_shares_of_classes_may_be_an_array(with_classes):
+    expected = with_classes.decode(Z, [0, 1])
+    for shares in (SHARES, torch.from_numpy(SHARES), torch.from_numpy(SHARES).half()):
+        torch.testing.assert_close(with_classes.decode(Z, shares), expected, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize(("z", "sentence"), [
+    (Z[:, :99], r"latents must be a tensor of shape \(N, 100\), N at least 1, not \(2, 99\)"),
+    (Z[0], r"not \(100,\)"), (Z[:0], r"not \(0, 100\)"), (None, r"shape \(N, 100\), not None"), ("z", "not 'z'"),
+    ([[0.0], [0.0, 1.0]], r"shape \(N, 100\)"), (Z.astype(int), "latents must be floating-point numbers, not int64"),
+    (Z + 1j, "floating-point numbers, not complex128"), (Z * numpy.nan, "latents must be finite numbers"),
+    (Z * 1e300, "finite numbers that float32 can hold")])
+def test_wrong_latents_are_refused_in_one_sentence(model, z, sentence):
     with pytest.raises(ValueError, match=sentence):
-        untrained(num_classes=10).sample(range(3), labels=labels)
+        model.decode(z)
 
 
-def test_a_model_without_classes_refuses_labels(model):
-    with pytest.raises(ValueError, match="dcgan has no classes"):
-        model.sample([1], labels=3)
-
-
-@pytest.mark.parametrize("x", [torch.zeros(3, 28, 28), torch.zeros(0, 1, 28, 28), torch.zeros(()), [[0.0]]])
-def test_samples_of_another_shape_are_refused(model, x):
-    with pytest.raises(ValueError, match=r"shape \(N, 1, 28, 28\)"):
+@pytest.mark.parametrize(("x", "sentence"), [
+    (torch.zeros(3, 28, 28), r"shape \(N, 1, 28, 28\)"), (torch.zeros(0, 1, 28, 28), "N at least 1"),
+    (torch.zeros(()), r"shape \(N, 1, 28, 28\)"), ([[0.0]], r"shape \(N, 1, 28, 28\)"),
+    (torch.zeros(1, 1, 28, 28, dtype=torch.uint8), r"numbers, not uint8; images are in \[-1, 1\]"),
+    (numpy.zeros((1, 1, 28, 28), numpy.uint8), r"numbers, not uint8; images are in \[-1, 1\]"),
+    (numpy.zeros((1, 1, 28, 28), bool), "numbers, not bool")])
+def test_wrong_samples_are_refused_in_one_sentence(model, x, sentence):
+    with pytest.raises(ValueError, match=sentence):
         model.discriminate(x)
 
 
-def test_bad_arguments_are_refused(model):
-    with pytest.raises(ValueError, match="seed"):
-        model.sample([-1])
-    with pytest.raises(ValueError, match="truncation"):
-        model.sample([1], truncation=3)
-    with pytest.raises(ValueError, match="steps"):
-        model.interpolate(1, 2, steps=1)
-    with pytest.raises(ValueError, match="lerp or slerp"):
-        model.interpolate(1, 2, method="bezier")
-    with pytest.raises(ValueError, match=r"latents must be \(N, 100\)"):
-        model.decode(torch.zeros(2, 99))
+@pytest.mark.parametrize(("labels", "sentence"), [
+    (10, "a label must be a whole number from 0 to 9, not 10"), (-1, "from 0 to 9, not -1"),
+    ([1, 2, 3], "there are 3 labels for 2 samples"), (["1"] * 2, "whole number"), ("12", "whole number"),
+    (True, "whole number"), (1.5, "whole number"), (torch.tensor([1.9] * 2), "whole number")])
+def test_foreign_labels_are_refused_in_one_sentence(with_classes, labels, sentence):
+    x = torch.zeros(2, 1, 28, 28)
+    for ask in (lambda: with_classes.sample([1, 2], labels), lambda: with_classes.draw(2, 1, labels),
+                lambda: with_classes.decode(Z, labels), lambda: with_classes.discriminate(x, labels),
+                lambda: with_classes.interpolate(1, 2, labels=labels)):
+        with pytest.raises(ValueError, match=sentence):
+            ask()
+
+
+def test_missing_labels_are_asked_for(with_classes):
+    with pytest.raises(ValueError, match="needs labels, from 0 to 9"):
+        with_classes.discriminate(torch.zeros(2, 1, 28, 28))
+    with pytest.raises(ValueError, match="needs y: labels from 0 to 9, or shares of them"):
+        with_classes.decode(Z)
+
+
+@pytest.mark.parametrize(("shares", "sentence"), [
+    (SHARES[:, :9], r"shares of the classes must be a tensor of shape \(N, 10\)"),
+    (numpy.eye(10)[:3], "there are 3 rows of shares for 2 samples"),
+    (SHARES.astype(int), "shares of the classes must be floating-point numbers, not int64")])
+def test_wrong_shares_are_refused_in_one_sentence(with_classes, shares, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        with_classes.decode(Z, shares)
+
+
+def test_a_model_without_classes_refuses_labels(model):
+    for ask in (lambda: model.sample([1], labels=3), lambda: model.draw(2, 1, 3), lambda: model.decode(Z, [3, 3]),
+                lambda: model.discriminate(torch.zeros(1, 1, 28, 28), 3)):
+        with pytest.raises(ValueError, match="dcgan has no classes"):
+            ask()
+
+
+@pytest.mark.parametrize(("ask", "sentence"), [
+    (lambda model: model.sample([-1]), "a seed must be a whole number"),
+    (lambda model: model.sample(7), "seeds must be a sequence of whole numbers"),
+    (lambda model: model.sample([1], truncation=3), "truncation must be a number from 0 to 2"),
+    (lambda model: model.draw(0, 1), "the number of samples must be a whole number from 1"),
+    (lambda model: model.draw(2.5, 1), "the number of samples must be a whole number"),
+    (lambda model: model.draw(2, -1), "a seed must be a whole number"),
+    (lambda model: model.interpolate(1, 2, steps=1), "steps must be a whole number from 2"),
+    (lambda model: model.interpolate(1, 2, method="bezier"), "lerp or slerp"),
+    (lambda model: model.between(1, 2, [1.1]), "a position must be a number from 0 to 1"),
+])
+def test_other_wrong_arguments_are_refused_in_one_sentence(model, ask, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        ask(model)
 
 
 def test_sampling_leaves_the_processs_random_state_alone(model):
     before = torch.get_rng_state()
     model.sample(range(3))
+    untrained()
     assert torch.equal(before, torch.get_rng_state())
+
+
+def test_loading_and_sampling_import_no_compiler():
+    """torch._dynamo alone takes nearly as long to import as the rest of torch."""
+    subprocess.run([sys.executable, "-c", """
+import sys, ganlib
+model = ganlib.load("dcgan", "cpu")
+model.discriminate(model.interpolate(1, 2, steps=3))
+assert "torch._dynamo" not in sys.modules
+"""], check=True, timeout=300)

@@ -34,16 +34,20 @@ def publish_elsewhere(environment: dict, *lines: str) -> str:
     return ran.stdout
 
 
+def measure(folder: Path) -> None:
+    """Write measures of the networks in a folder."""
+    metrics = {"data": "gaussian", "samples": 3, "wasserstein_1": 0.0123, "wasserstein_1_of_real": 0.006}
+    (folder / "metrics.json").write_text(json.dumps(metrics | checkpoint.hashes(folder)))
+
+
 @pytest.fixture
 def folder(tmp_path) -> Path:
     """A small weights folder whose measures are of its weights, with a picture, and with files that do not belong."""
     model = untrained("toy-gaussian")
     model.config["recipe"] = {"data": "gaussian", "train": {"steps": 3}}
     path = ganlib.save(model, tmp_path / "toy")
-    metrics = {"samples": 3, "wasserstein_1": 0.0123, "wasserstein_1_of_real": 0.006,
-               checkpoint.MEASURED: checkpoint.digest(path / "model.safetensors")}
-    checkpoint.save_report(path, metrics, "", b"png")
-    (path / "README.md").unlink()
+    measure(path)
+    (path / "samples.png").write_bytes(b"png")
     (path / ".env").write_text("secret")
     (path / "notes.txt").write_text("mine")
     (path / "training").mkdir()
@@ -60,8 +64,17 @@ def test_only_what_belongs_is_sent_and_a_card_of_ours_names_the_repo(folder):
     assert is_our_card(card)
     front = yaml.safe_load(card.split("---\n")[1])
     (result,) = front["model-index"][0]["results"]
+    assert result["dataset"] == {"type": "gaussian", "name": "gaussian"}
     assert result["metrics"] == [{"type": "wasserstein_1", "name": "Wasserstein-1 distance", "value": 0.0123}]
     assert publication.sizes()["samples.png"] == 3
+
+
+def other_networks(folder: Path, network: str) -> None:
+    """Replace one of a folder's networks, and leave its measures."""
+    model, metrics = ganlib.load(folder, "cpu"), (folder / "metrics.json").read_bytes()
+    next(getattr(model, network).parameters()).add_(0.5)
+    ganlib.save(model, folder)
+    (folder / "metrics.json").write_bytes(metrics)
 
 
 @pytest.mark.parametrize(("spoil", "sentence"), [
@@ -69,7 +82,9 @@ def test_only_what_belongs_is_sent_and_a_card_of_ours_names_the_repo(folder):
     (lambda f: (f / "metrics.json").write_text("{}"), "has not been measured: measure it first by"),
     (lambda f: (f / "metrics.json").write_text('{"samples": 3}'), "metrics.json is of other weights"),
     (lambda f: ganlib.save(untrained("toy-sine"), f), "has not been measured"),
-    (lambda f: (f / "history-secret.json").write_text('{"password": 1}'), "history-secret.json holds a JSON dict"),
+    (lambda f: other_networks(f, "generator"), "metrics.json is of other weights"),
+    (lambda f: other_networks(f, "discriminator"), "metrics.json is of other weights"),
+    (lambda f: (f / "samples.png").write_text("version https://git-lfs.github.com/spec/v1\n"), "is a Git LFS pointer"),
     (lambda f: (f / "nearest.png").symlink_to(Path(__file__)), "nearest.png is a link that leads out of the folder"),
 ])
 def test_a_folder_that_is_not_whole_is_not_published(folder, spoil, sentence, capsys):
@@ -78,6 +93,15 @@ def test_a_folder_that_is_not_whole_is_not_published(folder, spoil, sentence, ca
     said = capsys.readouterr()
     assert sentence in said.err
     assert said.err.count("\n") == 1
+
+
+def test_a_model_without_a_discriminator_is_published(folder, monkeypatch):
+    model = ganlib.load(folder, "cpu")
+    monkeypatch.setattr(type(model.architecture), "discriminator", lambda self: None)
+    model.discriminator = None
+    measure(ganlib.save(model, folder))
+    assert set(hub.prepare(folder, "alice/toy").files) == {"config.json", "model.safetensors", "metrics.json",
+                                                           "history.json", "samples.png", "README.md"}
 
 
 def test_a_config_without_a_name_or_a_recipe_has_a_card_too(folder):
@@ -161,17 +185,16 @@ def test_what_goes_wrong_is_one_sentence_and_publishes_nothing(folder, tmp_path)
         line = f"{folder} --repo alice/toy"
         assert "nothing was published in alice/toy: there is no token, log in by" in publish_elsewhere(
             server.environment(tmp_path / "a"), line)
-        assert "the Hub refuses your token: log in by" in publish_elsewhere(
+        assert "the Hub refuses your token, log in by" in publish_elsewhere(
             server.environment(tmp_path / "b", "hf_wrong"), line)
         environment = server.environment(tmp_path / "c", "hf_alice")
         server.cut("POST .*/commit/", after=100)
         server.fail("POST /api/models/alice/toy/preupload", status=400, message="The card says nothing.\nTry again")
         server.answer_instead("POST /api/repos/create", "<html>Log in to this network")
         shown = publish_elsewhere(environment, line, f"{folder} --repo bob/toy", line, line, line)
-        assert ("nothing was published in alice/toy: the Hub could not be reached or did not take it (what answers "
-                "there is not the Hub)") in shown
+        assert "nothing was published in alice/toy: what answers is not the Hub" in shown
         assert "nothing was published in bob/toy: your token has no right to write there" in shown
-        assert "did not take it (it answered 400: The card says nothing)" in shown
+        assert "nothing was published in alice/toy: the Hub answered 400, The card says nothing" in shown
         assert [word[-1] for word in shown.split("\n") if word.startswith("exit")] == ["1", "1", "1", "1", "0"]
         assert len([commit for commit in server.commits("alice/toy") if "model.safetensors" in commit.files]) == 1
         requests = len(server.requests)
@@ -189,8 +212,7 @@ def test_a_training_may_end_on_the_hub(tmp_path):
         assert f"Published: {server.endpoint}/alice/fresh/commit/" in ran.stdout
         there = load_elsewhere(server.environment(tmp_path / "elsewhere"), "alice/fresh")
         assert there["alice/fresh"]["x"] == ganlib.load(tmp_path / "run", "cpu").sample(range(3)).tolist()
-        metrics = json.loads(server.files("alice/fresh")["metrics.json"])
-        assert metrics[checkpoint.MEASURED] == checkpoint.digest(tmp_path / "run" / "model.safetensors")
+        assert checkpoint.is_measured(tmp_path / "run", json.loads(server.files("alice/fresh")["metrics.json"]))
         assert "model.safetensors " in ran.stdout
         assert "MB, for alice/fresh" in ran.stdout
 
@@ -208,9 +230,9 @@ for line in sys.stdin:
         "hf_alice bob/there": "train: bob/there cannot be written to: your token has no right to write there",
         "hf_alice bob/new": "train: bob/new cannot be written to: your token has no right to write there",
         "hf_reads alice/new": "train: alice/new cannot be written to: your token has no right to write there",
-        "hf_wrong alice/new": "train: alice/new cannot be written to: the Hub refuses your token: log in by",
-        "hf_\u200balice alice/new": "train: your token has characters that no token has: log in by",
-        "hf_\valice alice/new": "train: your token has characters that no token has: log in by",
+        "hf_wrong alice/new": "train: alice/new cannot be written to: the Hub refuses your token, log in by",
+        "hf_\u200balice alice/new": "train: your token has characters that no token has, log in by",
+        "hf_\valice alice/new": "train: your token has characters that no token has, log in by",
     }
     with FakeHub({"hf_alice": "alice", "hf_reads": "alice"}) as server:
         server.roles["hf_reads"] = "read"

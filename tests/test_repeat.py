@@ -1,3 +1,5 @@
+"""A recipe with several seeds: the spread of its measures, what is kept, and how it stops."""
+
 import json
 import os
 import signal
@@ -72,7 +74,6 @@ def test_a_stop_ends_all_runs_that_are_side_by_side(number, tmp_path):
                 children = [int(n) for task in Path(f"/proc/{parent.pid}/task").iterdir()
                             for n in (task / "children").read_text().split()]
                 time.sleep(0.1)
-            time.sleep(1)
             parent.send_signal(number)
             _, said = parent.communicate(timeout=120)
         finally:
@@ -106,7 +107,7 @@ def test_worst_and_best_know_which_way_is_up():
     (["toy-sine", "--runs", "0"], "--runs and --jobs must be at least 1"),
     (["toy-sine", "--jobs", "0"], "--runs and --jobs must be at least 1"),
     (["toy-sine", "--steps", "0"], "steps must be a whole number from 1"),
-    (["dcgan", "--data", "sine"], "the networks take samples of shape"),
+    (["dcgan", "--data", "sine"], "and the data's are of shape (2,)"),
     (["toy-sine", "--device", "tpu"], "--device must be auto"),
     (["dcgan", "--data", "nowhere"], "no folder 'nowhere'"),
 ])

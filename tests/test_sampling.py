@@ -1,10 +1,53 @@
 import math
+from fractions import Fraction
 
 import numpy
 import pytest
+import scipy.stats
 import torch
 
 from ganlib import sampling
+from ganlib.networks import SoftChoice
+
+# NumPy promises that RandomState's stream never changes (NEP 19)
+PINNED = {
+    0: [
+        1.7641, 0.4002, 0.9787, 2.2409, 1.8676, -0.9773, 0.9501, -0.1514, -0.1032, 0.4106,
+        0.1440, 1.4543, 0.7610, 0.1217, 0.4439, 0.3337, 1.4941, -0.2052, 0.3131, -0.8541,
+        -2.5530, 0.6536, 0.8644, -0.7422, 2.2698, -1.4544, 0.0458, -0.1872, 1.5328, 1.4694,
+        0.1549, 0.3782, -0.8878, -1.9808, -0.3479, 0.1563, 1.2303, 1.2024, -0.3873, -0.3023,
+        -1.0486, -1.4200, -1.7063, 1.9508, -0.5097, -0.4381, -1.2528, 0.7775, -1.6139, -0.2127,
+        -0.8955, 0.3869, -0.5108, -1.1806, -0.0282, 0.4283, 0.0665, 0.3025, -0.6343, -0.3627,
+        -0.6725, -0.3596, -0.8131, -1.7263, 0.1774, -0.4018, -1.6302, 0.4628, -0.9073, 0.0519,
+        0.7291, 0.1290, 1.1394, -1.2348, 0.4023, -0.6848, -0.8708, -0.5788, -0.3116, 0.0562,
+        -1.1651, 0.9008, 0.4657, -1.5362, 1.4883, 1.8959, 1.1788, -0.1799, -1.0708, 1.0545,
+        -0.4032, 1.2224, 0.2083, 0.9766, 0.3564, 0.7066, 0.0105, 1.7859, 0.1269, 0.4020,
+    ],
+    2**32 - 1: [
+        0.6484, 0.6693, -1.0805, 0.2845, 0.1139, 0.8676, -0.0440, 0.2488, -0.9882, -0.5459,
+        -0.0262, 1.0044, 0.6444, -1.3854, 0.4201, 1.4332, 0.0861, -0.4013, 1.0523, 0.0323,
+        -0.1464, -0.9462, -0.0936, 1.3370, 0.4313, 1.3552, 1.4096, -1.3386, -1.0799, -0.5209,
+        -0.0275, -0.9222, 0.1024, 0.2492, -0.5792, -1.2786, 0.7977, 0.6666, 0.9282, -1.1290,
+        0.5078, 0.0552, -0.4739, 0.4130, 1.2273, 0.4848, -1.3511, -2.0139, -1.1597, 0.0304,
+        -0.7416, -0.1130, 2.0363, -0.8131, 0.1987, -1.6176, -2.1264, -0.6950, 1.9290, -0.2135,
+        0.8961, 0.1629, -0.7345, -0.0705, 0.8185, -0.2841, 0.4751, -0.7840, 0.6579, 1.5740,
+        0.8219, 0.2938, 0.0118, 0.5708, 0.9272, -2.5659, 0.5449, -1.0501, 1.7316, -2.0010,
+        -0.8546, 0.6205, -1.7167, -0.0207, -0.4715, -1.6364, 1.9047, 0.9370, -1.2752, 0.6353,
+        -0.8883, -0.9357, 0.5952, 1.5433, -1.2209, -1.3176, -0.5662, -0.6917, -1.1167, -0.0991,
+    ],
+}
+
+
+@pytest.mark.parametrize("seed", PINNED)
+def test_a_seed_names_these_numbers_for_ever(seed):
+    pinned = torch.tensor(PINNED[seed])
+    torch.testing.assert_close(sampling.latents([seed], 100)[0], pinned, atol=1e-4, rtol=0)
+    torch.testing.assert_close(sampling.latents([seed], 3)[0], pinned[:3], atol=1e-4, rtol=0)
+    torch.testing.assert_close(sampling.noise(seed, 5, 20).flatten(), pinned, atol=1e-4, rtol=0)
+
+
+def test_a_seed_picks_this_label_for_ever():
+    assert sampling.labels(range(10), 10).tolist() == [7, 1, 8, 5, 9, 6, 8, 9, 1, 0]
 
 
 def test_a_seed_names_a_latent_whatever_its_company():
@@ -13,31 +56,36 @@ def test_a_seed_names_a_latent_whatever_its_company():
     assert not torch.equal(among[7], among[8])
 
 
-def test_latents_are_the_same_next_year():
-    # the CPU generator's numbers for seed 7, as they were when the shipped weights' pictures were first shown
-    torch.testing.assert_close(sampling.latents([7], 3), torch.tensor([[-0.1468, 0.7861, 0.9468]]), atol=1e-4, rtol=0)
-
-
 def test_latents_are_standard_normal():
-    z = sampling.latents(range(2000), 10)
-    assert z.mean().item() == pytest.approx(0, abs=0.03)
-    assert z.std().item() == pytest.approx(1, abs=0.03)
+    for z in (sampling.latents(range(2_000), 10), sampling.noise(1, 2_000, 10)):
+        assert scipy.stats.kstest(z.flatten().numpy(), "norm").pvalue > 0.01
+        assert torch.corrcoef(z.T).fill_diagonal_(0).abs().max() < 0.1
 
 
-def test_a_one_hot_part_is_a_fair_choice_that_keeps_the_scale():
-    z, plain = sampling.noise(1, 8_000, 12, codes=4), sampling.noise(1, 8_000, 12)
-    choice, rest = z[:, :4], z[:, 4:]
-    assert choice.sort(dim=1).values.unique(dim=0).tolist() == [[0, 0, 0, 2]]
-    assert (choice > 0).float().mean(0).tolist() == pytest.approx([0.25] * 4, abs=0.02)
-    assert torch.equal(rest, plain[:, 4:])
-    assert z.square().mean().item() == pytest.approx(1, abs=0.03)
-    assert torch.equal(sampling.latents([5], 12, 4)[0], sampling.latents([4, 5], 12, 4)[1])
+def test_points_halfway_between_latents_are_distributed_as_latents_are():
+    """In each number, in length, and in how sharp a soft choice they make."""
+    a, b = sampling.noise(1, 4_000, 100), sampling.noise(2, 4_000, 100)
+    halfway = torch.stack([sampling.slerp(*ends, 0.5) for ends in zip(a, b)])
+    assert scipy.stats.kstest(halfway[:, :10].flatten().numpy(), "norm").pvalue > 0.01
+    assert halfway.norm(dim=1).mean().item() == pytest.approx(a.norm(dim=1).mean().item(), rel=0.01)
+    choice = SoftChoice(32, 16.0)
+    sharpness = [choice(z)[:, :32].max(1).values.numpy() for z in (halfway, a)]
+    assert scipy.stats.ks_2samp(*sharpness).pvalue > 0.01
+    straight = torch.stack([sampling.lerp(*ends, 0.5) for ends in zip(a, b)])
+    assert straight.norm(dim=1).mean() < 0.75 * a.norm(dim=1).mean()
 
 
-def test_drawing_leaves_the_processs_random_state_alone():
-    before = torch.get_rng_state()
+def test_a_seeds_latent_says_nothing_of_its_label():
+    z, y = sampling.latents(range(2_000), 1)[:, 0], sampling.labels(range(2_000), 10)
+    groups = [z[y == label].numpy() for label in range(10)]
+    assert scipy.stats.f_oneway(*groups).pvalue > 0.01
+
+
+def test_drawing_leaves_every_random_state_alone():
+    before, numpys = torch.get_rng_state(), numpy.random.get_state()[1].copy()
     sampling.latents([1], 4), sampling.noise(1, 4, 4), sampling.labels([1], 10)
     assert torch.equal(before, torch.get_rng_state())
+    assert (numpys == numpy.random.get_state()[1]).all()
 
 
 @pytest.mark.parametrize("seeds", [[-1], [2**32], [1.5], ["7"], [True], [None], [], 7, torch.tensor([1.5, 2.7]),
@@ -62,18 +110,17 @@ def test_the_labels_of_seeds_are_spread_over_the_classes():
 def test_truncation_scales_towards_the_mean():
     z = sampling.latents([1], 5)
     assert torch.equal(sampling.truncate(z, 1.0), z)
-    assert torch.equal(sampling.truncate(z, 0), torch.zeros_like(z))
     torch.testing.assert_close(sampling.truncate(z, 0.5), z / 2)
+    torch.testing.assert_close(sampling.truncate(z, 0), torch.zeros_like(z), atol=1e-3, rtol=0)
 
 
-def test_truncation_leaves_a_choice_as_it_is():
-    z = sampling.latents(range(5), 6, codes=3)
-    pulled = sampling.truncate(z, 0.5, codes=3)
-    assert torch.equal(pulled[:, :3], z[:, :3])
-    torch.testing.assert_close(pulled[:, 3:], z[:, 3:] / 2)
+@pytest.mark.parametrize("psi", [numpy.float32(0.5), numpy.array(0.5), torch.tensor(0.5), Fraction(1, 2)])
+def test_a_truncation_may_come_as_any_number(psi):
+    z = sampling.latents([1], 5)
+    assert torch.equal(sampling.truncate(z, psi), z / 2)
 
 
-@pytest.mark.parametrize("psi", [-0.1, 2.1, math.nan, "1", None])
+@pytest.mark.parametrize("psi", [-0.1, 2.1, math.nan, "1", None, True, 1j, [1.0]])
 def test_a_bad_truncation_is_refused(psi):
     with pytest.raises(ValueError, match="truncation must be a number from 0 to 2"):
         sampling.truncate(torch.zeros(1, 2), psi)
@@ -93,28 +140,14 @@ def test_slerp_without_an_arc_is_lerp(b):
     torch.testing.assert_close(sampling.slerp(a, b, 0.25), sampling.lerp(a, b, 0.25))
 
 
-@pytest.mark.parametrize("between", [sampling.lerp, sampling.slerp])
-def test_a_walk_passes_exactly_through_its_points(between):
-    points = sampling.latents([1, 2, 3], 6)
-    path = sampling.walk(points, 5, between)
-    assert path.shape == (9, 6)
-    assert torch.equal(path[[0, 4, 8]], points)
-    legs = (path[1:5] - path[:4]).norm(dim=1)
-    assert legs.max() < 2 * legs.min()
-
-
-def test_a_grid_has_its_corners():
-    corners = sampling.latents(range(4), 6)
-    grid = sampling.grid(corners, 3, 4).view(3, 4, 6)
-    assert torch.equal(torch.stack([grid[0, 0], grid[0, -1], grid[-1, 0], grid[-1, -1]]), corners)
-
-
-@pytest.mark.parametrize("steps", [1, 0, -3, 2.5, True])
-def test_a_walk_of_fewer_than_two_steps_is_refused(steps):
-    with pytest.raises(ValueError, match="steps must be a whole number of at least 2"):
-        sampling.walk(torch.zeros(2, 3), steps)
-
-
-def test_an_unknown_interpolation_is_refused():
+@pytest.mark.parametrize("method", ["cubic", None, ["slerp"]])
+def test_an_unknown_interpolation_is_refused(method):
     with pytest.raises(ValueError, match="lerp or slerp"):
-        sampling.interpolation("cubic")
+        sampling.interpolation(method)
+
+
+def test_slerp_does_not_depend_on_autocast():
+    a, b = sampling.latents([1, 2], 100)
+    expected = sampling.slerp(a, b, 0.3)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(sampling.slerp(a, b, 0.3), expected)

@@ -1,16 +1,19 @@
 """python -m train NAME: run a recipe, and end with a weights folder that ganlib.load opens."""
 
 import argparse
+import json
 import shlex
 import sys
 from dataclasses import replace
 from pathlib import Path
 
 from ganlib import hub
-from ganlib.data import DATASETS, NotDownloaded
+from ganlib.checks import whole
+from ganlib.data import DATASETS
 from ganlib.recipes import DIGIT_CLASSIFIER, RECIPES
 from train import classifier, publish, track
-from train.run import Run, in_a_sentence, pick_device, pick_precision, threads
+from train.command import DEVICE, command, pick_device, pick_precision, threads
+from train.run import Run
 
 
 def parser() -> argparse.ArgumentParser:
@@ -29,7 +32,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--steps", type=int, help=f"steps of each network (default: {recipes('steps')})")
     p.add_argument("--batch-size", type=int, help=f"real samples a step (default: {recipes('batch_size')})")
     p.add_argument("--seed", type=int, help=f"of weights and noise (default: {recipes('seed')})")
-    p.add_argument("--device", default="auto", help="cpu, cuda, mps or auto for the best there is (default: auto)")
+    p.add_argument("--device", **DEVICE)
     p.add_argument("--precision", choices=("auto", "float32", "bfloat16"), default="auto",
                    help="auto takes bfloat16 where the recipe does and the device has a unit for it (default: auto)")
     p.add_argument("--data", metavar="WHERE",
@@ -48,92 +51,85 @@ def parser() -> argparse.ArgumentParser:
                    help="publish the weights to this repo on the Hugging Face Hub at the end, as train.publish does "
                         "(default: do not)")
     p.add_argument("--track", nargs="?", const=track.LOCAL, metavar="USER/SPACE",
-                   help="show losses, measures and pictures while it trains: by trackio, or TensorBoard where that is "
-                        "not installed, on this machine or on a Space; where that is missing trackio makes it, "
-                        "public and with your token as its secret (default: do not)")
+                   help="show losses, measures and pictures in trackio while it trains, on this machine or on a Space; "
+                        "where that is missing trackio makes it, public and with your token as its secret (default: do "
+                        "not)")
     p.add_argument("--dry-run", action="store_true",
                    help="print the whole configuration and the sizes, train nothing (default: train)")
     return p
 
 
 def configure(arguments: argparse.Namespace) -> Run:
-    """The run that the arguments ask for. Raises ValueError saying what is wrong with them."""
+    """The run that the arguments ask for.
+
+    Raises:
+        ValueError: what is wrong with them.
+    """
     recipe, called = RECIPES[arguments.name], arguments.called or arguments.name
     device, out, shape = pick_device(arguments.device), arguments.out or Path("runs") / called, None
+    if arguments.resume:
+        return resumed(arguments, device, out)
     if arguments.size is not None or arguments.channels is not None:
         own = recipe.build().shape
         if len(own) != 3:
             raise ValueError(f"--size and --channels are for images, and {arguments.name} makes points")
-        if arguments.size is not None and arguments.size < 1:
-            raise ValueError(f"--size must be at least 1, not {arguments.size}")
-        size = arguments.size or own[1]
+        size = own[1] if arguments.size is None else whole(arguments.size, 1, 2**16, "--size")
         shape = (arguments.channels or own[0], size, size)
-    given = {option: getattr(arguments, option) for option in ("steps", "batch_size", "seed")}
-    given = {option: value for option, value in given.items() if value is not None}
-    if arguments.resume:
-        run = Run.resumed(arguments.name, device, out, arguments.checkpoint_every)
-        for option, value in given.items():
-            if value != getattr(run.config, option):
-                raise ValueError(f"the run in {out} was begun with --{option.replace('_', '-')} "
-                                 f"{getattr(run.config, option)}: leave the option out to resume it")
-        for option, value, begun in (("name", arguments.called, run.name), ("size", arguments.size, run.shape[-1]),
-                                     ("channels", arguments.channels, run.shape[0])):
-            if value not in (None, begun):
-                raise ValueError(f"the run in {out} was begun with --{option} {begun}: leave the option out to resume "
-                                 f"it")
-        if arguments.precision not in ("auto", "bfloat16" if run.config.bfloat16 else "float32"):
-            raise ValueError(f"the run in {out} was begun with another --precision: leave the option out to resume it")
-        return replace(run, where=arguments.data) if arguments.data else run
-    if shape is not None:
         recipe.build(shape, 1)  # says at once which sizes it can
-    config = replace(recipe.train, **given)
+    given = {option: getattr(arguments, option) for option in ("steps", "batch_size", "seed")}
+    config = replace(recipe.train, **{option: value for option, value in given.items() if value is not None})
     config = replace(config, bfloat16=pick_precision(arguments.precision, config.bfloat16, device))
     return Run(arguments.name, called, config, device, out, shape, where=arguments.data,
-               checkpoint_every=arguments.checkpoint_every)
+               checkpoint_every=arguments.checkpoint_every, track=arguments.track)
 
 
-def work(arguments: argparse.Namespace, argv: list[str]) -> int:
+def resumed(arguments: argparse.Namespace, device: str, out: Path) -> Run:
+    """The run whose checkpoint is in `out`.
+
+    Raises:
+        ValueError: there is none, or an option was another one when it began.
+    """
+    run = Run.resumed(arguments.name, device, out, arguments.checkpoint_every)
+    begun = {"steps": run.config.steps, "batch-size": run.config.batch_size, "seed": run.config.seed, "name": run.name,
+             "size": run.shape[-1], "channels": run.shape[0],
+             "precision": "bfloat16" if run.config.bfloat16 else "float32"}
+    for option, value in begun.items():
+        given = arguments.called if option == "name" else getattr(arguments, option.replace("-", "_"))
+        if given not in (None, "auto", value):
+            raise ValueError(f"the run in {out} was begun with --{option} {value}: leave the option out to resume it")
+    return replace(run, where=arguments.data or run.where, track=arguments.track)
+
+
+def work(arguments: argparse.Namespace) -> int | None:
     """Train as the arguments say, or show what would be trained."""
     if arguments.name == classifier.NAME:
-        if arguments.push:
-            raise ValueError(f"{classifier.NAME} makes no samples and is not published: leave --push out")
-        if arguments.track:
-            raise ValueError(f"{classifier.NAME} is trained in minutes and is not tracked: leave --track out")
         return classifier.run(arguments)
-    run = replace(configure(arguments), track=arguments.track)
+    run = configure(arguments)
     if arguments.push:
         hub.check_access(arguments.push)  # now, and not after hours of training
     track.check(arguments.track)
     if arguments.dry_run:
-        try:
-            run, data = run.open(download=False)
-            print(run.description(data))
-        except NotDownloaded:
-            networks = run.recipe.build()
-            print(replace(run, shape=networks.shape, num_classes=networks.num_classes).description(None))
-        return 0
+        run, data = run.preview()
+        print(json.dumps(run.description(data), indent=2))
+        return None
     run, data = run.open()
     print(f"Training {run.name} on {data.description()}, on {run.device}.")
     with threads(run.recipe.threads, run.device):
         ended = run.go(data)
-    if ended:
-        bare = len(run.out.parts) == 1  # ganlib.load takes it for a shipped model's name where there is one
-        print(f"The weights are in {run.out}: ganlib.load({('./' if bare else '') + str(run.out)!r}) opens them.")
-        if arguments.push:
-            publication = hub.prepare(run.out, arguments.push)
-            publish.show(publication)
-            publish.send(publication)
-        return 0
-    command = shlex.join(["python", "-m", "train", *(a for a in argv if a != "--resume"), "--resume"])
-    print(f"Stopped and saved. To go on: {command}")
-    return 130
+    if not ended:
+        again = shlex.join(["python", "-m", "train", *(a for a in arguments.argv if a != "--resume"), "--resume"])
+        print(f"Stopped and saved. To go on: {again}")
+        return 130
+    bare = len(run.out.parts) == 1  # ganlib.load takes it for a shipped model's name where there is one
+    print(f"The weights are in {run.out}: ganlib.load({('./' if bare else '') + str(run.out)!r}) opens them.")
+    if arguments.push:
+        publication = hub.prepare(run.out, arguments.push)
+        publish.show(publication)
+        publish.send(publication)
+    return None
 
 
-def main(argv: list[str] | None = None) -> int:
-    argv = sys.argv[1:] if argv is None else argv
-    arguments = parser().parse_args(argv)
-    return in_a_sentence("train", lambda: work(arguments, argv), "stopped at once; what was last saved is kept")
-
+main = command(parser, work, "stopped at once; what was last saved is kept")
 
 if __name__ == "__main__":
     sys.exit(main())

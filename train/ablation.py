@@ -5,37 +5,32 @@ import math
 import statistics
 import sys
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
-from tqdm import tqdm
 
 from ganlib import metrics
 from ganlib.architectures import DCGAN, register
-from ganlib.classifier import NAME
 from ganlib.checkpoint import classifier_for
-from ganlib.data import ImageData, open_data, scale
+from ganlib.classifier import NAME
+from ganlib.data import open_data, scale
 from ganlib.evaluation import NEIGHBOURS, measure_briefly, subsample
-from ganlib.model import Model
 from ganlib.recipes import RECIPES
-from ganlib.training import NonFiniteLoss, TrainConfig, train
-from train.results import Results, conditions
-from train.run import has_bfloat16, in_a_sentence, pick_device
+from ganlib.training import TrainConfig
+from train.command import DEVICE, command, has_bfloat16, pick_device
+from train.results import Results, train_in_memory
 
 SAMPLES = 10_000
-BATCH = RECIPES["dcgan"].train.batch_size
 
 
 class HalvesNorm(nn.BatchNorm2d):
-    """Batch norm that keeps real samples and fakes apart where a batch holds both, one after the other."""
+    """Batch norm of each half of a batch by itself: where it holds real samples and then fakes, they stay apart."""
 
     def forward(self, x):
-        if len(x) <= BATCH:
-            return super().forward(x)
-        return torch.cat([super(HalvesNorm, self).forward(part) for part in x.split(BATCH)])
+        return torch.cat([super(HalvesNorm, self).forward(half) for half in x.chunk(2)])
 
 
 def _with_batch_norm(discriminator: nn.Module) -> nn.Module:
@@ -71,83 +66,58 @@ def _without_batch_norm(generator: nn.Module) -> nn.Module:
     return generator
 
 
+def _unchanged(network: nn.Module) -> nn.Module:
+    return network
+
+
 @register("altered-dcgan")
 @dataclass(frozen=True)
 class Altered(DCGAN):
     """A DCGAN whose networks are changed after they are built, for a comparison."""
 
-    generator_change: Callable[[nn.Module], nn.Module] | None = None
-    discriminator_change: Callable[[nn.Module], nn.Module] | None = None
+    generator_change: Callable[[nn.Module], nn.Module] = _unchanged
+    discriminator_change: Callable[[nn.Module], nn.Module] = _unchanged
 
     def generator(self) -> nn.Module:
-        network = super().generator()
-        return self.generator_change(network) if self.generator_change else network
+        return self.generator_change(super().generator())
 
     def discriminator(self) -> nn.Module:
-        network = super().discriminator()
-        return self.discriminator_change(network) if self.discriminator_change else network
-
-
-@dataclass(frozen=True)
-class Variant:
-    """The dcgan recipe with some of its fields changed: of the networks, and of the training."""
-
-    fields: dict = field(default_factory=dict)
-    train: dict = field(default_factory=dict)
+        return self.discriminator_change(super().discriminator())
 
 
 CLASSIC = {"loss": "non-saturating", "betas": (0.5, 0.999), "penalties": {}, "generator_lr": 2e-4,
            "discriminator_lr": 2e-4}
+HINGE = {"loss": "hinge", "penalties": {}, "generator_lr": 2e-4, "discriminator_lr": 4e-4}
 PLAIN = {"choices": 0, "mapping": ()}
-VARIANTS = {
-    "the recipe": Variant(),
-    "a discriminator of 64, 128, 256 channels": Variant({"discriminator_channels": (64, 128, 256)}),
-    "with classes": Variant(fields={"num_classes": 10}),
-    "no choice in the generator": Variant(fields={"choices": 0}),
-    "a harder choice": Variant(fields={"sharpness": 50.0}),
-    "a softer choice": Variant(fields={"sharpness": 6.0}),
-    "no mapping network": Variant(fields={"mapping": ()}),
-    "penalties that stay": Variant(train={"final_penalty": 1.0}),
-    "R1 alone": Variant(train={"penalties": {"r1": 1.0}}),
-    "non-saturating loss": Variant(train={"loss": "non-saturating"}),
-    "no average of the generator": Variant(train={"ema": 0.0}),
-    "learning rates of 2e-4": Variant(train={"generator_lr": 2e-4, "discriminator_lr": 2e-4}),
-    "no batch norm in G": Variant(fields={"generator_change": _without_batch_norm}),
+VARIANTS: dict[str, tuple[dict, dict]] = {  # what is another than in the recipe: of the networks, and of the training
+    "the recipe": ({}, {}),
+    "a discriminator of 64, 128, 256 channels": ({"discriminator_channels": (64, 128, 256)}, {}),
+    "with classes": ({"num_classes": 10}, {}),
+    "no choice in the generator": ({"choices": 0}, {}),
+    "a harder choice": ({"sharpness": 50.0}, {}),
+    "a softer choice": ({"sharpness": 6.0}, {}),
+    "no mapping network": ({"mapping": ()}, {}),
+    "penalties that stay": ({}, {"final_penalty": 1.0}),
+    "R1 alone": ({}, {"penalties": {"r1": 1.0}}),
+    "non-saturating loss": ({}, {"loss": "non-saturating"}),
+    "no average of the generator": ({}, {"ema": 0.0}),
+    "learning rates of 2e-4": ({}, {"generator_lr": 2e-4, "discriminator_lr": 2e-4}),
+    "no batch norm in G": ({"generator_change": _without_batch_norm}, {}),
     # with the recipe's generator what has no penalty collapses, so these are set beside a recipe without its choice
-    "plain latents": Variant(PLAIN),
-    "plain latents, non-saturating, batch norm in D, β₁ 0.5, no penalty": Variant(
+    "plain latents": (PLAIN, {}),
+    "plain latents, non-saturating, batch norm in D, β₁ 0.5, no penalty": (
         {**PLAIN, "discriminator_change": _with_batch_norm}, CLASSIC),
-    "plain latents, hinge, spectral norm in D, no penalty": Variant(
-        {**PLAIN, "discriminator_change": _with_spectral_norm},
-        {"loss": "hinge", "penalties": {}, "generator_lr": 2e-4, "discriminator_lr": 4e-4}),
+    "plain latents, hinge, spectral norm in D, no penalty": (
+        {**PLAIN, "discriminator_change": _with_spectral_norm}, HINGE),
 }
 
 
-def build(variant: Variant, steps: int, seed: int, bfloat16: bool) -> tuple[Altered, TrainConfig]:
+def build(variant: str, steps: int, seed: int, bfloat16: bool) -> tuple[Altered, TrainConfig]:
     """The networks and the training of a variant of the dcgan recipe."""
-    recipe = RECIPES["dcgan"]
+    recipe, (networks, training) = RECIPES["dcgan"], VARIANTS[variant]
     base = vars(recipe.build()) | {"discriminator_channels": (48, 96, 192)}  # narrower, to save hours
-    return (Altered(**base | variant.fields),
-            replace(recipe.train, steps=steps, seed=seed, bfloat16=bfloat16, **variant.train))
-
-
-def identity(architecture: Altered, config: TrainConfig, given: dict) -> dict:
-    """All that a run's result depends on, JSON-ready: what was saved of another is not taken for it."""
-    changes = {key: getattr(value, "__name__", value) for key, value in vars(architecture).items()}
-    return {**given, "networks": changes, "train": asdict(config), "samples": SAMPLES}
-
-
-def run(name: str, architecture: Altered, config: TrainConfig, data: ImageData, judge: Callable[[Model], dict],
-        device: str) -> dict:
-    """Train a variant and measure it; a run whose loss does not stay finite has no measures."""
-    try:
-        with tqdm(total=config.steps, desc=f"{name}, seed {config.seed}", unit="step", dynamic_ncols=True,
-                  leave=False) as bar:
-            for step in train(architecture, data, config, device):
-                bar.update()
-    except NonFiniteLoss:
-        return {}
-    return judge(Model(name, architecture, step.generator, step.state.discriminator))
+    return (Altered(**base | networks),
+            replace(recipe.train, steps=steps, seed=seed, bfloat16=bfloat16, **training))
 
 
 def table(results: dict[str, list[dict]], floor: float, steps: int) -> list[str]:
@@ -169,9 +139,10 @@ def table(results: dict[str, list[dict]], floor: float, steps: int) -> list[str]
         precision, recall = (statistics.mean(run[key] for run in runs if run) for key in ("precision", "recall"))
         lines.append(f"| {name} | {statistics.mean(ratios):.3g} ({ratios[0]:.3g} to {ratios[-1]:.3g})"
                      f"{'; ' + failed if failed else ''} | {precision:.3f} | {recall:.3f} |")
-    seeds = max(len(runs) for runs in results.values())
-    return [*lines, "", f"{steps:,} steps of {BATCH} each, {seeds} seeds; {SAMPLES:,} samples against as many test "
-            f"images; FID, precision and recall (k = {NEIGHBOURS}) in digit-classifier features; floor {floor:.3g}."]
+    seeds, batch_size = max(len(runs) for runs in results.values()), RECIPES["dcgan"].train.batch_size
+    return [*lines, "", f"{steps:,} steps of {batch_size} each, {seeds} seeds; {SAMPLES:,} samples against as many "
+            f"test images; FID, precision and recall (k = {NEIGHBOURS}) in digit-classifier features; floor "
+            f"{floor:.3g}."]
 
 
 def parser() -> argparse.ArgumentParser:
@@ -182,7 +153,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--seeds", type=int, default=2, help="runs of each variant (default: 2)")
     p.add_argument("--only", nargs="+", metavar="VARIANT", choices=VARIANTS,
                    help=f"some of: {'; '.join(VARIANTS)} (default: all)")
-    p.add_argument("--device", default="auto", help="cpu, cuda, mps or auto for the best there is (default: auto)")
+    p.add_argument("--device", **DEVICE)
     p.add_argument("--data", metavar="WHERE", help="a set of digits, as for python -m train (default: mnist)")
     p.add_argument("--out", type=Path, metavar="FILE", default=Path("runs/ablation.json"),
                    help="the results as JSON; a run that is in it already is not done again "
@@ -190,7 +161,7 @@ def parser() -> argparse.ArgumentParser:
     return p
 
 
-def work(arguments: argparse.Namespace) -> int:
+def work(arguments: argparse.Namespace) -> None:
     """Run what --out does not hold yet, and show the table."""
     if arguments.steps < 1 or arguments.seeds < 1:
         raise ValueError("--steps and --seeds must be at least 1")
@@ -200,28 +171,23 @@ def work(arguments: argparse.Namespace) -> int:
     if network is None or test is None or data.shape != network.shape:
         raise ValueError(f"an ablation is measured by {NAME}, which must be in weights/ and does not read {data.name}")
     real, other = (network.examine(scale(subsample(images, SAMPLES))) for images in (test.images, data.images))
-    floor, given = metrics.frechet_distance(real[0], other[0]), conditions(data, network, device)
-    kept = Results(arguments.out)
+    floor = metrics.frechet_distance(real[0], other[0])
+    kept = Results(arguments.out, data, network, device, samples=SAMPLES)
     bfloat16, data = has_bfloat16(device), data.to(device)
     results: dict[str, list[dict]] = {name: [] for name in arguments.only or VARIANTS}
     for seed in range(arguments.seeds):
         for name in results:
-            architecture, config = build(VARIANTS[name], arguments.steps, seed, bfloat16)
-            wanted = identity(architecture, config, given)
-            measures = kept.find(wanted)
+            architecture, config = build(name, arguments.steps, seed, bfloat16)
+            measures = kept.find(architecture, config)
             if measures is None:
-                measures = run(name, architecture, config, data,
-                               lambda model: measure_briefly(model, data, real, network, SAMPLES), device)
-                kept.add(name, wanted, measures)
+                model = train_in_memory(name, architecture, config, data, device)
+                measures = {} if model is None else measure_briefly(model, data, real, network, SAMPLES)
+                kept.add(name, architecture, config, measures)
             results[name].append(measures)
     print("\n".join(table(results, floor, arguments.steps)))
-    return 0
 
 
-def main(argv: list[str] | None = None) -> int:
-    arguments = parser().parse_args(argv)
-    return in_a_sentence("train.ablation", lambda: work(arguments), "stopped; the same command goes on")
-
+main = command(parser, work, "stopped; the same command goes on")
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -17,69 +17,61 @@ from ganlib.data import DATASETS, ImageData, NotDownloaded, open_data, scale
 from ganlib.networks import count_parameters
 from ganlib.recipes import DIGIT_CLASSIFIER
 from ganlib.training import NonFiniteLoss
-from train.run import pick_device, pick_precision
+from train.command import pick_device, pick_precision
 
 ROWS = 100  # of its history
 MISTAKES = 64  # shown in its picture at most
+FOREIGN = {"size": "size", "channels": "channels", "called": "name", "checkpoint_every": "checkpoint-every",
+           "resume": "resume", "push": "push", "track": "track"}  # options that are for generators
 
 
-def run(arguments: argparse.Namespace) -> int:
-    """What the command line asks for. Raises ValueError saying what is wrong with it."""
-    for option in ("size", "channels", "called"):
-        if getattr(arguments, option) is not None:
-            raise ValueError(f"{NAME} reads digits of 28×28 pixels and has its name: leave out --size, --channels and "
-                             f"--name")
-    if arguments.resume or arguments.checkpoint_every is not None:
-        raise ValueError(f"{NAME} is trained in minutes, without checkpoints: leave out --resume and "
-                         f"--checkpoint-every")
+def run(arguments: argparse.Namespace) -> None:
+    """Do what the command line asks for. Raises ValueError saying what is wrong with it."""
+    for option, name in FOREIGN.items():
+        if getattr(arguments, option) not in (None, False):
+            raise ValueError(f"{NAME} is trained in minutes, on digits of 28×28 pixels and for this library alone: "
+                             f"leave --{name} out")
     device, out = pick_device(arguments.device), arguments.out or Path("runs") / NAME
     given = {key: getattr(arguments, key) for key in ("steps", "batch_size", "seed")}
     config = replace(DIGIT_CLASSIFIER, **{key: value for key, value in given.items() if value is not None})
     config = replace(config, bfloat16=pick_precision(arguments.precision, config.bfloat16, device))
-    wanted = arguments.data if arguments.data in DATASETS else "mnist"
     try:
         data = open_data("mnist", arguments.data, download=not arguments.dry_run)
+        words = data.description()
+        if not (data.digits and data.shape == SHAPE):
+            raise ValueError(f"{NAME} learns digits of shape {SHAPE}, as mnist, emnist-digits and qmnist have, not "
+                             f"{data.name}")
     except NotDownloaded:
-        data = None
-    if data is not None and not (data.digits and data.shape == SHAPE):
-        raise ValueError(f"{NAME} learns digits of shape {SHAPE}, as mnist, emnist-digits and qmnist have, not "
-                         f"{data.name}")
+        words = f"{arguments.data if arguments.data in DATASETS else 'mnist'}, to be downloaded"
     if arguments.dry_run:
-        print(json.dumps({
-            "name": NAME, "out": str(out), "data": data.description() if data else f"{wanted}, to be downloaded",
-            "device": device, "train": asdict(config),
-            "sizes": {"parameters": count_parameters(without_weights()),
-                      "samples_seen": config.steps * config.batch_size},
-        }, indent=2))
-        return 0
-    test = data.held_out()
-    print(f"Training {NAME} on {data.description()}, on {device}.")
-    history, window, every = [], [], max(1, config.steps // ROWS)
-    with tqdm(total=config.steps * config.batch_size, desc=NAME, unit="img", unit_scale=True,
-              dynamic_ncols=True) as bar:
+        print(json.dumps({"name": NAME, "out": str(out), "data": words, "device": device, "train": asdict(config),
+                          "sizes": {"parameters": count_parameters(without_weights()),
+                                    "samples_seen": config.steps * config.batch_size}}, indent=2))
+        return
+    print(f"Training {NAME} on {words}, on {device}.")
+    history, losses, every = [], [], max(1, config.steps // ROWS)
+    with tqdm(total=config.steps * config.batch_size, desc=NAME, unit="img", unit_scale=True) as bar:
         for step, loss, network in train_classifier(data.to(device), config):
             bar.update(config.batch_size)
-            window.append(loss)
+            losses.append(loss)
             if step % every == 0 or step == config.steps:
-                history.append({"step": step, "loss": torch.stack(window).mean().item()})
-                window.clear()
+                history.append({"step": step, "loss": torch.stack(losses).mean().item()})
+                losses.clear()
                 if not math.isfinite(history[-1]["loss"]):
                     raise NonFiniteLoss(f"the loss is no longer finite at step {step}; nothing was written")
                 bar.set_postfix_str(f"loss {history[-1]['loss']:.3f}", False)
     recipe = {"name": NAME, "data": data.name, "device": device, "train": asdict(config)}
     checkpoint.save_classifier(network, out, recipe, history)
-    metrics, picture = report(network, test)
+    metrics, picture = report(network, data.held_out())
     checkpoint.write_whole(out / checkpoint.METRICS, checkpoint.to_json(metrics))
     checkpoint.write_whole(out / checkpoint.CARD, classifier_card(recipe, metrics).encode())
     checkpoint.write_whole(out / checkpoint.SAMPLES, picture)
     print(f"It reads {metrics['accuracy']:.2%} of {metrics['images']:,} images it has not seen. It is in {out}.")
-    return 0
 
 
 def report(network: DigitClassifier, test: ImageData) -> tuple[dict, bytes]:
     """Its accuracy on images it has not seen, and a picture of those it reads wrongly: read as, truly."""
-    read = network.examine(scale(test.images))[1].argmax(1)
-    truth = test.labels.cpu()
+    read, truth = network.examine(scale(test.images))[1].argmax(1), test.labels.cpu()
     wrong = (read != truth).nonzero().flatten()
     metrics = {"data": test.name, "images": len(truth), "parameters": count_parameters(network),
                "accuracy": 1 - len(wrong) / len(truth)}

@@ -1,14 +1,13 @@
 """python -m train.deploy --repo user/space: make a Hugging Face Space of the page, or bring one up to date."""
 
 import argparse
-import json
 import re
 import sys
 from pathlib import Path
 
 from ganlib import checkpoint, hub
+from train.command import command
 from train.publish import show
-from train.run import in_a_sentence
 
 ROOT = Path(__file__).resolve().parents[1]
 README, PICTURE = "README.md", "docs/page.png"
@@ -24,9 +23,17 @@ def space_files(root: Path, repo: str, hardware: str | None = None, models: list
                 there: str = "") -> dict[str, Path | bytes]:
     """What the page needs of a checkout, by its names there; the README with the Space's own front matter.
 
-    models: those of the Hub that the page shall show too; the front matter lists them, and has the Space fetch them
-    while it is built. there: the README that the Space has, which tells the hardware and the models where they are not
-    given. Raises ValueError for a folder that is no checkout of ganlib, and WeightsError as `checkpoint.files` does.
+    Args:
+        root: of the checkout.
+        repo: of the Space.
+        hardware: as the Hub names it, None for what it has.
+        models: those of the Hub that the page shall show too, and the Space fetches while it is built; None for those
+            it has.
+        there: the README that the Space has, which tells the hardware and the models that are not given.
+
+    Raises:
+        ValueError: the root is no checkout of ganlib.
+        WeightsError: as `checkpoint.files` does.
     """
     missing = [name for name in (*WHOLE, "ganlib") if not (root / name).exists()]
     if missing:
@@ -39,17 +46,16 @@ def space_files(root: Path, repo: str, hardware: str | None = None, models: list
                for path in checkpoint.files(folder)]
     files: dict[str, Path | bytes] = {path.relative_to(root).as_posix(): path
                                       for path in (*(root / name for name in WHOLE), *documents, *package, *weights)}
-    made: dict[str, str | list[str]] = {
-        "suggested_hardware": hardware or HARDWARE,
-        "thumbnail": f"https://huggingface.co/spaces/{repo}/resolve/main/{PICTURE}",
-    }
+    card, before = hub.card((root / README).read_text(encoding="utf-8")), hub.card(there).data
+    card.data["suggested_hardware"] = hardware or before.get("suggested_hardware", HARDWARE)
+    card.data["thumbnail"] = f"https://huggingface.co/spaces/{repo}/resolve/main/{PICTURE}"
     if models:
-        made["models"] = list(dict.fromkeys(source.repo for source in models))
-        made["preload_from_hub"] = [line for source in models if (line := preloaded(source))]
-    left = {"suggested_hardware"} if hardware is None else set()
-    left |= set() if models else {"models", "preload_from_hub"}
-    kept = {name: lines for name, lines in entries(there).items() if name in left}
-    files[README] = front_matter((root / README).read_text(encoding="utf-8"), made, kept).encode()
+        before = {"models": list(dict.fromkeys(source.repo for source in models)),
+                  "preload_from_hub": [line for source in models if (line := preloaded(source))]}
+    for name in ("models", "preload_from_hub"):
+        if before.get(name):
+            card.data[name] = before.get(name)
+    files[README] = str(card).encode()
     return files
 
 
@@ -62,31 +68,6 @@ def preloaded(source: hub.Source) -> str | None:
         return None
     names = ",".join(f"{source.subfolder}/{name}" if source.subfolder else name for name in hub.FETCHED)
     return " ".join([source.repo, names, *([source.revision] if source.revision else [])])
-
-
-def entries(readme: str) -> dict[str, str]:
-    """The lines of each entry of a README's front matter, by its name; {} for a README without."""
-    found, name = {}, ""
-    parts = readme.replace("\r\n", "\n").split("---\n", 2)
-    for line in parts[1].splitlines() if len(parts) == 3 else []:
-        if not line.startswith((" ", "-", "#")):  # the lines of an entry that spans several begin so
-            name = line.partition(":")[0]
-        found[name] = f"{found[name]}\n{line}" if name in found else line
-    return found
-
-
-def front_matter(readme: str, made: dict[str, str | list[str]], kept: dict[str, str] | None = None) -> str:
-    """A README whose front matter has these entries too, in place of those of the same names.
-
-    made: a text is written as it is; a list in one line, its items in quotes. No entry is made of an empty list, but
-    one of that name goes. kept: of another README, as `entries` gives them; they come before those made.
-    """
-    start, _, text = readme.split("---\n", 2)
-    lines = entries(readme)
-    lines |= {name: value and f"{name}: {value if isinstance(value, str) else json.dumps(value)}"
-              for name, value in made.items()}
-    lines |= kept or {}
-    return "---\n".join([start, "".join(f"{line}\n" for line in lines.values() if line), text])
 
 
 def sources(names: str) -> list[hub.Source]:
@@ -122,7 +103,7 @@ def parser() -> argparse.ArgumentParser:
     return p
 
 
-def work(arguments: argparse.Namespace) -> int:
+def work(arguments: argparse.Namespace) -> None:
     hub.check_repo(arguments.repo)
     models = sources(arguments.models)
     variables = {MODELS: ",".join(map(str, models))} if models else {}
@@ -132,18 +113,14 @@ def work(arguments: argparse.Namespace) -> int:
     for name, value in variables.items():
         print(f"{name}={value}")
     if arguments.dry_run:
-        return 0
+        return
     where = hub.deploy(publication, private=arguments.private or None, hardware=arguments.hardware,
                        variables=variables)
     print(f"Sent: {where}")
     print(f"The Space builds itself now: {where.partition('/commit/')[0]}")
-    return 0
 
 
-def main(argv: list[str] | None = None) -> int:
-    arguments = parser().parse_args(argv)
-    return in_a_sentence("train.deploy", lambda: work(arguments), "stopped; the same command does what is left to do")
-
+main = command(parser, work, "stopped; the same command does what is left to do")
 
 if __name__ == "__main__":
     sys.exit(main())

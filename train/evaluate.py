@@ -8,7 +8,8 @@ from ganlib import checkpoint
 from ganlib.card import Comparison
 from ganlib.data import open_data
 from ganlib.report import write_report
-from train.run import in_a_sentence, measuring, pick_device
+from train.command import DEVICE, command, pick_device
+from train.run import measuring
 
 
 def parser() -> argparse.ArgumentParser:
@@ -18,13 +19,13 @@ def parser() -> argparse.ArgumentParser:
                     "prints one table of all.")
     p.add_argument("folders", nargs="+", metavar="FOLDER", help="a weights folder, such as weights/dcgan")
     p.add_argument("--data", metavar="WHERE", help="as for python -m train (default: what the model was trained on)")
-    p.add_argument("--device", default="auto", help="cpu, cuda, mps or auto for the best there is (default: auto)")
+    p.add_argument("--device", **DEVICE)
     p.add_argument("--compare", action="store_true",
                    help="print the table of what was measured before, measure nothing (default: measure)")
     return p
 
 
-def work(arguments: argparse.Namespace) -> int:
+def work(arguments: argparse.Namespace) -> None:
     """Measure folder after folder, then show all of them side by side, also those before one that is broken."""
     measured: dict[str, dict] = {}
     try:
@@ -36,6 +37,10 @@ def work(arguments: argparse.Namespace) -> int:
                 if recipe.get("data_is_folder") and arguments.data is None:
                     raise ValueError(f"{source} was trained on the pictures of a folder, {name}: name it by --data")
                 data = open_data("mnist" if recipe.get("data_is_folder") else name, arguments.data, shape=model.shape)
+                theirs = data.class_names or tuple(map(str, range(data.num_classes or 0)))
+                if model.num_classes == data.num_classes and theirs != model.class_names:
+                    raise ValueError(f"the classes of {source} are {', '.join(model.class_names)}, and those of the "
+                                     f"data are {', '.join(theirs)}")
                 with measuring(model.name) as progress:
                     write_report(model, data, model.folder, progress)
             elif not model.metrics:
@@ -44,13 +49,9 @@ def work(arguments: argparse.Namespace) -> int:
     finally:
         if measured:
             print("\n\n".join("\n".join(compared.markdown()) for compared in Comparison.several(measured)))
-    return 0
 
 
-def main(argv: list[str] | None = None) -> int:
-    arguments = parser().parse_args(argv)
-    return in_a_sentence("train.evaluate", lambda: work(arguments), "stopped; what was measured is kept")
-
+main = command(parser, work, "stopped; what was measured is kept")
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ganlib import checkpoint, hub, onnx
 from ganlib.model import Model
-from train.run import in_a_sentence
+from train.command import command
 
 
 def parser() -> argparse.ArgumentParser:
@@ -41,7 +41,7 @@ def check(out: Path) -> None:
         raise ValueError(f"there is no folder {str(out.parent)!r} to write into")
 
 
-def work(arguments: argparse.Namespace) -> int:
+def work(arguments: argparse.Namespace) -> None:
     if arguments.out is not None:
         check(arguments.out)
     model = hub.load(arguments.model, "cpu")
@@ -50,13 +50,9 @@ def work(arguments: argparse.Namespace) -> int:
     print(f"{out}: {out.stat().st_size / 1e6:.2f} MB.")
     print("It was not checked: onnxruntime is not installed." if difference is None else
           f"Checked with onnxruntime: its samples differ from the model's by {difference:.1g} at most.")
-    return 0
 
 
-def main(argv: list[str] | None = None) -> int:
-    arguments = parser().parse_args(argv)
-    return in_a_sentence("train.export", lambda: work(arguments), "stopped; nothing was written")
-
+main = command(parser, work, "stopped; nothing was written")
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -4,7 +4,7 @@ import argparse
 import sys
 
 from ganlib import checkpoint, hub
-from train.run import in_a_sentence
+from train.command import command
 
 
 def parser() -> argparse.ArgumentParser:
@@ -37,22 +37,18 @@ def send(publication: hub.Publication, **options) -> None:
     print(f"Published: {sent.address}")
 
 
-def work(arguments: argparse.Namespace) -> int:
+def work(arguments: argparse.Namespace) -> None:
     hub.check_repo(arguments.repo, arguments.revision)
     publication = hub.prepare(arguments.folder, arguments.repo)
     show(publication)
     if arguments.dry_run:
-        return 0
+        return
     send(publication, private=arguments.private or None, revision=arguments.revision, message=arguments.message)
     at = f"@{arguments.revision}" if arguments.revision else ""
     print(f"ganlib.load({arguments.repo + at!r}) opens it.")
-    return 0
 
 
-def main(argv: list[str] | None = None) -> int:
-    arguments = parser().parse_args(argv)
-    return in_a_sentence("train.publish", lambda: work(arguments), "stopped; nothing was published")
-
+main = command(parser, work, "stopped; nothing was published")
 
 if __name__ == "__main__":
     sys.exit(main())

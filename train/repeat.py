@@ -7,23 +7,22 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import asdict, replace
+from dataclasses import replace
 from multiprocessing import active_children, get_context
 from pathlib import Path
 
 import torch
 from tqdm import tqdm
 
-from ganlib.architectures import Architecture, describe
+from ganlib.architectures import Architecture
 from ganlib.card import MEASURES
 from ganlib.checkpoint import classifier_for, round_to_float16
 from ganlib.data import Data, open_data
 from ganlib.evaluation import calibrate, evaluate
-from ganlib.model import Model
 from ganlib.recipes import RECIPES
-from ganlib.training import NonFiniteLoss, TrainConfig, train
-from train.results import Results, conditions
-from train.run import in_a_sentence, pick_device, pick_precision, threads
+from ganlib.training import TrainConfig
+from train.command import DEVICE, command, pick_device, pick_precision, threads
+from train.results import Results, train_in_memory
 
 
 def parser() -> argparse.ArgumentParser:
@@ -33,7 +32,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("name", choices=RECIPES, metavar="NAME", help=f"the recipe: {', '.join(RECIPES)}")
     p.add_argument("--runs", type=int, default=10, help="how many seeds (default: 10)")
     p.add_argument("--steps", type=int, help="steps of each run (default: the recipe's)")
-    p.add_argument("--device", default="auto", help="cpu, cuda, mps or auto for the best there is (default: auto)")
+    p.add_argument("--device", **DEVICE)
     p.add_argument("--data", metavar="WHERE", help="as for python -m train (default: the recipe's data)")
     p.add_argument("--jobs", type=int, default=1, help="how many runs at a time (default: 1)")
     p.add_argument("--out", type=Path, metavar="FILE",
@@ -57,14 +56,9 @@ def run_once(name: str, config: TrainConfig, where: str | None, device: str, cor
     recipe = RECIPES[name]
     networks, data = prepare(name, where)
     with threads(recipe.threads or cores, device):
-        try:
-            with tqdm(total=config.steps, desc=f"{name}, seed {config.seed}", unit="step", dynamic_ncols=True,
-                      leave=False, disable=not shown) as bar:
-                for step in train(networks, data, config, device):
-                    bar.update()
-        except NonFiniteLoss:
+        model = train_in_memory(name, networks, config, data, device, shown)
+        if model is None:
             return {}
-        model = Model(name, networks, step.generator, step.state.discriminator, history=step.state.history)
         if len(model.shape) == 3:
             round_to_float16(model.generator)
         calibrate(model, data, config.loss)
@@ -117,7 +111,7 @@ def spread(runs: list[dict]) -> list[str]:
     return [*lines, "", f"{len(runs)} run{'s' if len(runs) > 1 else ''}{samples}{failed}."]
 
 
-def work(arguments: argparse.Namespace) -> int:
+def work(arguments: argparse.Namespace) -> None:
     """Run what --out does not hold yet; what was measured is shown, and kept, also where a later run fails."""
     if arguments.runs < 1 or arguments.jobs < 1:
         raise ValueError("--runs and --jobs must be at least 1")
@@ -127,30 +121,21 @@ def work(arguments: argparse.Namespace) -> int:
     if arguments.steps is not None:
         config = replace(config, steps=arguments.steps)
     networks, data = prepare(name, arguments.data)
-    given = conditions(data, classifier_for(data, "cpu"), device)
-    kept = Results(arguments.out)
-
-    def identity(config: TrainConfig) -> dict:
-        return {**given, "networks": describe(networks), "train": asdict(config)}
-
+    kept = Results(arguments.out, data, classifier_for(data, "cpu"), device)
     configs = [replace(config, seed=seed) for seed in range(arguments.runs)]
-    runs = {config.seed: kept.find(identity(config)) for config in configs}
+    runs = {config.seed: kept.find(networks, config) for config in configs}
     todo = [config for config in configs if runs[config.seed] is None]
     try:
         for config, measures in run_all(name, todo, arguments.data, device, min(arguments.jobs, max(1, len(todo)))):
-            kept.add(f"{name}, seed {config.seed}", identity(config), measures)
+            kept.add(f"{name}, seed {config.seed}", networks, config, measures)
             runs[config.seed] = measures
     finally:
         done = [measures for measures in runs.values() if measures is not None]
         if done:
             print("\n".join(spread(done)))
-    return 0
 
 
-def main(argv: list[str] | None = None) -> int:
-    arguments = parser().parse_args(argv)
-    return in_a_sentence("train.repeat", lambda: work(arguments), "stopped; with the same --out it goes on")
-
+main = command(parser, work, "stopped; with the same --out it goes on")
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -1,9 +1,7 @@
 """One training run on disk: progress, pictures of fixed seeds, checkpoints, and the weights folder at the end."""
 
-import json
 import re
 import signal
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,7 +14,7 @@ from tqdm import tqdm
 from ganlib import checkpoint, images, report
 from ganlib.architectures import Architecture, build, describe
 from ganlib.checks import whole
-from ganlib.data import DATASETS, Data, open_data, scale
+from ganlib.data import DATASETS, Data, NotDownloaded, default_root, open_data, scale
 from ganlib.evaluation import Progress, measure_briefly
 from ganlib.model import Model
 from ganlib.networks import count_parameters
@@ -32,12 +30,11 @@ from ganlib.training import (
     train,
 )
 from ganlib.version import __version__
-from train.track import LOCAL, Pace, Tracked, Tracker
+from train.track import Tracker
 
 NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
 IDENTITY = {"recipe", "name", "shape", "num_classes", "where", "device", "data"}  # beside "train", of a checkpoint
 MEASURED_FROM = 1_000  # steps: a run of digits that is as long is measured as it goes
-BFLOAT16_UNITS = ("avx512_bf16", "amx_bf16", "bf16", "arm_bf16", "sve_bf16")  # of processors, by torch's names
 
 
 @dataclass(frozen=True)
@@ -137,31 +134,46 @@ class Run:
         if self.begun and self.begun["data"] != data.description():
             raise ValueError(f"the run in {self.out} was begun on {self.begun['data']}, not on {data.description()}")
         if self.picture_shape and tuple(data.shape) != self.picture_shape:
-            raise ValueError(f"the samples of {data.name} are of shape {tuple(data.shape)}: --size and --channels are for "
-                             f"a folder of pictures of your own")
+            raise ValueError(f"the samples of {data.name} are of shape {tuple(data.shape)}: --size and --channels are "
+                             f"for a folder of pictures of your own")
         run = replace(self, shape=tuple(data.shape), num_classes=data.num_classes)
         check_fit(run.architecture, data)
         return run, data
 
-    def description(self, data: Data | None) -> str:
-        """The whole configuration and the sizes, as JSON; data that is not at hand is None."""
-        generator, discriminator = build(self.architecture, None)
-        wanted = self.where if self.where in DATASETS else self.recipe.data
-        return json.dumps({
-            "name": self.name,
-            "recipe": self.recipe_name,
-            "out": str(self.out),
-            "data": data.description() if data else f"{wanted}, to be downloaded",
-            "device": self.device,
-            "architecture": describe(self.architecture),
-            "train": asdict(self.config),
-            "sizes": {
-                "generator_parameters": count_parameters(generator),
-                "discriminator_parameters": 0 if discriminator is None else count_parameters(discriminator),
-                "samples_seen": self.config.steps * self.config.batch_size,
-                "checkpoint_every_steps": self.checkpoint_interval,
-            },
-        }, indent=2)
+    def preview(self) -> tuple["Run", str]:
+        """The run, and its data in words, without a download.
+
+        The recipe's own image set is not read: its shape and classes are the networks'.
+
+        Raises:
+            ValueError: as `open` does.
+        """
+        name = self.where or self.recipe.data
+        folder = getattr(DATASETS.get(name), "folder", None)
+        own = folder and name == self.recipe.data and not self.picture_shape and not self.begun
+        if own and (default_root() / folder).is_dir():
+            networks = self.recipe.build()
+            return replace(self, shape=networks.shape, num_classes=networks.num_classes), f"{name} in {default_root()}"
+        try:
+            run, data = self.open(download=False)
+            return run, data.description()
+        except NotDownloaded:
+            return self, f"{name}, to be downloaded"
+
+    def description(self, data: str) -> dict:
+        """The whole configuration and the sizes, JSON-ready; of data that are not at hand, what is known without them.
+
+        Args:
+            data: the data in words.
+        """
+        networks, sizes = {}, {"samples_seen": self.config.steps * self.config.batch_size,
+                               "checkpoint_every_steps": self.checkpoint_interval}
+        if self.shape is not None:
+            networks["architecture"] = describe(self.architecture)
+            for which, network in zip(("generator", "discriminator"), build(self.architecture, None)):
+                sizes[f"{which}_parameters"] = 0 if network is None else count_parameters(network)
+        return {"name": self.name, "recipe": self.recipe_name, "out": str(self.out), "data": data,
+                "device": self.device, **networks, "train": asdict(self.config), "sizes": sizes}
 
     @property
     def checkpoint_interval(self) -> int:
@@ -177,7 +189,7 @@ class Run:
         state = State.fresh(self.architecture, self.config, self.device)
         if self.begun:
             state.load(self.state_path)
-        with Tracker(self.track, self._tracked(data, state)) as tracker:
+        with self._tracker(data) as tracker:
             ended = self._train(data, state, tracker)
         if ended:
             self._finish(data, state)
@@ -208,13 +220,12 @@ class Run:
                 raise NonFiniteLoss(f"{error}; {kept}") from None
         return True
 
-    def _tracked(self, data: Data, state: State) -> Tracked:
-        """What a tracker is told; a run that is resumed keeps the name that it began with."""
+    def _tracker(self, data: Data) -> Tracker:
+        """What the run is tracked by; a run that is resumed keeps the name that it began with."""
         name = (self.begun or {}).get("tracked_as") or f"{self.out.resolve().name}-{time.strftime('%Y%m%d-%H%M%S')}"
-        config = {"library_version": __version__, **json.loads(self.description(data))} if self.track else {}
+        config = {"library_version": __version__, **self.description(data.description())} if self.track else {}
         config.pop("out", None)  # a path of this machine, which a Space would show to all
-        return Tracked(self.name, name, config, self.out / "training" / "tensorboard", state.step,
-                       None if self.track == LOCAL else self.track)
+        return Tracker(self.track, self.name, name, config, resumed=self.begun is not None)
 
     def _steps(self, data: Data, state: State, tracker: Tracker) -> Iterator[Step]:
         """Train under a progress bar, keeping pictures as it goes."""
@@ -222,21 +233,19 @@ class Run:
         measure = self._measurer(data) if self.config.steps >= MEASURED_FROM else None
         if state.step == 0:
             self._keep_picture(state, data, tracker)
-        unit, pace = "img" if self._makes_images else "pt", Pace(state.step, size)
-        pace_name = "images_per_second" if self._makes_images else "points_per_second"
+        unit, units = ("img", "images") if self._makes_images else ("pt", "points")
         with tqdm(total=self.config.steps * size, initial=state.step * size, desc=self.name, unit=unit, unit_scale=True,
                   smoothing=0.05, dynamic_ncols=True) as bar:
             for step in train(self.architecture, data, self.config, self.device, state):
                 if state.history and state.history[-1]["step"] == step.number:
                     row = state.history[-1]
                     bar.set_postfix_str(f"D {row['discriminator_loss']:.3f} G {row['generator_loss']:.3f}", False)
-                    tracker.log({**row, pace_name: pace.at(step.number)}, step.number)
+                    tracker.log({**row, f"{units}_per_second": bar.format_dict["rate"] or 0}, step.number)
                 if step.number in moments:
-                    with pace.paused():
-                        self._keep_picture(state, data, tracker)
-                        if measure and all(value.isfinite().all() for value in state.average.parameters()):
-                            state.history.append({"step": step.number, **measure(self._model(state, data))})
-                            tracker.log(state.history[-1], step.number)
+                    self._keep_picture(state, data, tracker)
+                    if measure and all(value.isfinite().all() for value in state.average.parameters()):
+                        state.history.append({"step": step.number, **measure(self._model(state, data))})
+                        tracker.log(state.history[-1], step.number)
                 bar.update(size)
                 yield step
 
@@ -308,65 +317,3 @@ def stop_on_signal() -> Iterator[Callable[[], bool]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def pick_device(name: str) -> str:
-    """The device of that name, "auto" for the best there is. Raises ValueError where this machine has none such."""
-    if name == "auto":
-        return checkpoint.best_device()
-    there = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}
-    devices = [kind for kind in there if there[kind]] + [f"cuda:{i}" for i in range(there["cuda"])]
-    if name not in devices:
-        here = ", ".join(kind for kind, count in there.items() if count)
-        raise ValueError(f"--device must be auto or what this machine has ({here}), not {name}")
-    return name
-
-
-def pick_precision(asked: str, wanted: bool, device: str) -> bool:
-    """Whether to train in bfloat16: as --precision says, else where the recipe wants it and the device has a unit for it.
-    """
-    return {"float32": False, "bfloat16": True}.get(asked, wanted and has_bfloat16(device))
-
-
-def has_bfloat16(device: str) -> bool:
-    """Whether a device computes bfloat16 by itself; others emulate it, which is slower than float32."""
-    if device.startswith("cuda"):
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    if device != "cpu":
-        return True
-    if hasattr(torch.cpu, "get_capabilities"):  # torch 2.12 and later
-        capabilities = torch.cpu.get_capabilities()
-        return any(capabilities.get(unit) for unit in BFLOAT16_UNITS)
-    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-
-
-def in_a_sentence(program: str, work: Callable[[], int], when_stopped: str = "stopped") -> int:
-    """Do a command's work and return its exit code; what a user can mend is said in one sentence."""
-    try:
-        return work()
-    except (ValueError, NonFiniteLoss, checkpoint.WeightsError) as error:
-        print(f"{program}: {error}", file=sys.stderr)
-    except KeyboardInterrupt:
-        print(f"{program}: {when_stopped}", file=sys.stderr)
-        return 130
-    except OSError as error:
-        print(f"{program}: {error.strerror}{f': {error.filename}' if error.filename else ''}", file=sys.stderr)
-    except RuntimeError as error:
-        said = ("not enough memory", "can't allocate memory")  # a CPU's, on Windows and elsewhere
-        if not isinstance(error, torch.OutOfMemoryError) and not any(words in str(error) for words in said):
-            raise
-        print(f"{program}: the device has not enough memory for this; give a smaller --batch-size or another --device",
-              file=sys.stderr)
-    return 1
-
-
-@contextmanager
-def threads(count: int | None, device: str) -> Iterator[None]:
-    """Run with so many of the CPU's threads, where it is the CPU that runs; None for all."""
-    before = torch.get_num_threads()
-    if count and device == "cpu":
-        torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from ganlib import checkpoint, hub
 from ganlib.checkpoint import WeightsError
+from ganlib.checks import quoted
 from ganlib.demo import gpu
 from ganlib.model import Model
 
@@ -25,14 +26,6 @@ MOST_NUMBERS, MOST_INSIDE, MOST_LATENTS, MOST_CLASSES = 3 * 256 * 256, 2**22, 1_
 
 _guard = threading.Lock()
 _models: dict[str, Future] = {}
-
-
-def _forget_unfinished() -> None:
-    for name in [name for name, future in _models.items() if not future.done()]:
-        del _models[name]
-
-
-gpu.free_in_forks(_guard, _forget_unfinished)
 
 
 def image_models() -> list[str]:
@@ -80,11 +73,6 @@ def hub_is_open() -> bool:
     return os.environ.get("GANLIB_ALLOW_HUB", "1").strip().lower() not in ("0", "false", "no", "off")
 
 
-def may_be(name: object) -> bool:
-    """Whether a name is one of the page's own models', or one that a visitor may open."""
-    return isinstance(name, str) and (name in own() or (hub_is_open() and hub.parse(name) is not None))
-
-
 def _config(folder: Path) -> dict:
     return checkpoint.read_json(folder / checkpoint.CONFIG, dict)
 
@@ -111,8 +99,12 @@ def images(name: str) -> Model:
 def get(name: str) -> Model:
     """The model of that name, loaded once, however many ask for it; nobody waits for another one's.
 
-    Raises WeightsError saying why it cannot be had.
+    Raises:
+        WeightsError: why it cannot be opened.
     """
+    if not isinstance(name, str) or (name not in own() and _source(name) is None):
+        others = " and, from the Hugging Face Hub, those named user/repo" if hub_is_open() else ""
+        raise WeightsError(f"there is no model {quoted(name)} on this page; it has {', '.join(own())}{others}")
     with _guard:
         future, first = _models.get(name), name not in _models
         if first:
@@ -130,16 +122,18 @@ def get(name: str) -> Model:
     return future.result()
 
 
+def _source(name: str) -> hub.Source | None:
+    """Where on the Hub a model of that name is; None where it cannot be there, or visitors may not open it."""
+    return hub.parse(name) if hub_is_open() else None
+
+
 def _load(name: str) -> Model:
     if name in own():
-        model = checkpoint.load(own()[name], gpu.device())
+        model = checkpoint.load(own()[name], gpu.DEVICE)
         model.name = name
         return model
-    source = hub.parse(name)
-    if source is None or not hub_is_open():
-        raise WeightsError(f"there is no model {name!r} on this page; it has {', '.join(own())}")
     # as a stranger: what the host's own token may see is not for everybody
-    model = hub.load_source(source, gpu.device(), anonymous=True)
+    model = hub.load_source(_source(name), gpu.DEVICE, anonymous=True)
     sizes = {"numbers in a sample": (math.prod(model.shape), MOST_NUMBERS),
              "numbers in a layer": (model.architecture.widest, MOST_INSIDE),
              "numbers in a latent": (model.latent_dim, MOST_LATENTS),
@@ -154,6 +148,11 @@ def credit(model: Model, count: int, milliseconds: float) -> str:
     """Who made the pictures, where, and how fast; Markdown."""
     return (f"**{model.name}** on {model.device.type.upper()}: {count} picture{'s' if count > 1 else ''} in "
             f"{milliseconds:.0f} ms.")
+
+
+def calibrated(model: Model) -> str:
+    """What is to be said of the discriminator's probabilities."""
+    return " Its probability was calibrated after training." if "calibration" in model.config else ""
 
 
 @contextmanager

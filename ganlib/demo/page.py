@@ -6,14 +6,14 @@ from pathlib import Path
 
 import gradio as gr
 
-from ganlib.demo import generate, gpu, interpolate, models, quality, toy
+from ganlib.demo import generate, interpolate, models, quality, toy
 from ganlib.demo.theme import THEME
 
 CSS = Path(__file__).with_name("page.css")
 INTRODUCTION = """# ganlib
 
-Two small networks that taught each other: a **generator** invents, a **discriminator** tries to tell its inventions
-from the real thing. Move a slider and watch."""
+Two small networks that were trained against each other: the **generator** makes pictures, and the **discriminator**
+tries to tell them from real ones. Move a slider and watch."""
 
 
 def build() -> gr.Blocks:
@@ -26,7 +26,7 @@ def build() -> gr.Blocks:
         if reasons := models.missing():
             # no Markdown, in which what the reasons quote could show pictures from elsewhere
             items = "".join(f"<li>{html.escape(reason)}</li>" for reason in reasons)
-            gr.HTML(f"Not here today:<ul>{items}</ul>", elem_id="missing")
+            gr.HTML(f"These models could not be opened:<ul>{items}</ul>", elem_id="missing")
         for tab in (generate, interpolate, toy, quality):
             with gr.Tab(tab.TITLE, render_children=True):
                 tab.build(demo)
@@ -38,7 +38,6 @@ def launch(demo: gr.Blocks, **options) -> tuple:
     """Launch with the page's look and nothing from elsewhere; `options` are gradio's own, such as `server_port`."""
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
     options.setdefault("share", os.environ.get("GRADIO_SHARE", "").lower() == "true")  # gradio's default guesses
-    gpu.load_before(models.get, [*models.image_models(), *models.toy_models()])
     # in the head, since gradio confines its `css` to what lies inside the page's frame
     style = f"<style>{CSS.read_text(encoding='utf-8')}</style>"
     return demo.launch(theme=THEME, head=style, footer_links=["api"], **options)

@@ -19,6 +19,8 @@ THEME = gr.themes.Base(
 ).set(
     body_background_fill="#f6f7fb",
     body_background_fill_dark="#0d0f16",
+    body_text_color_subdued="*neutral_500",
+    block_info_text_color="*neutral_500",
     block_background_fill="#ffffff",
     block_background_fill_dark="#151824",
     block_border_width="1px",

@@ -1,39 +1,47 @@
 """The tab where a GAN learned a distribution that is known, so that one can see how well."""
 
 import html
+import math
+from contextlib import suppress
 
 import gradio as gr
 import torch
 from torch import Tensor
 
 from ganlib import charts, metrics
-from ganlib.data import DATASETS, Points, open_data
+from ganlib.checks import require, whole
+from ganlib.data import Points, open_data
 from ganlib.demo import models
-from ganlib.demo.controls import plainly, slider
-from ganlib.demo.gpu import on_gpu
+from ganlib.demo.controls import MAX_SEED, listen
 from ganlib.demo.picker import model_picker
+from ganlib.losses import LOSSES
 from ganlib.model import Model
 
 TITLE = "Toy distributions"
-EXPLANATION = ("Here the truth is known, so what a GAN learned can be held against it. Blue is real, orange is "
-               "generated; where they agree, no discriminator can say better than ½.")
-LOSSES = ("Both losses of the training run. If the generator were perfect, no discriminator could do better than D(x) = ½, "
-          "where both losses are ln 2. The reverse does not hold: a discriminator that always says ½ has a loss of ln 2, "
-          "whatever the generator makes.")
-CALIBRATED = "Its probability was calibrated after training."
-MAX_COUNT, MAX_SEED = 10_000, 9_999
-REAL_SEED = 1  # of the real sample the generated one is held against
+EXPLANATION = ("Here the true distribution is known, so what a GAN learned can be compared with it. Blue is real, "
+               "orange is generated. Where both are equally dense, the best discriminator says ½.")
+IN_TRAINING = "Both losses during the training."
+AT_LN2 = (" Against a perfect generator the best discriminator says D(x) = ½, and both losses are ln 2. The reverse is "
+          "false: a discriminator that always says ½ has the loss ln 2 against any generator.")
+MAX_COUNT = 10_000
+REAL_SEED = 1  # of the real sample that the generated one is compared with
 
 
-@on_gpu
-@plainly
 def toy(model: str, count: int, seed: int) -> tuple[str, dict]:
-    """`count` generated samples beside as many real ones: charts and numbers as HTML, and the numbers with the samples.
+    """Generated samples beside as many real ones.
 
-    The dictionary: model, count, seed, milliseconds, distance (Wasserstein-1; sliced in the plane), distance_of_real
-    (between two real samples of that size), losses (discriminator and generator, at the end of training), samples; and
-    what the distribution measures of them, such as modes, high_quality, width and reverse_kl.
+    Args:
+        model: its name.
+        count: how many samples, 100 to 10,000.
+        seed: of the noise that they are made from, 0 to 9,999.
+
+    Returns:
+        Charts and numbers as HTML, and a dictionary: model, count, seed, milliseconds, distance (Wasserstein-1; sliced
+        in the plane), distance_of_real (between two real samples of that size), losses (discriminator and generator, at
+        the end of training), samples; and what the distribution measures of them, such as modes, high_quality, width
+        and reverse_kl.
     """
+    count, seed = whole(count, 100, MAX_COUNT, "Samples"), whole(seed, 0, MAX_SEED, "Seed")
     gan, data = points(model)
     with models.clock() as milliseconds:
         fake = gan.draw(count, seed)
@@ -51,21 +59,35 @@ def toy(model: str, count: int, seed: int) -> tuple[str, dict]:
         **data.measure(fake),
     }
     draw = _draw_line if data.shape[0] == 1 else _draw_plane
-    figures = [*draw(gan, data, real, fake), (charts.losses(gan.history), LOSSES)]
+    figures = list(draw(gan, data, real, fake))
+    if any("discriminator_loss" in row for row in gan.history):
+        logistic = _is_logistic(gan)
+        figures.append((charts.losses(gan.history, logistic), IN_TRAINING + AT_LN2 * logistic))
     return _tiles(numbers, gan) + charts.to_html(figures), numbers
 
 
 def points(name: str) -> tuple[Model, Points]:
-    """The model of that name, and the distribution that it has learnt.
+    """The model of that name, and the distribution that it has learned.
 
-    Raises WeightsError as `models.get` does, and ValueError where it has learnt none that is known here.
+    Raises:
+        WeightsError: why the model cannot be opened.
+        ValueError: it has learned no distribution on the line or in the plane that is known here.
     """
     gan = models.get(name)
-    learnt = gan.config.get("recipe", {}).get("data")
-    data = open_data(learnt, download=False) if len(gan.shape) == 1 and learnt in DATASETS else None
-    if data is None or tuple(gan.shape) != tuple(data.shape) or gan.shape[0] > 2:
-        raise ValueError(f"{name} has learnt no toy distribution that this page knows")
+    data = None
+    if gan.shape in ((1,), (2,)):
+        with suppress(ValueError):  # an unknown one, or images that are not here
+            data = open_data(gan.config.get("recipe", {}).get("data"), download=False)
+    require(gan.shape == getattr(data, "shape", None) and hasattr(data, "density"),
+            f"{name} has learned no toy distribution that this page knows")
     return gan, data
+
+
+def _is_logistic(gan: Model) -> bool:
+    """Whether the model was trained with losses that are ln 2 where D(x) = 1/2 everywhere."""
+    loss, zero = LOSSES.get(gan.config.get("recipe", {}).get("train", {}).get("loss")), torch.zeros(1)
+    return loss is not None and all(math.isclose(side(zero, zero), charts.LN2, rel_tol=1e-6)
+                                    for side in (loss.discriminator, loss.generator))
 
 
 def _draw_line(gan: Model, data: Points, real: Tensor, fake: Tensor):
@@ -75,8 +97,8 @@ def _draw_line(gan: Model, data: Points, real: Tensor, fake: Tensor):
     yield (charts.points(real, fake, data), f"{len(fake):,} numbers of each kind; {data.truth}.")
     if gan.discriminator is not None:
         yield (charts.opinion_line(x, gan.discriminate(x[:, None]), best),
-               f"p is the real density, q the generated one as seen in this sample, both smoothed by {width:g}; dashes "
-               f"end where there is neither. {CALIBRATED}")
+               f"p is the real density, q the density of this generated sample, both smoothed by {width:g}. The dashed "
+               f"line ends where both are near zero.{models.calibrated(gan)}")
 
 
 def _draw_plane(gan: Model, data: Points, real: Tensor, fake: Tensor):
@@ -87,29 +109,30 @@ def _draw_plane(gan: Model, data: Points, real: Tensor, fake: Tensor):
     if gan.discriminator is not None:
         yield (charts.opinion_map(gan.discriminate(places).view(64, 96), best.view(64, 96), data.extent,
                                   data.curve(200)),
-               f"What the discriminator says over the plane, and the best possible answer. Orange: generated; blue: "
-               f"real; white: either. p and q are smoothed by {data.bandwidth:g}; far from both there is no best "
-               f"answer, and it is left blank. {CALIBRATED}")
+               f"The discriminator’s probability over the plane, and the best possible one. Orange: generated. Blue: "
+               f"real. White: either. The densities p and q are smoothed by {data.bandwidth:g}. Where both are near "
+               f"zero, no answer is best.{models.calibrated(gan)}")
 
 
 def _best(p: Tensor, q: Tensor) -> Tensor:
-    """The best discriminator there is, p/(p + q) (Goodfellow et al. 2014, prop. 1); NaN where both are next to 0."""
+    """The best discriminator there is, p/(p + q) (Goodfellow et al. 2014, prop. 1); NaN where both are near zero."""
     total = p + q
     return torch.where(total > 1e-2 * total.max(), p / total, torch.nan)
 
 
 def _tiles(numbers: dict, gan: Model) -> str:
-    name = "Wasserstein-1 distance" if len(gan.shape) == 1 and gan.shape[0] == 1 else "sliced Wasserstein distance"
+    name = "Wasserstein-1 distance" if gan.shape[0] == 1 else "sliced Wasserstein distance"
     losses = numbers["losses"]
     tiles = [
         (f"{numbers['distance']:.3f}", f"{name}, generated to real"),
         (f"{numbers['distance_of_real']:.3f}", "the same between two real samples of this size"),
         *([(f"{numbers['modes']} of {numbers['centres']}", "spots that generated points reach"),
            (f"{numbers['high_quality']:.1%}", "of generated points lie within 3σ of a spot"),
-           (f"{numbers['width']:.2f} σ", "is how wide they are scattered there (real ones 0.97)")]
+           (f"{numbers['width']:.2f} σ", "is their standard deviation around it (real points: 0.97)")]
           if "modes" in numbers else []),
-        *((f"{losses[key]:.3f}", f"{who} loss at the end (ln 2 is 0.693)")
-          for key, who in (("discriminator_loss", "discriminator"), ("generator_loss", "generator")) if losses[key]),
+        *((f"{losses[key]:.3f}", f"{who} loss at the end" + " (ln 2 is 0.693)" * _is_logistic(gan))
+          for key, who in (("discriminator_loss", "discriminator"), ("generator_loss", "generator"))
+          if losses[key] is not None),
         (f"{numbers['milliseconds']:.1f} ms", f"for {numbers['count']:,} samples on {gan.device.type.upper()}"),
     ]
     return '<div class="numbers">' + "".join(
@@ -122,11 +145,11 @@ def build(demo: gr.Blocks) -> None:
     with gr.Row():
         with gr.Column(min_width=280):
             model = model_picker(names, lambda name: points(name)[0], label="Distribution",
-                                 info="numbers from N(3, 2²), points on a sine curve, or on a few small spots")
-        count = slider(100, MAX_COUNT, value=2_000, step=100, label="Samples")
-        seed = slider(0, MAX_SEED, value=7, step=1, label="Seed", elem_id="toy-seed")
+                                 info="Numbers from N(3, 2²), points on a sine curve, or points in a few small spots.")
+        count = gr.Slider(100, MAX_COUNT, value=2_000, step=100, label="Samples")
+        seed = gr.Slider(0, MAX_SEED, value=7, step=1, label="Seed", elem_id="toy-seed")
     drawing = gr.HTML(label="charts", elem_id="toy")
     numbers = gr.JSON(label="numbers", visible=False)
     inputs = [model, count, seed]
-    gr.on([demo.load, *(component.change for component in inputs)], toy, inputs, [drawing, numbers], api_name="toy",
-          show_progress="minimal", trigger_mode="always_last")
+    listen([demo.load, *(component.change for component in inputs)], toy, inputs, [drawing, numbers], api_name="toy",
+           show_progress="minimal")

@@ -1,15 +1,15 @@
 """python -m tests.benchmarks.training: ganlib's loop against the classic ones, side by side in one run.
 
 `mlp-gan`: the classic loop is the one of most tutorials: a DataLoader of PIL transforms at batch 32, BCE on targets of
-ones and zeros, Adam 1e-4, losses read every step. Networks and loss are the same on both sides.
-`toy-gaussian`: the plain script of the design's facts on one thread, against the recipe with its history and average.
+ones and zeros, Adam 1e-4, losses read every step. Networks and loss are the same on both sides. Like for like, ganlib
+has the same batch size and float32 too; all in, it has a batch of 128, and bfloat16 where the processor computes it.
+`toy-gaussian`: a plain script on one thread, with the same batch size, against the recipe with its history and average.
 """
 
 import statistics
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from itertools import pairwise
 
 import torch
@@ -17,64 +17,52 @@ from torch import nn
 from torch.utils.data import DataLoader
 from torchvision import datasets, transforms
 
+from ganlib.architectures import ARCHITECTURES, build
 from ganlib.data import Gaussian, default_root, open_data
-from ganlib.networks import ARCHITECTURES, Architecture
 from ganlib.recipes import RECIPES
 from ganlib.training import TrainConfig, train
-from train.run import bfloat16_helps
+from train.command import has_bfloat16
 
-ROUNDS = 5
-CLASSIC_STEPS, OUR_STEPS = 150, 150
+ROUNDS, STEPS, WARM_UP = 5, 150, 5
+CLASSIC = ARCHITECTURES["mlp-gan-classic"]
 
 
-def classic_images(steps: int) -> float:
-    """Images a second of the classic loop on mlp-gan."""
+def classic_images() -> float:
+    """Images a second of the classic loop."""
     transform = transforms.Compose([transforms.ToTensor(), transforms.Normalize((0.5,), (0.5,))])
     loader = DataLoader(datasets.MNIST(default_root(), transform=transform), batch_size=32, shuffle=True)
-    architecture = ARCHITECTURES["mlp-gan"]
-    generator, discriminator = architecture.generator(), architecture.discriminator()
+    generator, discriminator = build(CLASSIC, torch.Generator().manual_seed(0))
     g_optimizer = torch.optim.Adam(generator.parameters(), lr=1e-4)
     d_optimizer = torch.optim.Adam(discriminator.parameters(), lr=1e-4)
     criterion = nn.BCEWithLogitsLoss()
-    start = None
     for i, (real, _) in enumerate(loader):
-        if i == 5:
+        if i == WARM_UP:
             start = time.perf_counter()
         ones, zeros = torch.ones(len(real)), torch.zeros(len(real))
         d_optimizer.zero_grad()
-        fake = generator(torch.randn(len(real), 100))
+        fake = generator(torch.randn(len(real), CLASSIC.latent_dim))
         d_loss = criterion(discriminator(real), ones) + criterion(discriminator(fake.detach()), zeros)
         d_loss.backward()
         d_optimizer.step()
         g_optimizer.zero_grad()
-        g_loss = criterion(discriminator(generator(torch.randn(len(real), 100))), ones)
+        g_loss = criterion(discriminator(generator(torch.randn(len(real), CLASSIC.latent_dim))), ones)
         g_loss.backward()
         g_optimizer.step()
         d_loss.item(), g_loss.item()
-        if i == steps + 4:
-            break
-    return steps * 32 / (time.perf_counter() - start)
+        if i == STEPS + WARM_UP - 1:
+            return STEPS * 32 / (time.perf_counter() - start)
 
 
-def our_images(steps: int) -> float:
+def our_images(batch_size: int, bfloat16: bool) -> float:
     """Images a second of ganlib's loop on the same networks, with the same loss."""
-    config = TrainConfig(steps=1, batch_size=128, generator_rate=1e-4, discriminator_rate=1e-4,
-                         bfloat16=bfloat16_helps("cpu"))
-    return images_a_second(ARCHITECTURES["mlp-gan"], config, steps)
-
-
-def recipe_images(name: str, steps: int, bfloat16: bool) -> float:
-    """Images a second of a published recipe, with its gradient penalties."""
-    recipe = RECIPES[name]
-    return images_a_second(recipe.build(), replace(recipe.train, bfloat16=bfloat16), steps)
-
-
-def images_a_second(architecture: Architecture, config: TrainConfig, steps: int) -> float:
-    start = None
-    for step in train(architecture, open_data("mnist"), replace(config, steps=steps + 5)):
-        if step.number == 5:
+    # a step more than is timed: the last one computes batch norm's statistics
+    config = TrainConfig(steps=STEPS + WARM_UP + 1, batch_size=batch_size, generator_lr=1e-4, discriminator_lr=1e-4,
+                         bfloat16=bfloat16)
+    for step in train(CLASSIC, open_data("mnist"), config):
+        if step.number == WARM_UP:
             start = time.perf_counter()
-    return steps * config.batch_size / (time.perf_counter() - start)
+        if step.number == STEPS + WARM_UP:
+            return STEPS * batch_size / (time.perf_counter() - start)
 
 
 def plain_toy(steps: int) -> float:
@@ -119,25 +107,21 @@ def our_toy(steps: int) -> float:
     return time.perf_counter() - start
 
 
-def compare(title: str, unit: str, theirs: Callable[[], float], ours: Callable[[], float]) -> float:
-    """Run the two in turn, print both medians and the median of their ratio, the second to the first, and return it."""
+def compare(title: str, unit: str, theirs: Callable[[], float], ours: Callable[[], float]) -> None:
+    """Run the two in turn, and print both medians and the median of their ratio, the second to the first."""
     pairs = [(theirs(), ours()) for _ in range(ROUNDS)]
     ratios = [b / a for a, b in pairs]
-    ratio = statistics.median(ratios)
     a, b = (statistics.median(values) for values in zip(*pairs))
-    print(f"{title}: {a:.4g} and {b:.4g} {unit}, ratio {ratio:.2f} "
+    print(f"{title}: {a:.4g} and {b:.4g} {unit}, ratio {statistics.median(ratios):.2f} "
           f"({min(ratios):.2f} to {max(ratios):.2f}, {ROUNDS} pairs)", flush=True)
-    return ratio
 
 
 def main() -> None:
-    open_data("mnist")  # fetches it where it is not at hand
-    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, bfloat16 helps: {bfloat16_helps('cpu')}")
-    compare("mlp-gan, images a second (at least 5 times)", "img/s", lambda: classic_images(CLASSIC_STEPS),
-            lambda: our_images(OUR_STEPS))
-    for name in ("mlp-gan", "dcgan"):
-        compare(f"the recipe of {name}, bfloat16 against float32", "img/s", partial(recipe_images, name, 40, False),
-                partial(recipe_images, name, 40, True))
+    open_data("mnist")  # downloads it where it is missing
+    bfloat16 = has_bfloat16("cpu")
+    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {'' if bfloat16 else 'no '}bfloat16")
+    compare("mlp-gan, like for like", "img/s", classic_images, lambda: our_images(32, False))
+    compare("mlp-gan, all in (at least 5 times)", "img/s", classic_images, lambda: our_images(128, bfloat16))
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

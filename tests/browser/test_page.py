@@ -161,7 +161,7 @@ def visit_to_a_host(browser, tmp_path):
     with FakeHub() as server:
         files = {path.name: path.read_bytes() for path in (tmp_path / "model").iterdir()}
         server.put("bob/colours", files)
-        foreign = {"architecture": {"name": "<img src=https://evil.example/x.png>"}}
+        foreign = {"architecture": {"kind": "<img src=https://evil.example/x.png>"}}
         server.put("bob/markup", {**files, "config.json": json.dumps(foreign).encode()})
         environment = server.environment(tmp_path / "home") | {"GANLIB_MODELS": "alice/<b>gone</b>"}
         with serve_page(tmp_path, environment) as address:
