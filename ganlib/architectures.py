@@ -261,7 +261,7 @@ def rebuild(description: dict) -> Architecture:
     """
     require(isinstance(description, dict), f"an architecture must be a table of fields, not {quoted(description)}")
     values = dict(description)
-    if "kind" not in values and values.get("name") in ARCHITECTURES:
+    if "kind" not in values and isinstance(values.get("name"), str) and values["name"] in ARCHITECTURES:
         values = _of_version_0(values)
     kind = values.pop("kind", None)
     require(isinstance(kind, str) and kind in KINDS,

@@ -30,10 +30,10 @@ from torch import Tensor, nn
 
 from ganlib import architectures, calibration, classifier
 from ganlib.calibration import Calibration
-from ganlib.card import KINDS
 from ganlib.checks import listed, quoted
 from ganlib.classifier import DigitClassifier
 from ganlib.data import Data
+from ganlib.measures import TYPES
 from ganlib.model import Model
 from ganlib.version import __version__
 
@@ -172,7 +172,7 @@ def _is_number(value) -> bool:
 
 def _is_measure(key: str, value) -> bool:
     """Whether metrics.json may hold a value: a number, a text, or numbers in a list or table, as its key wants."""
-    kind = KINDS.get(key.removesuffix("_of_real"))
+    kind = TYPES.get(key.removesuffix("_of_real"))
     if kind not in (None, float if _is_number(value) else type(value)):
         return False
     if isinstance(value, list | dict):

@@ -1,7 +1,9 @@
 """Checks of values that come from outside, and short forms of foreign text for error messages."""
 
+import html
 import math
 import operator
+import re
 import reprlib
 
 _brief = reprlib.Repr()
@@ -12,6 +14,11 @@ quoted = _brief.repr  # a foreign value, shortened
 def listed(names: list[str]) -> str:
     """The first three of some foreign names, quoted."""
     return ", ".join([*map(quoted, names[:3]), *(["…"] if len(names) > 3 else [])])
+
+
+def escaped(text: str) -> str:
+    """Markdown, for the middle of a line, that shows a foreign text as it is."""
+    return re.sub(r"([\\`*_\[\]|~])", r"\\\1", html.escape(" ".join(text.split()), quote=False))
 
 
 def require(condition: bool, sentence: str) -> None:

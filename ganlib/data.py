@@ -47,6 +47,11 @@ class Data(Protocol):
         """Samples of the same kind that are not for training, None where there are none."""
         ...
 
+    def for_calibration(self) -> "Data":
+        """Samples to calibrate a discriminator on: every other held-out one where there are any, as it remembers those
+        it was trained on."""
+        ...
+
     def description(self) -> str:
         """What they are and how many, in a few words."""
         ...
@@ -106,6 +111,16 @@ class ImageData:
     def held_out(self) -> "ImageData | None":
         return self._held_out and self._held_out()
 
+    def for_calibration(self) -> "ImageData":
+        held_out = self.held_out()
+        return self if held_out is None else held_out[::2]
+
+    def __getitem__(self, places: slice) -> "ImageData":
+        """A part of the images."""
+        labels = None if self.labels is None else self.labels[places]
+        return ImageData(self.name, self.images[places], labels, self.num_classes, self.class_names, self.digits,
+                         self.folder)
+
     def description(self) -> str:
         return f"{len(self):,} images of {'the folder ' if self.folder else ''}{self.name}"
 
@@ -152,6 +167,9 @@ class StackedDigits:
         singles = self.singles.held_out()
         return singles and StackedDigits(singles)
 
+    def for_calibration(self) -> "StackedDigits":
+        return StackedDigits(self.singles.for_calibration())
+
     def description(self) -> str:
         return f"stacks of three of {self.singles.description()}"
 
@@ -182,6 +200,9 @@ class Points:
 
     def held_out(self) -> None:
         return None
+
+    def for_calibration(self) -> "Points":
+        return self
 
     def description(self) -> str:
         return f"fresh samples of {self.name}"

@@ -79,13 +79,13 @@ def evaluate(model: Model, data: Data, held_out: Data | None = None, samples: in
 
 
 def calibrate(model: Model, data: Data, loss: str, samples: int = CALIBRATED_ON) -> Calibration:
-    """Fit a model's calibration on training data and fresh samples of it, and give it to the model.
+    """Fit a model's calibration on fresh samples of it and real ones that it was not trained on, where there are any.
 
     Args:
         loss: the name of the loss that the discriminator was trained by.
         samples: how many real ones, and as many generated ones of the same classes.
     """
-    data = data.to("cpu")
+    data = data.for_calibration().to("cpu")
     real, y = data.batch(samples, torch.Generator().manual_seed(SEED))
     y = y if model.num_classes else None
     fake = model.draw(samples, SEED + 2, y)
@@ -135,8 +135,10 @@ def evaluate_images(e: Evaluation) -> dict:
     if model.discriminator is not None:
         result["mean_probability_real"] = model.discriminate(x, asked).mean().item()
         if held_out is not None:
-            labels = None if asked is None else subsample(held_out.labels, n).cpu()
-            result["mean_probability_real_of_real"] = model.discriminate(real, labels).mean().item()
+            other = held_out[1::2]  # those that `calibrate` has not seen
+            labels = None if asked is None else subsample(other.labels, n).cpu()
+            judged = model.discriminate(scale(subsample(other.images, n)).cpu(), labels)
+            result["mean_probability_real_of_real"] = judged.mean().item()
     progress("pixels", 0.1)
     small = [None if part is None else _shrunk(part) for part in (x, real, floor)]
     name = "pixel_frechet_distance"

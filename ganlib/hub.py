@@ -399,6 +399,6 @@ def card(readme: str):
     from yaml import YAMLError
 
     try:
-        return RepoCard(readme if readme.startswith("---") else "---\n---\n" + readme)
+        return RepoCard(readme if readme.startswith("---") else "---\n{}\n---\n" + readme)
     except (ValueError, YAMLError):
-        return RepoCard("---\n---\n" + readme)
+        return RepoCard("---\n{}\n---\n" + readme)

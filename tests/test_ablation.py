@@ -14,6 +14,11 @@ from tests.conftest import MNIST_ROOT, needs_mnist
 from train import ablation
 
 
+@pytest.fixture(autouse=True)
+def _few_statistics(monkeypatch):
+    monkeypatch.setattr("ganlib.training.STATISTICS", 16)
+
+
 @pytest.mark.parametrize("name", ablation.VARIANTS)
 def test_every_variant_trains(name, digits):
     architecture, config = ablation.build(name, 2, 0, False)

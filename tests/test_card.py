@@ -3,7 +3,8 @@ import yaml
 
 import ganlib
 from ganlib import checkpoint
-from ganlib.card import MEASURES, Comparison, classifier_card, is_our_card, model_card, written
+from ganlib.card import classifier_card, is_our_card, model_card
+from ganlib.measures import MEASURES, Comparison, written
 
 CONFIG = {
     "name": "dcgan", "shape": [1, 28, 28], "latent_dim": 100,

@@ -14,7 +14,8 @@ import ganlib
 from ganlib import WeightsError, checkpoint, hub
 from ganlib.architectures import KINDS, build, register
 from ganlib.calibration import Calibration
-from ganlib.card import Comparison, model_card
+from ganlib.card import model_card
+from ganlib.measures import Comparison
 from ganlib.model import Model
 from tests.conftest import untrained
 

@@ -106,8 +106,8 @@ def test_a_folder_that_is_no_classifier_is_refused(tmp_path, network, model):
 
 
 @pytest.mark.parametrize(("arguments", "sentence"), [
-    (["--resume"], "leave out --resume"),
-    (["--size", "32"], "leave out --size, --channels and --name"),
+    (["--resume"], "leave --resume out"),
+    (["--size", "32"], "leave --size out"),
     (["--steps", "0"], "steps must be a whole number from 1"),
     (["--seed", "18446744073709551616"], "seed must be a whole number from 0 to 4294967295"),
     (["--seed", "-1"], "seed must be"),

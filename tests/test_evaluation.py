@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from ganlib import evaluation
+from ganlib import evaluation, sampling
 from ganlib.architectures import ARCHITECTURES, build
 from ganlib.classifier import ClassifierConfig, DigitClassifier, train_classifier
 from ganlib.data import RING, Gaussian, ImageData, Sine, StackedDigits, scale
@@ -166,7 +166,7 @@ def test_a_model_with_classes_is_measured_on_them_and_teaches(digits, reader):
     assert measured["fid_digit_classifier"] > 0
     shares = [share for _, share in told]
     assert shares == sorted(shares)
-    assert 0 <= shares[0] < 0.3 < shares[-1] <= 1
+    assert 0 <= shares[0] < 0.25 <= shares[-1] <= 1  # the last three quarters are the classification accuracy score's
 
 
 def test_a_brief_measure_asks_for_the_classes_of_the_data(digits, reader):
@@ -181,24 +181,25 @@ def test_a_brief_measure_asks_for_the_classes_of_the_data(digits, reader):
     measured = measure_briefly(model_of("cdcgan", Noting(None)), fours, looks(reader, digits.images[:200]), reader, 100)
     assert torch.cat(asked).tolist() == [4, 4, 4, 1] * 25
     assert set(measured) == {"fid_digit_classifier", "precision", "recall"}
-    assert measured["precision"] < 0.5
+    assert measured["recall"] < 0.05  # of samples that are all alike
 
 
-def test_interpolations_are_measured_halfway_and_at_the_ends(digits, reader):
-    """One generator with a digit on each side, and mud between; and one that only makes that digit."""
-    _, probabilities = looks(reader, digits.images[:200])
-    clear = scale(digits.images[probabilities.max(1).values.argmax()])
+def test_interpolations_are_measured_halfway_and_at_the_ends():
+    """On latents themselves, whose arcs are known; the classifier is confident of points outside the unit circle."""
+    class Outside:
+        def examine(self, x):
+            sure = torch.where(x.norm(dim=1) > 1, 1.0, 0.5)
+            return x, torch.stack([sure, 1 - sure], dim=1)
 
-    def torn(z):
-        return torch.where(z.norm(dim=1).view(-1, 1, 1, 1) < 9.5, torch.zeros(1, 28, 28), clear)
-
-    bad, good = (measure_interpolation(model_of("dcgan", formula), reader, walks=60)
-                 for formula in (torn, lambda z: clear.expand(len(z), -1, -1, -1)))
-    assert good == {"walks": 60, "share_confident_midpoints": 1, "share_confident_ends": 1, "perceptual_path_length": 0}
-    torn_ends = measure_interpolation(model_of("dcgan", lambda z: torn(10 * z)), reader, walks=60)
-    assert torn_ends["share_confident_midpoints"] == torn_ends["share_confident_ends"] == 1
-    assert bad["share_confident_ends"] < 1
-    assert bad["perceptual_path_length"] > 0
+    measured = measure_interpolation(model_of("toy-ring", lambda z: z), Outside(), walks=500)
+    first, second = (sampling.noise(evaluation.SEED + i, 500, 2) for i in (3, 4))
+    a, b = first.norm(dim=1), second.norm(dim=1)
+    angle = ((first * second).sum(1) / (a * b)).clamp(-1, 1).acos()
+    assert measured["walks"] == 500
+    assert measured["share_confident_ends"] == (torch.cat([a, b]) > 1).double().mean().item()
+    assert measured["share_confident_midpoints"] == ((a + b) / 2 > 1).double().mean().item()
+    speed = angle.square() * (a * a + a * b + b * b) / 3 + (b - a).square()  # averaged over the arc
+    assert measured["perceptual_path_length"] == pytest.approx(speed.mean().item(), rel=0.1)
 
 
 def test_calibration_centres_the_probability_of_a_discriminator_that_is_blind(digits):

@@ -88,8 +88,8 @@ def test_the_metadata_says_what_it_is_and_how_latents_are_made(with_classes, tmp
     assert said["library_version"] == ganlib.__version__
     numbers = [json.loads(said[key]) for key in ("shape", "latent_dim", "num_classes")]
     assert numbers == [[1, 28, 28], 100, 3]
-    assert said["latents"] == ("z: (N, 100) float32, standard normal numbers; y: (N,) int64, each sample's class from 0 "
-                               "to 2")
+    assert said["latents"] == ("z: (N, 100) float32, standard normal numbers; y: (N,) int64, each sample's class from "
+                               "0 to 2")
     assert said["samples"] == "x: (N, 1, 28, 28) float32 in [-1, 1]"
     plain = onnx.describe(untrained("toy-sine"))
     assert plain["num_classes"] == "null"

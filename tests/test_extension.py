@@ -81,7 +81,8 @@ def test_it_is_measured_and_its_card_says_what_it_is(folder):
 
 def test_it_exports_to_onnx(folder):
     pytest.importorskip("onnxruntime")
-    assert "Checked with onnxruntime" in run("-m", "train.export", "./runs/residual", "--onnx", folder=folder.parents[1])
+    assert "Checked with onnxruntime" in run(
+        "-m", "train.export", "./runs/residual", "--onnx", folder=folder.parents[1])
 
 
 def test_the_page_shows_it(folder):

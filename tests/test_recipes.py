@@ -43,12 +43,14 @@ def test_generators_are_small(name):
 
 @pytest.mark.parametrize("name", ganlib.shipped())
 def test_shipped_weights_are_what_their_recipe_makes(name):
+    """`dcgan` and `mlp-gan` were trained on afterwards, when the choice moved into the generator (docs/trials.md)."""
     model, recipe = ganlib.load(name, "cpu"), RECIPES[name]
     assert model.architecture == recipe.build()
-    trained = TrainConfig.rebuild(model.config["recipe"]["train"])
+    said = model.config["recipe"]
+    stages = [TrainConfig.rebuild(stage["train"]) for stage in (said.get("started_from"), said) if stage]
     # a machine without bfloat16 may leave it out
-    assert trained == replace(recipe.train, bfloat16=trained.bfloat16)
-    assert model.history[-1]["step"] == recipe.train.steps
+    assert stages[0] == replace(recipe.train, bfloat16=stages[0].bfloat16)
+    assert model.history[-1]["step"] == sum(stage.steps for stage in stages)
 
 
 @pytest.mark.parametrize("name", ganlib.shipped())
@@ -96,12 +98,13 @@ def missed(model: Model, stored: dict, classifier, real: Real) -> dict[str, tupl
     """
     n, stored_n = SAMPLES, stored["samples"]
     y = evaluation.subsample(real.labels, n) if model.num_classes else None
+    y_real = evaluation.subsample(real.labels[1::2], n) if model.num_classes else None
     x = model.draw(n, evaluation.SEED, y)
     look = classifier.examine(x)
     overlap = metrics.precision_recall_density_coverage(real.features, look[0], stored["neighbours"])
     walks = evaluation.measure_interpolation(model, classifier, WALKS)
     judged = model.discriminate(x, y)
-    judged_real = model.discriminate(evaluation.subsample(real.images, n), y)
+    judged_real = model.discriminate(evaluation.subsample(real.images[1::2], n), y_real)
     found = {
         "precision": (overlap["precision"], share_error(stored["precision"], n, stored_n)),
         "recall": (overlap["recall"], share_error(stored["recall"], n, stored_n) + 0.03),
@@ -164,8 +167,9 @@ def test_shipped_discriminators_know_digits(name, real):
 def test_probabilities_of_test_images_and_of_fresh_samples_sum_to_1(name, real):
     """Over all, and within each class: on samples that the calibration has not seen."""
     model = ganlib.load(name, "cpu")
-    y = real.labels if model.num_classes else None
-    p = model.discriminate(real.images, y)
+    images, labels = real.images[1::2], real.labels[1::2]  # the others were calibrated on
+    y = labels if model.num_classes else None
+    p = model.discriminate(images, y)
     q = model.discriminate(model.draw(len(p), evaluation.SEED + 9, y), y)
     assert (p.mean() + q.mean()).item() == pytest.approx(1, abs=0.02)
     for label in range(model.num_classes or 0):

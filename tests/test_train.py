@@ -43,8 +43,9 @@ def elsewhere(code: str, folder: Path, **environment: str) -> str:
 
 @pytest.fixture(autouse=True)
 def _short_runs(monkeypatch):
-    """Three pictures on the way, and a calibration on few samples."""
+    """Three pictures on the way; statistics and a calibration of few samples."""
     monkeypatch.setattr(images, "MOMENTS", 3)
+    monkeypatch.setattr("ganlib.training.STATISTICS", 32)
     monkeypatch.setattr(report, "calibrate", functools.partial(calibrate, samples=64))
 
 

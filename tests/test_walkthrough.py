@@ -16,7 +16,7 @@ from tests.test_hub import load_elsewhere
 from tests.test_train import draw_folder
 
 ROOT = Path(__file__).parents[1]
-SHORT = ["--steps", "20", "--batch-size", "2", "--device", "cpu"]  # so that a test can wait for it
+SHORT = ["--steps", "5", "--batch-size", "64", "--device", "cpu"]  # so that a test can wait for it
 
 
 def commands() -> list[list[str]]:

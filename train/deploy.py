@@ -11,7 +11,8 @@ from train.publish import show
 
 ROOT = Path(__file__).resolve().parents[1]
 README, PICTURE = "README.md", "docs/page.png"
-WHOLE = ("app.py", "requirements.txt", "LICENSE", README, PICTURE)  # beside the package and the weights
+# beside the package and the weights; the README links to the last
+WHOLE = ("app.py", "requirements.txt", "LICENSE", README, PICTURE, "tests/extension/stripes.py")
 HARDWARE = "cpu-basic"
 MODELS = "GANLIB_MODELS"  # the variable that names models of the Hub to the page
 COMMIT = re.compile("[0-9a-f]{40}")

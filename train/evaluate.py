@@ -5,8 +5,8 @@ import sys
 from pathlib import Path
 
 from ganlib import checkpoint
-from ganlib.card import Comparison
 from ganlib.data import open_data
+from ganlib.measures import Comparison
 from ganlib.report import write_report
 from train.command import DEVICE, command, pick_device
 from train.run import measuring

@@ -15,10 +15,10 @@ import torch
 from tqdm import tqdm
 
 from ganlib.architectures import Architecture
-from ganlib.card import MEASURES
 from ganlib.checkpoint import classifier_for, round_to_float16
 from ganlib.data import Data, open_data
 from ganlib.evaluation import calibrate, evaluate
+from ganlib.measures import MEASURES
 from ganlib.recipes import RECIPES
 from ganlib.training import TrainConfig
 from train.command import DEVICE, command, pick_device, pick_precision, threads

@@ -1,6 +1,6 @@
 """Where the page computes: on the best device there is, but on a ZeroGPU Space on its CPU.
 
-There a GPU is lent for one call at a time, and waiting for it takes longer than pictures on a CPU.
+There a GPU is lent for one call at a time, and a picture takes about 20 ms on the CPU.
 """
 
 import os

@@ -63,7 +63,12 @@ def _keep_gif(x: Tensor, name: str) -> str:
 
 
 def frame(model: str, first: int, second: int, method: str, position: float) -> Image.Image:
-    """The picture at a position of the path, from 0 (the first seed's) to 1 (the second's). Arguments as above."""
+    """The picture at a position of the path.
+
+    Args:
+        model, first, second, method: as in `interpolate`.
+        position: from 0, the first seed's picture, to 1, the second's.
+    """
     first, second = whole(first, 0, MAX_SEED, "From seed"), whole(second, 0, MAX_SEED, "To seed")
     gan = models.images(model)
     (x,) = gan.between(first, second, [position], method)

@@ -34,7 +34,7 @@ def _build_field(picker: gr.Radio, names: list[str], find: Callable[[str], Model
         button = gr.Button("Open")
 
     def open_another(name: str, before: list[str]) -> tuple[list[str], dict]:
-        name = name.strip()
+        name = str(name or "").strip()
         if not name:
             raise ValueError("Write the name of a model on the Hugging Face Hub, user/repo.")
         find(name)

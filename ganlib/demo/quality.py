@@ -7,13 +7,13 @@ import gradio as gr
 from PIL import Image
 
 from ganlib import charts, checkpoint, images, metrics
-from ganlib.card import Comparison
 from ganlib.checks import require, whole
 from ganlib.classifier import DigitClassifier
 from ganlib.demo import gpu, models
 from ganlib.demo.controls import MAX_SEED, listen
 from ganlib.demo.picker import model_picker
 from ganlib.evaluation import CURVE_SAMPLES, verdict
+from ganlib.measures import Comparison
 
 TITLE = "Quality"
 EXPLANATION = ("A GAN’s losses do not say how good its pictures are. Here the pictures themselves are measured, and "

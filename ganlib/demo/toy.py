@@ -128,7 +128,7 @@ def _tiles(numbers: dict, gan: Model) -> str:
         (f"{numbers['distance_of_real']:.3f}", "the same between two real samples of this size"),
         *([(f"{numbers['modes']} of {numbers['centres']}", "spots that generated points reach"),
            (f"{numbers['high_quality']:.1%}", "of generated points lie within 3σ of a spot"),
-           (f"{numbers['width']:.2f} σ", "is their standard deviation around it (real points: 0.97)")]
+           (f"{numbers['width']:.2f} σ", "is the standard deviation of these points (real ones: 0.97 σ)")]
           if "modes" in numbers else []),
         *((f"{losses[key]:.3f}", f"{who} loss at the end" + " (ln 2 is 0.693)" * _is_logistic(gan))
           for key, who in (("discriminator_loss", "discriminator"), ("generator_loss", "generator"))
