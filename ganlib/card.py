@@ -8,9 +8,9 @@ from ganlib.checks import escaped
 from ganlib.measures import MEASURES, Comparison
 
 LICENSE = "mit"
-CALIBRATION = ("The discriminator’s probability was calibrated after training: a scale and offsets, in `config.json`, "
-               "are fitted to its outputs on fresh samples and on real ones it was not trained on, where there are any: "
-               "both are 50% on average where it cannot tell them apart.")
+CALIBRATION = ("The discriminator’s probability was calibrated after training: a scale and offsets in `config.json` "
+               "are fitted to its outputs on fresh samples and, where there are any, real ones it was not trained on. "
+               "Both are 50% on average where it cannot tell them apart.")
 DATASET_IDS = {"mnist": "ylecun/mnist", "fashion-mnist": "zalando-datasets/fashion_mnist"}  # by their Hub names
 
 

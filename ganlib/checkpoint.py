@@ -319,6 +319,9 @@ def save(model: Model, folder: str | Path) -> Path:
         ValueError: the model holds numbers that are not finite, which would not load again; nothing is written then.
     """
     folder = Path(folder)
+    if (model.discriminator is None) != (architectures.build(model.architecture, None)[1] is None):
+        raise ValueError(f"{model.architecture.kind} has a discriminator, and {model.name} lacks it or the other way "
+                         f"round: it would not load again, and nothing was written")
     contents = {GENERATOR: _to_safetensors(model.generator), METRICS: to_json(model.metrics),
                 HISTORY: to_json(model.history), CONFIG: to_json(config_of(model))}
     if model.discriminator is not None:

@@ -185,7 +185,8 @@ def scale(images: Tensor) -> Tensor:
 class Points:
     """What toy distributions have in common: samples are fresh points, and there is no part to hold out.
 
-    A distribution adds `name`, `shape` and `batch`, and for the page `extent`, `bandwidth`, `truth` and `density`.
+    A distribution adds `name`, `shape` and `batch`. The page shows those that have `extent`, `bandwidth`, `truth` and
+    `density` too.
     """
 
     evaluation = "points"

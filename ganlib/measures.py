@@ -50,9 +50,9 @@ MEASURES = (
     Measure("class_shares", "class shares in %, from 0 on (real: test images)"),
     Measure("share_confident", "share the classifier is at least {confident_from:.0%} confident of (real: test images)",
             ".1%", "high"),
-    Measure("share_confident_ends", "the same at the ends of {walks:,} random interpolations", ".1%", "high"),
-    Measure("share_confident_midpoints", "the same halfway between these ends", ".1%", "high"),
-    Measure("perceptual_path_length", "perceptual path length, digit-classifier features", ".3g", "low"),
+    Measure("share_confident_ends", "share confident at the ends of {walks:,} random interpolations", ".1%", "high"),
+    Measure("share_confident_midpoints", "share confident halfway between these ends", ".1%", "high"),
+    Measure("perceptual_path_length", "perceptual path length, digit-classifier features", ",.0f", "low"),
     Measure("class_as_asked", "share whose class is the one asked for", ".2%", "high"),
     Measure("classification_accuracy_score",
             "classification accuracy score: of a classifier trained on {samples_learnt_from:,} samples alone, on real "
@@ -75,7 +75,7 @@ MEASURES = (
     Measure("kl_from_equal_shares", "KL from equal shares of the modes, nats", ".3f", "low"),
     Measure("mean", "mean"),
     Measure("std", "standard deviation"),
-    Measure("final_discriminator_loss", "discriminator’s loss at the end (ln 2 is 0.693)", ".3f"),
+    Measure("final_discriminator_loss", "discriminator’s loss at the end, without penalties", ".3f"),
     Measure("final_generator_loss", "generator’s loss at the end", ".3f"),
 )
 

@@ -19,8 +19,9 @@ EDGE = {"card", "charts", "report", "hub", "onnx"}  # what a training, a model a
 
 # which modules of ganlib each may import; what is not listed may import all but the page
 ROOMS = {
-    **{room: set() for room in ("checks", "version", "card")},
-    **{room: {"checks"} for room in ("networks", "losses", "metrics", "sampling", "images", "pictures")},
+    **{room: set() for room in ("checks", "version")},
+    **{room: {"checks"} for room in ("networks", "losses", "metrics", "measures", "sampling", "images", "pictures")},
+    "card": {"checks", "measures"},
     "architectures": {"checks", "networks"},
     "calibration": {"checks"},
     "data": {"checks", "metrics", "pictures"},
