@@ -40,100 +40,28 @@ class Recipe:
         return networks.fitted(shape, num_classes)
 
 
-DCGAN_TRAIN = TrainConfig(
-    steps=30_000,
-    batch_size=128,
-    loss="relativistic",
-    generator_lr=1e-3,
-    discriminator_lr=1e-3,
-    betas=(0.0, 0.99),
-    final_lr=0.05,
-    penalties={"r1": 1.0, "r2": 1.0},
-    final_penalty=0.1,
-    ema=0.999,
-    bfloat16=True,
-)
-
-PLANE_TRAIN = TrainConfig(
-    steps=10_000,
-    batch_size=256,
-    loss="relativistic",
-    generator_lr=1e-3,
-    discriminator_lr=1e-3,
-    betas=(0.0, 0.99),
-    final_lr=0.01,
-    penalties={"r1": 0.2, "r2": 0.2},
-    final_penalty=0.01,
-    ema=0.999,
-)
+_RELATIVISTIC = TrainConfig(steps=30_000, batch_size=128, loss="relativistic", generator_lr=1e-3, discriminator_lr=1e-3,
+                            betas=(0.0, 0.99), final_lr=0.05, penalties={"r1": 1.0, "r2": 1.0}, ema=0.999)
+_DCGAN = replace(_RELATIVISTIC, final_penalty=0.1, bfloat16=True)
+_PLANE = replace(_RELATIVISTIC, steps=10_000, batch_size=256, final_lr=0.01, penalties={"r1": 0.2, "r2": 0.2},
+                 final_penalty=0.01)
 
 RECIPES: dict[str, Recipe] = {
-    "mlp-gan": Recipe(
-        architecture="mlp-gan",
-        data="mnist",
-        train=TrainConfig(
-            steps=45_000,
-            batch_size=128,
-            loss="relativistic",
-            generator_lr=5e-4,
-            discriminator_lr=5e-4,
-            betas=(0.0, 0.99),
-            final_lr=0.05,
-            penalties={"r1": 3.0, "r2": 3.0},
-            ema=0.999,
-            bfloat16=True,
-        ),
-    ),
-    "mlp-gan-classic": Recipe(  # the common loss without penalties, for comparison
-        architecture="mlp-gan-classic",
-        data="mnist",
-        train=TrainConfig(steps=15_000, batch_size=128, ema=0.0, bfloat16=True),
-    ),
-    "dcgan": Recipe(
-        architecture="dcgan",
-        data="mnist",
-        train=DCGAN_TRAIN,
-    ),
-    "cdcgan": Recipe(
-        architecture="cdcgan",
-        data="mnist",
-        train=replace(DCGAN_TRAIN, steps=26_000, final_lr=0.01),
-    ),
-    "stacked-mnist": Recipe(
-        architecture="stacked-mnist",
-        data="stacked-mnist",
-        train=replace(DCGAN_TRAIN, steps=14_000),
-    ),
-    "toy-gaussian": Recipe(
-        architecture="toy-gaussian",
-        data="gaussian",
-        threads=1,
-        train=TrainConfig(
-            steps=3_000,
-            batch_size=4_096,  # fewer points do not tell the mean to a hundredth
-            generator_lr=5e-4,
-            discriminator_lr=1e-3,
-            betas=(0.5, 0.99),
-            final_lr=0.001,
-            ema=0.998,
-        ),
-    ),
-    "toy-sine": Recipe(
-        architecture="toy-sine",
-        data="sine",
-        threads=1,
-        train=replace(PLANE_TRAIN, steps=12_000, penalties={"r1": 0.1, "r2": 0.1}, final_penalty=1.0, ema=0.995),
-    ),
-    "toy-ring": Recipe(
-        architecture="toy-ring",
-        data="ring",
-        threads=1,
-        train=PLANE_TRAIN,
-    ),
-    "toy-grid": Recipe(
-        architecture="toy-grid",
-        data="grid",
-        threads=1,
-        train=replace(PLANE_TRAIN, steps=24_000, penalties={"r1": 1.0, "r2": 1.0}, final_penalty=0.02),
-    ),
+    "mlp-gan": Recipe("mlp-gan", "mnist", replace(
+        _RELATIVISTIC, steps=45_000, generator_lr=5e-4, discriminator_lr=5e-4, penalties={"r1": 3.0, "r2": 3.0},
+        bfloat16=True)),
+    # the common loss without penalties, for comparison
+    "mlp-gan-classic": Recipe("mlp-gan-classic", "mnist", TrainConfig(
+        steps=15_000, batch_size=128, ema=0.0, bfloat16=True)),
+    "dcgan": Recipe("dcgan", "mnist", _DCGAN),
+    "cdcgan": Recipe("cdcgan", "mnist", replace(_DCGAN, steps=26_000, final_lr=0.01)),
+    "stacked-mnist": Recipe("stacked-mnist", "stacked-mnist", replace(_DCGAN, steps=14_000)),
+    "toy-gaussian": Recipe("toy-gaussian", "gaussian", TrainConfig(
+        steps=3_000, batch_size=4_096,  # fewer points do not tell the mean to a hundredth
+        generator_lr=5e-4, discriminator_lr=1e-3, betas=(0.5, 0.99), final_lr=0.001, ema=0.998), threads=1),
+    "toy-sine": Recipe("toy-sine", "sine", replace(
+        _PLANE, steps=12_000, penalties={"r1": 0.1, "r2": 0.1}, final_penalty=1.0, ema=0.995), threads=1),
+    "toy-ring": Recipe("toy-ring", "ring", _PLANE, threads=1),
+    "toy-grid": Recipe("toy-grid", "grid", replace(
+        _PLANE, steps=24_000, penalties={"r1": 1.0, "r2": 1.0}, final_penalty=0.02), threads=1),
 }

@@ -123,16 +123,18 @@ def test_a_deployment_that_fails_says_what_has_been_done(tmp_path):
         options = "--hardware", "t4-small", "--models", "alice/gan"
         failed = deploy_elsewhere(server, tmp_path, "hf_alice", *options)
         assert failed.returncode == 1
-        assert failed.stderr == ("train.deploy: nothing was sent to alice/page: the Hub could not be reached or did "
-                                 "not take it (it answered 400: Too large)\n")
+        assert failed.stderr.startswith("train.deploy: nothing was sent to alice/page: ")
+        assert "Too large" in failed.stderr
+        assert failed.stderr.count("\n") == 1
         assert set(server.files("alice/page", repo_type="space")) == {"README.md"}
         assert not server.variables
         assert not server.hardware
         half = deploy_elsewhere(server, tmp_path, "hf_alice", *options)
         assert half.returncode == 1
-        assert half.stderr == ("train.deploy: the files are in alice/page, but not all of its variables and hardware "
-                               "are set: the Hub could not be reached or did not take it (it answered 402: Payment "
-                               "required for t4-small)\n")
+        assert half.stderr.startswith("train.deploy: the files are in alice/page, but not all of its variables and "
+                                      "hardware are set: ")
+        assert "Payment required for t4-small" in half.stderr
+        assert half.stderr.count("\n") == 1
         assert "app.py" in server.files("alice/page", repo_type="space")
         assert server.variables == {"alice/page": {"GANLIB_MODELS": "alice/gan"}}
         assert deploy_elsewhere(server, tmp_path, "hf_alice", *options).returncode == 0
