@@ -114,7 +114,7 @@ def histogram(real: Tensor, fake: Tensor, extent: tuple[float, float], density: 
     x = torch.linspace(low, high, 241)
     axes.plot(x.numpy(), density(x[:, None]).numpy(), color=INK, linewidth=1.6, label="true density")
     axes.set(xlabel="x", ylabel="density", xlim=extent)
-    axes.legend(fontsize=8)
+    axes.legend(fontsize=8, loc="upper right")
     return figure
 
 
@@ -140,7 +140,7 @@ def opinion_line(x: Tensor, discriminator: Tensor, best: Tensor) -> Figure:
     axes.plot(x.numpy(), discriminator.numpy(), color=SECOND, linewidth=1.8, label="D(x)")
     axes.set_xlim(x[0].item(), x[-1].item())
     axes.set(xlabel="x", ylabel="probability real", ylim=(0, 1))
-    axes.legend(fontsize=8)
+    axes.legend(fontsize=8, loc="upper right")
     return figure
 
 

@@ -35,8 +35,8 @@ class Recipe:
         if shape is None:
             return networks
         if len(shape) != len(networks.shape):
-            raise ValueError(f"{self.architecture} makes samples of {len(networks.shape)} dimensions, such as "
-                             f"{tuple(networks.shape)}, and the data's are of shape {tuple(shape)}")
+            raise ValueError(f"{self.architecture} makes samples like {tuple(networks.shape)}, and the data's are of "
+                             f"shape {tuple(shape)}")
         return networks.fitted(shape, num_classes)
 
 

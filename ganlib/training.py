@@ -28,7 +28,7 @@ from ganlib.sampling import MAX_SEED
 
 MOST = 10**9  # steps, or samples a step
 HISTORY_ROWS = 400  # a run's history has about so many rows, whatever its length
-STATISTICS = 8_192  # samples by which batch norm's statistics are computed at the end
+STATISTICS, STATISTICS_BATCH = 8_192, 128  # samples by which batch norm's statistics are computed at the end
 
 
 class NonFiniteLoss(ArithmeticError):
@@ -305,7 +305,7 @@ def train(architecture: Architecture, data: Data, config: TrainConfig, device: t
             if state.step % history_every == 0 or state.step == config.steps:
                 _record(state)
             if state.step == config.steps:
-                recompute_statistics(state.average, architecture, data, config.batch_size, rng)
+                recompute_statistics(state.average, architecture, data, rng)
         yield Step(state.step, d_loss, g_loss, penalty, state.average, state)
 
 
@@ -402,13 +402,12 @@ class _OfPairs(nn.Module):
         return self.generator(*pair)
 
 
-def recompute_statistics(generator: nn.Module, architecture: Architecture, data: Data, batch_size: int,
-                         rng: torch.Generator) -> None:
+def recompute_statistics(generator: nn.Module, architecture: Architecture, data: Data, rng: torch.Generator) -> None:
     """Compute batch norm's running statistics for a generator's present weights, in place."""
     def inputs() -> Iterator[tuple]:
-        for _ in range(math.ceil(STATISTICS / batch_size)):
-            _, y = data.batch(batch_size, rng)
-            yield ((_latents(batch_size, architecture.latent_dim, rng), y),)
+        for _ in range(STATISTICS // STATISTICS_BATCH):
+            _, y = data.batch(STATISTICS_BATCH, rng)
+            yield ((_latents(STATISTICS_BATCH, architecture.latent_dim, rng), y),)
 
     torch.optim.swa_utils.update_bn(inputs(), _OfPairs(generator))
     generator.eval()

@@ -307,7 +307,7 @@ REFUSALS = {
     "device too many": (["toy-sine", "--device", "cuda:99"], "--device must be auto or what this machine has"),
     "batch too large": (["toy-sine", "--batch-size", "100000000000000"], "batch_size must be a whole number"),
     "no such data": (["dcgan", "--data", "nowhere"], "no folder 'nowhere', and no data set of that name"),
-    "points for images": (["mlp-gan", "--data", "ring"], "mlp-gan makes samples of 3 dimensions"),
+    "points for images": (["mlp-gan", "--data", "ring"], "mlp-gan makes samples like"),
     "images for points": (["toy-ring", "--data", "mnist"], "the data's are of shape (1, 28, 28)"),
     "nothing to resume": (["toy-sine", "--resume"], "there is no checkpoint"),
     "points of a size": (["toy-sine", "--size", "32"], "--size and --channels are for images, and toy-sine makes"),
