@@ -234,7 +234,7 @@ _PLANE = MLP(shape=(2,), latent_dim=2, generator_widths=(256, 256, 256, 256, 256
              discriminator_widths=(128, 128, 128), negative_slope=0.2, bounded=False)
 
 ARCHITECTURES: dict[str, Architecture] = {
-    "mlp-gan": replace(_MLP_GAN, choices=32, sharpness=16.0),
+    "mlp-gan": replace(_MLP_GAN, choices=32, sharpness=25.0),
     "mlp-gan-classic": replace(_MLP_GAN, dropout=0.3),
     "dcgan": replace(_DCGAN, choices=48, sharpness=16.0),
     "cdcgan": replace(_WIDE_DCGAN, num_classes=10),

@@ -37,7 +37,7 @@ def model_card(config: dict, metrics: dict, history: list[dict], source: str = "
     about = (f"A small GAN ({architecture['kind']}) that makes {kind} of shape {tuple(config['shape'])} from "
              f"{config['latent_dim']} random numbers{' and one of ' + str(classes) + ' classes' if classes else ''}"
              f"{names}, trained on {data} with ganlib.")
-    started = recipe.get("started_from")
+    started = recipe.get("started_from") or {}
     return _signed([
         *front, "---", "", f"# {escaped(config['name'])}", "", about, "", "![samples](samples.png)", "",
         "## Use", "", "```python", "import ganlib", "",
@@ -45,7 +45,8 @@ def model_card(config: dict, metrics: dict, history: list[dict], source: str = "
         "x = model.sample(seeds=range(16))", "```", "",
         "A seed names a sample: it is the same alone or among others, on CPU or GPU.", "",
         "## Training", "", *_table({**recipe["train"], "data": recipe["data"], "device": recipe.get("device", "")}), "",
-        *([f"This training went on from {escaped(str(started))}.", ""] if started else []),
+        *([f"These are the numbers of the last stage, which went on from {escaped(started['model'])}.", ""]
+          if isinstance(started, dict) and isinstance(started.get("model"), str) else []),
         "Generator and discriminator:", "", *_table({k: v for k, v in architecture.items() if k != "kind"}), "",
         *([CALIBRATION, ""] if "calibration" in config else []),
         "## How good it is", "", *_measured_on(recipe, metrics),

@@ -83,7 +83,7 @@ SHOWN = r'a\_b\* \[x\](y) \| \`c\` \~d\~ &lt;img src=x&gt; "&amp;amp;'
 @pytest.mark.parametrize("where", ["name", "data", "class", "train", "measured on", "features", "started from"])
 def test_foreign_names_are_shown_as_they_are(where):
     recipe = {**CONFIG["recipe"], **{"data": {"data": FOREIGN}, "train": {"train": {FOREIGN: [FOREIGN]}},
-                                     "started from": {"started_from": FOREIGN}}.get(where, {})}
+                                     "started from": {"started_from": {"model": FOREIGN}}}.get(where, {})}
     config = {**CONFIG, "recipe": recipe, **({"name": FOREIGN} if where == "name" else {}),
               **({"num_classes": 1, "class_names": [FOREIGN]} if where == "class" else {})}
     metrics = {**METRICS, **{"measured on": {"data": FOREIGN},

@@ -1,6 +1,7 @@
 """What a weights folder says of its model: measures, card and pictures, from training to publishing."""
 
 import json
+from dataclasses import dataclass
 
 import pytest
 import torch
@@ -8,6 +9,7 @@ from PIL import Image
 
 import ganlib
 from ganlib import checkpoint, hub, report
+from ganlib.architectures import DCGAN, register
 from ganlib.calibration import Calibration
 from ganlib.card import is_our_card
 from ganlib.data import RING, Gaussian, ImageData, StackedDigits
@@ -79,11 +81,18 @@ def test_stacked_digits_are_reported_without_nearest_images(tmp_path, pictures):
     assert checkpoint.read_metrics(tmp_path)["data"] == "stacked-noise"
 
 
+@register("generator-only")
+@dataclass(frozen=True)
+class GeneratorOnly(DCGAN):
+    def discriminator(self) -> None:
+        return None
+
+
 def test_a_model_without_a_discriminator_is_saved_measured_and_published(tmp_path, pictures, images_model):
-    images_model.discriminator = None
+    model = Model("alone", GeneratorOnly(**vars(images_model.architecture)), images_model.generator)
     with pytest.raises(ValueError, match="has no discriminator"):
-        images_model.discriminate(images_model.sample([1]))
-    report.finish(images_model, pictures, "hinge", tmp_path, [], silent)
+        model.discriminate(model.sample([1]))
+    report.finish(model, pictures, "hinge", tmp_path, [], silent)
     assert "discriminator.safetensors" not in checkpoint.files(tmp_path)
     assert "calibrat" not in (tmp_path / "README.md").read_text()
     assert checkpoint.read_metrics(tmp_path)["pixel_frechet_distance"] > 0
