@@ -236,7 +236,7 @@ _PLANE = MLP(shape=(2,), latent_dim=2, generator_widths=(256, 256, 256, 256, 256
 ARCHITECTURES: dict[str, Architecture] = {
     "mlp-gan": replace(_MLP_GAN, choices=32, sharpness=25.0),
     "mlp-gan-classic": replace(_MLP_GAN, dropout=0.3),
-    "dcgan": replace(_DCGAN, choices=48, sharpness=16.0),
+    "dcgan": replace(_DCGAN, choices=48, sharpness=20.0),
     "cdcgan": replace(_WIDE_DCGAN, num_classes=10),
     "stacked-mnist": replace(_WIDE_DCGAN, shape=(3, 28, 28)),
     "toy-gaussian": MLP(shape=(1,), latent_dim=20, generator_widths=(32, 32), discriminator_widths=(32, 64, 32),
