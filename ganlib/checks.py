@@ -52,7 +52,8 @@ def real(value, low: float, high: float, what: str, above: bool = False) -> floa
         ValueError: it is not a finite number from low to high.
     """
     try:
-        number = math.nan if isinstance(value, bool | str | bytes) else float(value)
+        truth = isinstance(value, bool) or str(getattr(value, "dtype", "")) in ("bool", "torch.bool")
+        number = math.nan if truth or isinstance(value, str | bytes) else float(value)
     except (TypeError, ValueError, OverflowError, RuntimeError):
         number = math.nan
     if not (math.isfinite(number) and low <= number <= high and not (above and number == low)):

@@ -140,6 +140,8 @@ class Model:
         interpolation, ends = sampling.interpolation(method), self.latents([first, second])
         shares = self._shares([first, second], labels)
         positions = [real(t, 0, 1, "a position") for t in positions]
+        if not positions:
+            raise ValueError("give at least one position")
         z = torch.stack([interpolation(*ends, t) for t in positions])
         y = None if shares is None else torch.stack([sampling.lerp(*shares, t) for t in positions])
         return self.decode(sampling.truncate(z, truncation), y)

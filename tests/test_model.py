@@ -368,3 +368,14 @@ model = ganlib.load("dcgan", "cpu")
 model.discriminate(model.interpolate(1, 2, steps=3))
 assert "torch._dynamo" not in sys.modules
 """], check=True, timeout=300)
+
+
+@pytest.mark.parametrize("truth", [True, numpy.bool_(True), torch.tensor(True)])
+def test_a_truth_value_is_no_number(truth):
+    with pytest.raises(ValueError, match="truncation must be a number from 0 to 2"):
+        untrained("toy-gaussian").sample([1], truncation=truth)
+
+
+def test_a_path_without_positions_is_refused():
+    with pytest.raises(ValueError, match="at least one position"):
+        untrained("toy-gaussian").between(1, 2, [])
