@@ -316,12 +316,14 @@ def save(model: Model, folder: str | Path) -> Path:
     """Write a model's weights, config, history and metrics; what else is in the folder is left alone.
 
     Raises:
-        ValueError: the model holds numbers that are not finite, which would not load again; nothing is written then.
+        ValueError: the model would not load again: it holds numbers that are not finite, or has a discriminator where
+            its architecture has none, or the other way round. Nothing is written then.
     """
     folder = Path(folder)
     if (model.discriminator is None) != (architectures.build(model.architecture, None)[1] is None):
-        raise ValueError(f"{model.architecture.kind} has a discriminator, and {model.name} lacks it or the other way "
-                         f"round: it would not load again, and nothing was written")
+        lacks = model.discriminator is None
+        raise ValueError(f"{model.name} has {'no' if lacks else 'a'} discriminator, and its architecture has "
+                         f"{'one' if lacks else 'none'}: it would not load again, and nothing was written")
     contents = {GENERATOR: _to_safetensors(model.generator), METRICS: to_json(model.metrics),
                 HISTORY: to_json(model.history), CONFIG: to_json(config_of(model))}
     if model.discriminator is not None:
