@@ -71,6 +71,8 @@ def has_bfloat16(device: str) -> bool:
         return torch.cuda.is_bf16_supported(including_emulation=False)
     if device != "cpu":
         return True
+    if not hasattr(torch.cpu, "get_capabilities"):  # before torch had it
+        return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
     capabilities = torch.cpu.get_capabilities()
     return any(capabilities.get(unit) for unit in BFLOAT16_UNITS)
 
