@@ -37,7 +37,7 @@ def toy(model: str, count: int, seed: int) -> tuple[str, dict]:
 
     Returns:
         Charts and numbers as HTML, and a dictionary: model, count, seed, milliseconds, distance (Wasserstein-1; sliced
-        in the plane), distance_of_real (between two real samples of that size), losses (discriminator and generator, at
+        in the plane), distance_of_real (the same for as many real samples), losses (discriminator and generator, at
         the end of training), samples; and what the distribution measures of them, such as modes, high_quality, width
         and reverse_kl.
     """
@@ -125,7 +125,7 @@ def _tiles(numbers: dict, gan: Model) -> str:
     losses = numbers["losses"]
     tiles = [
         (f"{numbers['distance']:.3f}", f"{name}, generated to real"),
-        (f"{numbers['distance_of_real']:.3f}", "the same between two real samples of this size"),
+        (f"{numbers['distance_of_real']:.3f}", "the same for as many real samples"),
         *([(f"{numbers['modes']} of {numbers['centres']}", "spots that generated points reach"),
            (f"{numbers['high_quality']:.1%}", "of generated points lie within 3σ of a spot"),
            (f"{numbers['width']:.2f} σ", "is the standard deviation of these points (real ones: 0.97 σ)")]
