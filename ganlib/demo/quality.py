@@ -128,7 +128,7 @@ def build(demo: gr.Blocks) -> None:
         with gr.Column(min_width=320):
             moment = gr.Slider(0, images.MOMENTS, value=images.MOMENTS, step=1, label="Moment of the training",
                                elem_id="moment", info=f"The same {images.GROWTH_SEEDS} latents, noise to pictures.")
-            sheet = gr.Image(format="png", interactive=False, label="Fixed seeds at that moment", elem_id="growth",
+            sheet = gr.Image(format="png", interactive=False, label="Fixed latents at that moment", elem_id="growth",
                              elem_classes="picture", buttons=["download"],
                              alt_text="fixed seeds at a moment of the training")
             when = gr.Markdown(label="which moment", elem_classes="status")
