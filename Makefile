@@ -1,17 +1,24 @@
-# app, test, lint, bench: each sets up .venv by itself. PYTHON names another interpreter (3.11 or newer).
+# app, test, test-slow, lint, bench: each sets up .venv by itself. PYTHON names another interpreter (3.11 or newer).
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: app test lint bench clean
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
+
+.PHONY: app test test-slow lint bench clean
 
 app: .venv/app
 	$(BIN)/python app.py --open
 
 test: .venv/dev
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(PYTEST) -m "not slow"
+
+# what few need: fresh environments, whole trainings from the command line
+test-slow: .venv/dev
+	$(PYTEST) -m slow
 
 lint: .venv/dev
 	$(BIN)/ruff check .
+	$(BIN)/mypy
 
 bench: .venv/dev
 	$(BIN)/python -m tests.benchmarks.training

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from ganlib.checks import listed, quoted, real, require, whole
+from ganlib.checks import check_float, check_int, listed, quoted, require
 from ganlib.networks import DCGANDiscriminator, DCGANGenerator, MLPDiscriminator, MLPGenerator
 
 MOST_LAYERS = 32  # of one kind
@@ -70,12 +70,12 @@ def _check_sizes(values, what: str) -> None:
     require(isinstance(values, tuple) and 0 < len(values) <= MOST_LAYERS,
             f"{what} must be a list of 1 to {MOST_LAYERS} whole numbers, not {quoted(values)}")
     for value in values:
-        whole(value, 1, MOST_WIDTH, f"each of {what}")
+        check_int(value, 1, MOST_WIDTH, f"each of {what}")
 
 
 def _check_choice(choices, sharpness, latent_dim: int) -> None:
-    whole(choices, 0, latent_dim - 1, "choices, fewer than latent_dim,")
-    real(sharpness, 0, math.inf, "sharpness", above=True)
+    check_int(choices, 0, latent_dim - 1, "choices, fewer than latent_dim,")
+    check_float(sharpness, 0, math.inf, "sharpness", above=True)
 
 
 @register("mlp")
@@ -109,7 +109,7 @@ class MLP:
         _check_sizes(self.shape, "shape")
         _check_sizes(self.generator_widths, "generator_widths")
         _check_sizes(self.discriminator_widths, "discriminator_widths")
-        whole(self.latent_dim, 1, MOST_WIDTH, "latent_dim")
+        check_int(self.latent_dim, 1, MOST_WIDTH, "latent_dim")
         require(0 <= self.dropout < 1, f"dropout must be in [0, 1), not {quoted(self.dropout)}")
         require(0 <= self.negative_slope < 1, f"negative_slope must be in [0, 1), not {quoted(self.negative_slope)}")
         _check_choice(self.choices, self.sharpness, self.latent_dim)
@@ -170,9 +170,9 @@ class DCGAN:
         if self.mapping != ():
             _check_sizes(self.mapping, "mapping")
         for name in ("latent_dim", "features", "embedding_dim"):
-            whole(getattr(self, name), 1, MOST_WIDTH, name)
+            check_int(getattr(self, name), 1, MOST_WIDTH, name)
         if self.num_classes is not None:
-            whole(self.num_classes, 1, MOST_WIDTH, "num_classes")
+            check_int(self.num_classes, 1, MOST_WIDTH, "num_classes")
         require(0 <= self.negative_slope < 1, f"negative_slope must be in [0, 1), not {quoted(self.negative_slope)}")
         _check_choice(self.choices, self.sharpness, self.latent_dim)
         factor = 2 ** (len(self.generator_channels) - 1)

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 import torch
 from torch import Tensor
 
-from ganlib.checks import quoted, real, require
+from ganlib.checks import check_float, quoted, require
 
 
 @dataclass(frozen=True)
@@ -27,11 +27,11 @@ class Calibration:
     offsets: tuple[float, ...] = (0.0,)
 
     def __post_init__(self):
-        real(self.scale, 0, math.inf, "the scale of a calibration", above=True)
+        check_float(self.scale, 0, math.inf, "the scale of a calibration", above=True)
         require(isinstance(self.offsets, tuple) and len(self.offsets) > 0,
                 f"the offsets of a calibration must be a list of numbers, not {quoted(self.offsets)}")
         for offset in self.offsets:
-            real(offset, -math.inf, math.inf, "each offset of a calibration")
+            check_float(offset, -math.inf, math.inf, "each offset of a calibration")
 
     def probability(self, logits: Tensor, y: Tensor | None = None) -> Tensor:
         """Probabilities (N,) float32 of logits (N,), on their device; y: (N,) classes where offsets differ."""

@@ -27,7 +27,7 @@ def require(condition: bool, sentence: str) -> None:
         raise ValueError(sentence)
 
 
-def whole(value, low: int, high: int, what: str) -> int:
+def check_int(value, low: int, high: int, what: str) -> int:
     """The value as an int, from any integer type of Python, NumPy or torch.
 
     Raises:
@@ -42,7 +42,7 @@ def whole(value, low: int, high: int, what: str) -> int:
     return number
 
 
-def real(value, low: float, high: float, what: str, above: bool = False) -> float:
+def check_float(value, low: float, high: float, what: str, above: bool = False) -> float:
     """The value as a float, from any number type of Python, NumPy or torch.
 
     Args:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ganlib.architectures import build
-from ganlib.checks import real, whole
+from ganlib.checks import check_float, check_int
 from ganlib.data import ImageData, scale
 from ganlib.networks import exact_convolutions
 from ganlib.sampling import MAX_SEED
@@ -53,10 +53,10 @@ class ClassifierConfig:
     seed: int = 0
 
     def __post_init__(self):
-        whole(self.steps, 1, 10**9, "steps")
-        whole(self.batch_size, 1, 10**9, "batch_size")
-        whole(self.seed, 0, MAX_SEED, "seed")
-        real(self.lr, 0, math.inf, "lr", above=True)
+        check_int(self.steps, 1, 10**9, "steps")
+        check_int(self.batch_size, 1, 10**9, "batch_size")
+        check_int(self.seed, 0, MAX_SEED, "seed")
+        check_float(self.lr, 0, math.inf, "lr", above=True)
 
 
 class DigitClassifier(nn.Module):

@@ -13,7 +13,7 @@ from torch.nn.functional import one_hot
 from ganlib import sampling
 from ganlib.architectures import Architecture
 from ganlib.calibration import Calibration
-from ganlib.checks import quoted, real, whole
+from ganlib.checks import check_float, check_int, quoted
 from ganlib.networks import exact_convolutions
 
 MOST_AT_ONCE = 2**22  # numbers in the widest layer of one batch: 16 MB, which fits a CPU's cache
@@ -111,7 +111,7 @@ class Model:
         Raises:
             ValueError: what is allowed.
         """
-        n = whole(n, 1, 10**9, "the number of samples")
+        n = check_int(n, 1, 10**9, "the number of samples")
         if labels is None and self.num_classes:
             labels = [i % self.num_classes for i in range(n)]
         return self.decode(sampling.noise(seed, n, self.latent_dim), self.labels_of(range(n), labels))
@@ -131,7 +131,7 @@ class Model:
         Raises:
             ValueError: what is allowed.
         """
-        steps = whole(steps, 2, 10**6, "steps")
+        steps = check_int(steps, 2, 10**6, "steps")
         return self.between(first, second, [i / (steps - 1) for i in range(steps)], method, labels, truncation)
 
     def between(self, first: int, second: int, positions: Sequence[float], method: str = "slerp",
@@ -139,7 +139,7 @@ class Model:
         """Samples at some positions of the path of `interpolate`, from 0, the first seed's, to 1, the second's."""
         interpolation, ends = sampling.interpolation(method), self.latents([first, second])
         shares = self._shares([first, second], labels)
-        positions = [real(t, 0, 1, "a position") for t in positions]
+        positions = [check_float(t, 0, 1, "a position") for t in positions]
         if not positions:
             raise ValueError("give at least one position")
         z = torch.stack([interpolation(*ends, t) for t in positions])
@@ -210,7 +210,7 @@ class Model:
             chosen = [labels] * len(seeds)
         if len(chosen) != len(seeds):
             raise ValueError(f"there are {len(chosen)} labels for {len(seeds)} samples; give one, or one for each")
-        checked = [whole(label, 0, self.num_classes - 1, "a label") for label in chosen]
+        checked = [check_int(label, 0, self.num_classes - 1, "a label") for label in chosen]
         return torch.tensor(checked, dtype=torch.long, device="cpu")
 
     def _shares(self, seeds: Sequence[int], labels: int | Sequence[int] | None) -> Tensor | None:

@@ -10,7 +10,7 @@ import numpy
 import torch
 from torch import Tensor
 
-from ganlib.checks import quoted, real, whole
+from ganlib.checks import check_float, check_int, quoted
 
 MAX_SEED = 2**32 - 1
 MAX_TRUNCATION = 2.0
@@ -27,7 +27,7 @@ def check_seeds(seeds: Iterable[int]) -> list[int]:
         raise ValueError(f"seeds must be a sequence of whole numbers, not {seeds!r}") from None
     if not seeds:
         raise ValueError("give at least one seed")
-    return [whole(seed, 0, MAX_SEED, "a seed") for seed in seeds]
+    return [check_int(seed, 0, MAX_SEED, "a seed") for seed in seeds]
 
 
 def latents(seeds: Iterable[int], latent_dim: int) -> Tensor:
@@ -72,7 +72,7 @@ def truncate(z: Tensor, truncation: float) -> Tensor:
     Raises:
         ValueError: ψ is no number in [0, 2].
     """
-    return z * max(real(truncation, 0, MAX_TRUNCATION, "truncation"), SMALLEST_TRUNCATION)
+    return z * max(check_float(truncation, 0, MAX_TRUNCATION, "truncation"), SMALLEST_TRUNCATION)
 
 
 def lerp(a: Tensor, b: Tensor, t: float) -> Tensor:

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from ganlib.architectures import Architecture, build
-from ganlib.checks import listed, quoted, real, require, whole
+from ganlib.checks import check_float, check_int, listed, quoted, require
 from ganlib.data import Data
 from ganlib.losses import LOSSES, PENALTIES, PLACES, Loss
 from ganlib.networks import Dropout
@@ -72,21 +72,21 @@ class TrainConfig:
             object.__setattr__(self, name, value)
 
         for name in ("steps", "batch_size", "n_critic"):
-            set_to(name, whole(getattr(self, name), 1, MOST, name))
-        set_to("seed", whole(self.seed, 0, MAX_SEED, "seed"))
+            set_to(name, check_int(getattr(self, name), 1, MOST, name))
+        set_to("seed", check_int(self.seed, 0, MAX_SEED, "seed"))
         require(isinstance(self.loss, str) and self.loss in LOSSES,
                 f"loss must be one of {', '.join(LOSSES)}, not {quoted(self.loss)}")
         for name in ("generator_lr", "discriminator_lr"):
-            set_to(name, real(getattr(self, name), 0, math.inf, name, above=True))
-        set_to("final_penalty", real(self.final_penalty, 0, 1, "final_penalty", above=True))
+            set_to(name, check_float(getattr(self, name), 0, math.inf, name, above=True))
+        set_to("final_penalty", check_float(self.final_penalty, 0, 1, "final_penalty", above=True))
         for name in ("final_lr", "ema"):
-            set_to(name, real(getattr(self, name), 0, 1, name))
+            set_to(name, check_float(getattr(self, name), 0, 1, name))
         require(isinstance(self.betas, tuple | list) and len(self.betas) == 2,
                 f"betas must be two numbers, not {quoted(self.betas)}")
-        set_to("betas", tuple(real(beta, 0, 1 - 1e-9, "each of betas") for beta in self.betas))
+        set_to("betas", tuple(check_float(beta, 0, 1 - 1e-9, "each of betas") for beta in self.betas))
         require(isinstance(self.penalties, dict) and all(name in PENALTIES for name in self.penalties),
                 f"penalties must be numbers by the names {', '.join(PENALTIES)}, not {quoted(self.penalties)}")
-        set_to("penalties", {name: real(gamma, 0, math.inf, f"the penalty {name}")
+        set_to("penalties", {name: check_float(gamma, 0, math.inf, f"the penalty {name}")
                              for name, gamma in self.penalties.items()})
 
     @classmethod

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ganlib import hub
-from ganlib.checks import whole
+from ganlib.checks import check_int
 from ganlib.data import DATASETS
 from ganlib.recipes import DIGIT_CLASSIFIER, RECIPES
 from train import classifier, publish, track
@@ -73,7 +73,7 @@ def configure(arguments: argparse.Namespace) -> Run:
         own = recipe.build().shape
         if len(own) != 3:
             raise ValueError(f"--size and --channels are for images, and {arguments.name} makes points")
-        size = own[1] if arguments.size is None else whole(arguments.size, 1, 2**16, "--size")
+        size = own[1] if arguments.size is None else check_int(arguments.size, 1, 2**16, "--size")
         shape = (arguments.channels or own[0], size, size)
         recipe.build(shape, 1)  # says at once which sizes it can
     given = {option: getattr(arguments, option) for option in ("steps", "batch_size", "seed")}

@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from ganlib import checkpoint, images, report
 from ganlib.architectures import Architecture, build, describe
-from ganlib.checks import whole
+from ganlib.checks import check_int
 from ganlib.data import DATASETS, Data, NotDownloaded, default_root, open_data, scale
 from ganlib.evaluation import Progress, measure_briefly
 from ganlib.model import Model
@@ -73,7 +73,7 @@ class Run:
             raise ValueError(f"a name must be of 1 to 96 letters, digits, dots, dashes and underscores, and begin with "
                              f"a letter or digit, not {self.name!r}")
         if self.checkpoint_every is not None:
-            whole(self.checkpoint_every, 1, 10**9, "--checkpoint-every")
+            check_int(self.checkpoint_every, 1, 10**9, "--checkpoint-every")
 
     @classmethod
     def resumed(cls, recipe_name: str, device: str, out: Path, checkpoint_every: int | None = None) -> "Run":

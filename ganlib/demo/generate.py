@@ -4,7 +4,7 @@ import gradio as gr
 from PIL import Image
 
 from ganlib import images, sampling
-from ganlib.checks import quoted, require, whole
+from ganlib.checks import check_int, quoted, require
 from ganlib.demo import models
 from ganlib.demo.controls import MAX_SEED, RANDOM_SEED, listen
 from ganlib.demo.picker import model_picker
@@ -30,7 +30,7 @@ def generate(model: str, seed: int, count: int, truncation: float, captions: lis
         digit: "any" lets each seed choose. Models with classes take the number of a class, such as "3", too, or "all"
             for a row of all classes for each of count // classes seeds, at least one.
     """
-    seed, count = whole(seed, 0, MAX_SEED, "Seed"), whole(count, 1, MAX_COUNT, "How many")
+    seed, count = check_int(seed, 0, MAX_SEED, "Seed"), check_int(count, 1, MAX_COUNT, "How many")
     known = list(CAPTIONS.values())
     require(isinstance(captions, list) and all(caption in known for caption in captions),
             f"Write under each picture must be a list of {' and '.join(known)}, not {quoted(captions)}")

@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from ganlib import images, sampling
-from ganlib.checks import whole
+from ganlib.checks import check_int
 from ganlib.demo import models
 from ganlib.demo.controls import MAX_SEED, RANDOM_SEED, listen
 from ganlib.demo.picker import model_picker
@@ -34,8 +34,8 @@ def interpolate(model: str, first: int, second: int, steps: int, method: str) ->
         steps: how many pictures, 2 to 64.
         method: "slerp" or "lerp".
     """
-    first, second = whole(first, 0, MAX_SEED, "From seed"), whole(second, 0, MAX_SEED, "To seed")
-    steps = whole(steps, 2, MAX_STEPS, "Steps")
+    first, second = check_int(first, 0, MAX_SEED, "From seed"), check_int(second, 0, MAX_SEED, "To seed")
+    steps = check_int(steps, 2, MAX_STEPS, "Steps")
     gan = models.images(model)
     with models.clock() as milliseconds:
         x = gan.interpolate(first, second, steps, method)
@@ -69,7 +69,7 @@ def frame(model: str, first: int, second: int, method: str, position: float) -> 
         model, first, second, method: as in `interpolate`.
         position: from 0, the first seed's picture, to 1, the second's.
     """
-    first, second = whole(first, 0, MAX_SEED, "From seed"), whole(second, 0, MAX_SEED, "To seed")
+    first, second = check_int(first, 0, MAX_SEED, "From seed"), check_int(second, 0, MAX_SEED, "To seed")
     gan = models.images(model)
     (x,) = gan.between(first, second, [position], method)
     return images.enlarge(images.to_pil(x), images.tile_scale(x.shape[-1], 1, FRAME_WIDTH))

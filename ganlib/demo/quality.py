@@ -7,7 +7,7 @@ import gradio as gr
 from PIL import Image
 
 from ganlib import charts, checkpoint, images, metrics
-from ganlib.checks import require, whole
+from ganlib.checks import check_int, require
 from ganlib.classifier import DigitClassifier
 from ganlib.demo import gpu, models
 from ganlib.demo.controls import MAX_SEED, listen
@@ -33,7 +33,7 @@ def quality(model: str, seed: int) -> tuple[str, dict]:
         The charts, and a dictionary: model, seed, counts (of each digit, as the digit classifier reads them),
         real_shares, verdict, and measures (the model's metrics.json).
     """
-    seed = whole(seed, 0, MAX_SEED, "Seed of the census")
+    seed = check_int(seed, 0, MAX_SEED, "Seed of the census")
     gan = models.images(model)
     reader, real_shares = _reader(), gan.metrics.get("class_shares_of_real")
     numbers = {"model": gan.name, "seed": seed, "measures": gan.metrics}
@@ -69,7 +69,7 @@ def growth(model: str, moment: int) -> tuple[Image.Image | None, str]:
         model: its name.
         moment: from 0, before the training, to 40, its end.
     """
-    moment = whole(moment, 0, images.MOMENTS, "Moment of the training")
+    moment = check_int(moment, 0, images.MOMENTS, "Moment of the training")
     gan = models.images(model)
     if not (gan.folder / checkpoint.GROWTH).exists():
         return None, f"The folder of {model} does not show how its training went."

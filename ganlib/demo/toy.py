@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ganlib import charts, metrics
-from ganlib.checks import require, whole
+from ganlib.checks import check_int, require
 from ganlib.data import Points, open_data
 from ganlib.demo import models
 from ganlib.demo.controls import MAX_SEED, listen
@@ -41,7 +41,7 @@ def toy(model: str, count: int, seed: int) -> tuple[str, dict]:
         the end of training), samples; and what the distribution measures of them, such as modes, high_quality, width
         and reverse_kl.
     """
-    count, seed = whole(count, 100, MAX_COUNT, "Samples"), whole(seed, 0, MAX_SEED, "Seed")
+    count, seed = check_int(count, 100, MAX_COUNT, "Samples"), check_int(seed, 0, MAX_SEED, "Seed")
     gan, data = points(model)
     with models.clock() as milliseconds:
         fake = gan.draw(count, seed)
