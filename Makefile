@@ -1,10 +1,10 @@
-# app, test, test-slow, lint, bench: each sets up .venv by itself. PYTHON names another interpreter (3.11 or newer).
+# app, test, test-slow, lint, docs, bench: each sets up .venv by itself. PYTHON names another interpreter (3.11 or newer).
 PYTHON ?= python3
 BIN := .venv/bin
 
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
 
-.PHONY: app test test-slow lint bench clean
+.PHONY: app test test-slow lint docs bench clean
 
 app: .venv/app
 	$(BIN)/python app.py --open
@@ -20,12 +20,15 @@ lint: .venv/dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
+docs: .venv/dev
+	$(BIN)/pdoc --docformat google --output-directory docs/api ganlib '!ganlib.demo'
+
 bench: .venv/dev
 	$(BIN)/python -m tests.benchmarks.training
 	$(BIN)/python -m tests.benchmarks.page
 
 clean:
-	rm -rf .venv build *.egg-info
+	rm -rf .venv build docs/api *.egg-info
 
 # The stamps say which requirements .venv was last set up with.
 .venv/app: requirements.txt

@@ -1,11 +1,11 @@
-"""ganlib: small generative networks to meet, run, retrain and publish.
+"""ganlib: small generative networks to explore, run, retrain and publish.
 
     import ganlib
     model = ganlib.load("dcgan")
     x = model.sample(seeds=range(16))     # (16, 1, 28, 28) float32 in [-1, 1]
 
-Modules that the environment variable GANLIB_IMPORT names, with commas between, are imported with ganlib: what they
-register is then there for command lines and the page too.
+Modules that the environment variable GANLIB_IMPORT names, separated by commas, are imported with ganlib, so that what
+they register is available to command lines and the page too.
 """
 
 import importlib as _importlib
@@ -23,30 +23,9 @@ from ganlib.training import State, Step, TrainConfig, train
 from ganlib.version import __version__
 
 __all__ = [
-    "ARCHITECTURES",
-    "DATASETS",
-    "EVALUATIONS",
-    "LOSSES",
-    "PENALTIES",
-    "RECIPES",
-    "ImageData",
-    "Loss",
-    "Model",
-    "Penalty",
-    "Recipe",
-    "State",
-    "Step",
-    "TrainConfig",
-    "WeightsError",
-    "__version__",
-    "calibrate",
-    "evaluate",
-    "load",
-    "open_data",
-    "register",
-    "save",
-    "shipped",
-    "train",
+    "ARCHITECTURES", "DATASETS", "EVALUATIONS", "LOSSES", "PENALTIES", "RECIPES", "ImageData", "Loss", "Model",
+    "Penalty", "Recipe", "State", "Step", "TrainConfig", "WeightsError", "__version__", "calibrate", "evaluate", "load",
+    "open_data", "register", "save", "shipped", "train",
 ]
 
 for _name in filter(None, map(str.strip, _os.environ.get("GANLIB_IMPORT", "").split(","))):

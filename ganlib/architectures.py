@@ -1,14 +1,14 @@
 """Frozen dataclasses that describe networks and build them, and the table of those that ganlib ships.
 
-An architecture of your own is a frozen dataclass with the fields `shape` and `latent_dim`, and the members of
-`Architecture`; the decorator `@register("its-kind")` makes it available to training, saving and loading.
+An architecture of your own is a frozen dataclass with the members of `Architecture`, of which it may be a subclass; the
+decorator `@register("its-kind")` makes it available to training, saving and loading.
 """
 
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass, replace
-from typing import ClassVar, Protocol, TypeVar
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import MISSING, Field, asdict, dataclass, fields, replace
+from typing import Any, ClassVar, Self, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -18,69 +18,84 @@ from ganlib.checks import check_float, check_int, listed, quoted, require
 from ganlib.networks import DCGANDiscriminator, DCGANGenerator, MLPDiscriminator, MLPGenerator
 
 MOST_LAYERS = 32  # of one kind
-MOST_WIDTH = 2**16  # of one layer: a config from elsewhere must not ask for all of the memory
+MOST_WIDTH = 2**16  # of one layer: a foreign config must not be able to use up the memory
 
 
-class Architecture(Protocol):
-    """What training, models and files need to know of an architecture."""
+class Architecture(ABC):
+    """What training, models and files need of an architecture. Any class with the same members works as well."""
 
     kind: ClassVar[str]  # the name it is registered by
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]  # subclasses are frozen dataclasses
     shape: tuple[int, ...]  # of one sample
-    num_classes: int | None  # classes both networks take, None for none
     latent_dim: int  # numbers in a latent
+    num_classes: int | None = None  # classes that both networks take, None for none
 
     @property
+    @abstractmethod
     def widest(self) -> int:
-        """Numbers of one sample in the widest layer of both networks: it limits how many are computed at once."""
-        ...
+        """Numbers of one sample in the widest layer of both networks, which limits the batch size of sampling."""
 
+    @abstractmethod
     def generator(self) -> nn.Module: ...
 
     def discriminator(self) -> nn.Module | None:
         """None for a model that has none."""
-        ...
+        return None
 
-    def fitted(self, shape: tuple[int, ...], num_classes: int | None) -> "Architecture":
-        """The same for data of another shape and number of classes. Raises ValueError where that cannot be."""
-        ...
+    def fitted(self, shape: tuple[int, ...], num_classes: int | None) -> Self:
+        """The same for data of another shape and, if it learns classes, another number of them; or a ValueError."""
+        return replace(self, shape=tuple(shape))
 
 
-KINDS: dict[str, type] = {}  # registered classes by their kind
-_Class = TypeVar("_Class", bound=type)
+KINDS: dict[str, type[Any]] = {}  # registered classes by their kind
+_Class = TypeVar("_Class", bound=type[Any])
 
 
 def register(kind: str) -> Callable[[_Class], _Class]:
-    """A class decorator that registers an architecture by its kind, which config.json names it by.
+    """A class decorator that registers an architecture by its kind, which is its name in config.json.
 
     Raises:
-        ValueError: the class is no frozen dataclass, or lacks a member of `Architecture`.
+        ValueError: the class is not a frozen dataclass or lacks a member of `Architecture`, or another has this kind.
     """
     def add(cls: _Class) -> _Class:
-        require(is_dataclass(cls) and cls.__dataclass_params__.frozen, f"{cls.__name__} must be a frozen dataclass")
+        settings = getattr(cls, "__dataclass_params__", None)
+        require(settings is not None and settings.frozen, f"{cls.__name__} must be a frozen dataclass")
         needed = ("shape", "latent_dim", "num_classes", "widest", "generator", "discriminator", "fitted")
-        lacking = [name for name in needed if name not in {*dir(cls), *(field.name for field in fields(cls))}]
+        members = {*dir(cls), *cls.__dataclass_fields__} - getattr(cls, "__abstractmethods__", set())
+        lacking = [name for name in needed if name not in members]
         require(not lacking, f"{cls.__name__} lacks {', '.join(lacking)}")
+        known = KINDS.get(kind) or cls  # after a reload, or as a program, another object of the same name
+        same = len({known.__module__, cls.__module__} - {"__main__"}) < 2 and known.__qualname__ == cls.__qualname__
+        require(same, f"architecture {quoted(kind)} is registered already, by {known.__module__}.{known.__qualname__}")
         cls.kind = kind
         KINDS[kind] = cls
         return cls
     return add
 
 
-def _check_sizes(values, what: str) -> None:
-    require(isinstance(values, tuple) and 0 < len(values) <= MOST_LAYERS,
-            f"{what} must be a list of 1 to {MOST_LAYERS} whole numbers, not {quoted(values)}")
-    for value in values:
-        check_int(value, 1, MOST_WIDTH, f"each of {what}")
+def _check_layers(architecture: Architecture, *names: str, least: int = 1) -> None:
+    """Raises ValueError unless these fields are lists of widths."""
+    for name in names:
+        values = getattr(architecture, name)
+        require(isinstance(values, tuple) and least <= len(values) <= MOST_LAYERS,
+                f"{name} must be a list of {least} to {MOST_LAYERS} whole numbers, not {quoted(values)}")
+        for value in values:
+            check_int(value, 1, MOST_WIDTH, f"each of {name}")
 
 
-def _check_choice(choices, sharpness, latent_dim: int) -> None:
-    check_int(choices, 0, latent_dim - 1, "choices, fewer than latent_dim,")
-    check_float(sharpness, 0, math.inf, "sharpness", above=True)
+def _check_numbers(architecture: "MLP | DCGAN", *shares: str) -> None:
+    """Raises ValueError unless the numbers that both kinds have, and these shares, are in their ranges."""
+    check_int(architecture.latent_dim, 1, MOST_WIDTH, "latent_dim")
+    for name in ("negative_slope", *shares):
+        value = getattr(architecture, name)
+        require(0 <= value < 1, f"{name} must be in [0, 1), not {quoted(value)}")
+    check_int(architecture.choices, 0, architecture.latent_dim - 1, "choices, fewer than latent_dim,")
+    check_float(architecture.sharpness, 0, math.inf, "sharpness", above=True)
 
 
 @register("mlp")
 @dataclass(frozen=True)
-class MLP:
+class MLP(Architecture):
     """A GAN of fully connected layers (Goodfellow et al. 2014, "Generative adversarial networks").
 
     Args:
@@ -89,8 +104,8 @@ class MLP:
         generator_widths, discriminator_widths: of the hidden layers.
         dropout: share of hidden units dropped in the discriminator while training, in [0, 1).
         negative_slope: of the discriminator's LeakyReLU, in [0, 1); 0 for ReLU.
-        bounded: whether samples end in tanh, in [-1, 1].
-        choices, sharpness: the soft choice at the start of the generator, see `ganlib.networks.SoftChoice`.
+        bounded: whether the generator ends in tanh, so that samples are in [-1, 1].
+        choices, sharpness: of the generator's `ganlib.networks.SoftChoice`.
     """
 
     shape: tuple[int, ...]
@@ -103,24 +118,13 @@ class MLP:
     choices: int = 0
     sharpness: float = 1.0
 
-    num_classes = None
-
-    def __post_init__(self):
-        _check_sizes(self.shape, "shape")
-        _check_sizes(self.generator_widths, "generator_widths")
-        _check_sizes(self.discriminator_widths, "discriminator_widths")
-        check_int(self.latent_dim, 1, MOST_WIDTH, "latent_dim")
-        require(0 <= self.dropout < 1, f"dropout must be in [0, 1), not {quoted(self.dropout)}")
-        require(0 <= self.negative_slope < 1, f"negative_slope must be in [0, 1), not {quoted(self.negative_slope)}")
-        _check_choice(self.choices, self.sharpness, self.latent_dim)
+    def __post_init__(self) -> None:
+        _check_layers(self, "shape", "generator_widths", "discriminator_widths")
+        _check_numbers(self, "dropout")
 
     @property
     def widest(self) -> int:
         return max(self.latent_dim, math.prod(self.shape), *self.generator_widths, *self.discriminator_widths)
-
-    def fitted(self, shape: tuple[int, ...], num_classes: int | None) -> "MLP":
-        """These networks for samples of another shape; classes that the data may have are not learnt."""
-        return replace(self, shape=tuple(shape))
 
     def generator(self) -> nn.Module:
         return MLPGenerator(self.shape, self.latent_dim, self.generator_widths, self.bounded, self.choices,
@@ -132,24 +136,23 @@ class MLP:
 
 @register("dcgan")
 @dataclass(frozen=True)
-class DCGAN:
+class DCGAN(Architecture):
     """A GAN of convolutions (Radford et al. 2016, "Unsupervised representation learning with DCGANs").
 
     Args:
-        shape: (channels, size, size); size must be divisible by 2 for each doubling, of which there is one less than
-            there are generator_channels.
+        shape: (channels, size, size); size must be divisible by 2 ** (len(generator_channels) - 1).
         latent_dim: numbers in a latent.
-        generator_channels: of the generator's maps, from the smallest on.
-        discriminator_channels: of the discriminator's maps, from the largest on.
-        mapping: widths of linear layers that latents go through first.
+        generator_channels: of the generator's maps, from the smallest map to the largest; each doubles the one before.
+        discriminator_channels: of the discriminator's maps, from the largest map to the smallest.
+        mapping: widths of the generator's linear layers before the first map.
         features: width of the discriminator's hidden linear layer.
         negative_slope: of LeakyReLU, in [0, 1).
-        num_classes: None, or the number of classes both networks take.
-        embedding_dim: numbers that the generator appends to its latent for the class.
-        choices, sharpness: the soft choice at the start of the generator, see `ganlib.networks.SoftChoice`.
+        num_classes: number of classes that both networks take, or None.
+        embedding_dim: numbers in the generator's embedding of a class.
+        choices, sharpness: of the generator's `ganlib.networks.SoftChoice`.
     """
 
-    shape: tuple[int, int, int]
+    shape: tuple[int, ...]
     latent_dim: int
     generator_channels: tuple[int, ...]
     discriminator_channels: tuple[int, ...]
@@ -161,20 +164,14 @@ class DCGAN:
     choices: int = 0
     sharpness: float = 1.0
 
-    def __post_init__(self):
-        _check_sizes(self.shape, "shape")
+    def __post_init__(self) -> None:
+        _check_layers(self, "shape", "generator_channels", "discriminator_channels")
+        _check_layers(self, "mapping", least=0)
+        _check_numbers(self)
+        for name in ("features", "embedding_dim", *(["num_classes"] if self.num_classes is not None else [])):
+            check_int(getattr(self, name), 1, MOST_WIDTH, name)
         require(len(self.shape) == 3 and self.shape[1] == self.shape[2],
                 f"shape must be (channels, size, size), not {quoted(self.shape)}")
-        _check_sizes(self.generator_channels, "generator_channels")
-        _check_sizes(self.discriminator_channels, "discriminator_channels")
-        if self.mapping != ():
-            _check_sizes(self.mapping, "mapping")
-        for name in ("latent_dim", "features", "embedding_dim"):
-            check_int(getattr(self, name), 1, MOST_WIDTH, name)
-        if self.num_classes is not None:
-            check_int(self.num_classes, 1, MOST_WIDTH, "num_classes")
-        require(0 <= self.negative_slope < 1, f"negative_slope must be in [0, 1), not {quoted(self.negative_slope)}")
-        _check_choice(self.choices, self.sharpness, self.latent_dim)
         factor = 2 ** (len(self.generator_channels) - 1)
         require(self.shape[1] % factor == 0,
                 f"an image size of {self.shape[1]} is not divisible by {factor}, as {len(self.generator_channels)} "
@@ -182,17 +179,17 @@ class DCGAN:
 
     @property
     def widest(self) -> int:
-        base = self.shape[1] // 2 ** (len(self.generator_channels) - 1)
-        growing = [channels * (base * 2**i) ** 2 for i, channels in enumerate(self.generator_channels)]
-        shrinking = [channels * math.ceil(self.shape[1] / 2**i) ** 2
+        base = self.shape[1] >> (len(self.generator_channels) - 1)
+        growing = [channels * (base << i) ** 2 for i, channels in enumerate(self.generator_channels)]
+        shrinking = [channels * math.ceil(self.shape[1] / (1 << i)) ** 2
                      for i, channels in enumerate((self.shape[0], *self.discriminator_channels))]
         return max(self.latent_dim, self.embedding_dim, self.features, *self.mapping, *growing, *shrinking)
 
-    def fitted(self, shape: tuple[int, int, int], num_classes: int | None) -> "DCGAN":
-        """These networks for images of another shape and, where they take classes, for so many of them.
+    def fitted(self, shape: tuple[int, ...], num_classes: int | None) -> Self:
+        """The same for images of another shape and, if the networks take classes, another number of them.
 
-        The generator's first map is of 4 to 8 pixels, the discriminator's last of at most 4; doublings and halvings
-        that this adds have the channels of the widest map.
+        The generator's first map has 4 to 8 pixels a side, the discriminator's last at most 4. Maps that this adds have
+        the channels of the smallest map.
 
         Raises:
             ValueError: no doubling reaches the size, or the networks take classes and there are none.
@@ -201,14 +198,13 @@ class DCGAN:
                 f"these networks make square images (channels, size, size), not samples of shape {tuple(shape)}")
         size = shape[1]
         doublings = next((n for n in range(1, 8) if size % 2**n == 0 and 4 <= size // 2**n <= 8), 0)
-        require(doublings > 0, f"images of {size} pixels cannot be had by doubling a map of 4 to 8 pixels; sizes that "
-                               f"can are 28, 32, 48, 64, 96 and 128, among others")
+        require(doublings > 0, f"{size} pixels are not a doubling of 4 to 8 pixels; use 28, 32, 48, 64, 96 or 128, "
+                               f"for example")
         require(not self.num_classes or bool(num_classes), "these networks learn classes, and the data have none: put "
                 "the images of each class into a subfolder of its own, or train networks without classes")
-        halvings = math.ceil(math.log2(size / 4))
-        return replace(self, shape=tuple(shape), num_classes=num_classes if self.num_classes else None,
+        return replace(self, shape=tuple(shape), num_classes=self.num_classes and num_classes,
                        generator_channels=_lengthened(self.generator_channels[::-1], doublings + 1)[::-1],
-                       discriminator_channels=_lengthened(self.discriminator_channels, halvings))
+                       discriminator_channels=_lengthened(self.discriminator_channels, math.ceil(math.log2(size / 4))))
 
     def generator(self) -> nn.Module:
         return DCGANGenerator(self.shape, self.latent_dim, self.generator_channels, self.mapping, self.negative_slope,
@@ -248,16 +244,16 @@ ARCHITECTURES: dict[str, Architecture] = {
 }
 
 
-def describe(architecture: Architecture) -> dict:
-    """A JSON-ready dict from which `rebuild` makes the same architecture again."""
+def describe(architecture: Architecture) -> dict[str, Any]:
+    """A JSON-ready dict from which `rebuild` makes the same architecture."""
     return {"kind": architecture.kind, **asdict(architecture)}
 
 
-def rebuild(description: dict) -> Architecture:
-    """The architecture that `describe` wrote down. A field that came later than the description has its default.
+def rebuild(description: Any) -> Architecture:
+    """The architecture that `describe` described. Fields that the description lacks have their defaults.
 
     Raises:
-        ValueError: which kind is not registered, or which field is foreign, missing or wrong.
+        ValueError: the kind is not registered, or a field is unknown, missing or wrong.
     """
     require(isinstance(description, dict), f"an architecture must be a table of fields, not {quoted(description)}")
     values = dict(description)
@@ -266,29 +262,28 @@ def rebuild(description: dict) -> Architecture:
     kind = values.pop("kind", None)
     require(isinstance(kind, str) and kind in KINDS,
             f"unknown architecture {quoted(kind)}; known: {', '.join(KINDS)}, and what GANLIB_IMPORT registers")
-    cls = KINDS[kind]
-    foreign = sorted(set(values) - {field.name for field in fields(cls)})
+    known = {field.name: field for field in fields(KINDS[kind])}
+    foreign = sorted(set(values) - set(known))
     require(not foreign, f"architecture {kind} has no field {listed(foreign)}")
-    missing = sorted({field.name for field in fields(cls)
-                      if field.default is MISSING and field.default_factory is MISSING} - set(values))
+    missing = sorted(name for name, field in known.items()
+                     if name not in values and field.default is field.default_factory is MISSING)
     require(not missing, f"architecture {kind} lacks the field {listed(missing)}")
     try:
-        return cls(**{key: _tuples(value) for key, value in values.items()})
+        architecture: Architecture = KINDS[kind](**{key: _tuples(value) for key, value in values.items()})
     except TypeError as error:
         raise ValueError(f"architecture {kind} has a field of the wrong type: {error}") from None
+    return architecture
 
 
-def _tuples(value):
+def _tuples(value: Any) -> Any:
     """A JSON value with tuples in place of its lists."""
     return tuple(map(_tuples, value)) if isinstance(value, list) else value
 
 
-def _of_version_0(values: dict) -> dict:
-    """A description by ganlib before 1.0, whose latents were partly one-hot: a choice that is as sharp."""
-    values = {"kind": ARCHITECTURES[values.pop("name")].kind, **values}
-    for before, now in (("leak", "negative_slope"), ("codes", "choices")):
-        if before in values:
-            values[now] = values.pop(before)
+def _of_version_0(values: dict[str, Any]) -> dict[str, Any]:
+    """The present form of a description by ganlib before 1.0, whose latents had a one-hot part."""
+    now = {"leak": "negative_slope", "codes": "choices"}
+    values = {"kind": ARCHITECTURES[values.pop("name")].kind, **{now.get(key, key): values[key] for key in values}}
     return {**values, "sharpness": 1_000.0} if values.get("choices") else values
 
 
@@ -302,17 +297,17 @@ _FLOATS = {torch.empty, torch.zeros, torch.ones, torch.eye, torch.linspace, torc
 
 
 class _InitialValues(TorchFunctionMode):
-    """In this thread, meanwhile: new tensors are float32 on the CPU, random ones are drawn from `rng`, or not at all.
+    """While active, in this thread: new tensors are float32, and random values are drawn from `rng`.
 
-    The modules of torch draw their initial weights from the process's own generator, which threads share; a mode
-    belongs to one thread. Without `rng` random values are left out, for networks whose weights are about to be loaded.
+    Modules of torch draw their initial weights from the process's generator, which threads share; a mode belongs to one
+    thread. Without `rng`, random values are skipped, for networks whose weights are about to be loaded.
     """
 
     def __init__(self, rng: torch.Generator | None):
         super().__init__()
         self.rng = rng
 
-    def __torch_function__(self, func, types, args=(), kwargs=None):
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None) -> Any:
         kwargs = dict(kwargs or {})
         if func in _RANDOM_LIKE:
             return self.__torch_function__(_RANDOM_LIKE[func], types, (torch.empty_like(*args, **kwargs),))
@@ -325,22 +320,16 @@ class _InitialValues(TorchFunctionMode):
             kwargs["generator"] = self.rng or torch.Generator()
         if func in _FLOATS:
             kwargs["dtype"] = kwargs.get("dtype") or torch.float32
-            kwargs["device"] = kwargs.get("device") or "cpu"
         return func(*args, **kwargs)
-
-
-@contextmanager
-def _cpu() -> Iterator[None]:
-    with torch.inference_mode(False), torch.device("cpu"):
-        yield
 
 
 def build(architecture: Architecture, rng: torch.Generator | None) -> tuple[nn.Module, nn.Module | None]:
     """Generator and discriminator (None where there is none), float32 on the CPU.
 
-    Their weights are drawn from `rng`, whatever module of torch they consist of, and nothing else in the process is
-    touched; None leaves them without values.
+    Args:
+        rng: draws the initial weights, of any module of torch; the process's random state is not touched. None leaves
+            weights uninitialised.
     """
-    with _cpu(), _InitialValues(rng):
+    with torch.inference_mode(False), torch.device("cpu"), _InitialValues(rng):
         generator, discriminator = architecture.generator(), architecture.discriminator()
     return generator.float(), None if discriminator is None else discriminator.float()

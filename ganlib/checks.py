@@ -5,6 +5,7 @@ import math
 import operator
 import re
 import reprlib
+from typing import Any
 
 _brief = reprlib.Repr()
 _brief.maxstring = 80
@@ -17,17 +18,17 @@ def listed(names: list[str]) -> str:
 
 
 def escaped(text: str) -> str:
-    """Markdown, for the middle of a line, that shows a foreign text as it is."""
+    """Markdown that shows a foreign text literally, in one line."""
     return re.sub(r"([\\`*_\[\]|~])", r"\\\1", html.escape(" ".join(text.split()), quote=False))
 
 
-def require(condition: bool, sentence: str) -> None:
-    """Raises ValueError with the sentence unless the condition holds."""
+def require(condition: bool, message: str) -> None:
+    """Raises ValueError with the message unless the condition holds."""
     if not condition:
-        raise ValueError(sentence)
+        raise ValueError(message)
 
 
-def check_int(value, low: int, high: int, what: str) -> int:
+def check_int(value: Any, low: int, high: int, what: str) -> int:
     """The value as an int, from any integer type of Python, NumPy or torch.
 
     Raises:
@@ -42,18 +43,18 @@ def check_int(value, low: int, high: int, what: str) -> int:
     return number
 
 
-def check_float(value, low: float, high: float, what: str, above: bool = False) -> float:
+def check_float(value: Any, low: float, high: float, what: str, above: bool = False) -> float:
     """The value as a float, from any number type of Python, NumPy or torch.
 
     Args:
-        above: whether low itself is not allowed.
+        above: whether low itself is excluded.
 
     Raises:
         ValueError: it is not a finite number from low to high.
     """
     try:
-        truth = isinstance(value, bool) or str(getattr(value, "dtype", "")) in ("bool", "torch.bool")
-        number = math.nan if truth or isinstance(value, str | bytes) else float(value)
+        boolean = isinstance(value, bool) or str(getattr(value, "dtype", "")) in ("bool", "torch.bool")
+        number = math.nan if boolean or isinstance(value, str | bytes) else float(value)
     except (TypeError, ValueError, OverflowError, RuntimeError):
         number = math.nan
     if not (math.isfinite(number) and low <= number <= high and not (above and number == low)):

@@ -1,7 +1,7 @@
-"""Data to learn from: image sets held in memory, and toy distributions that know their density.
+"""Data to learn from: image sets held in memory, and toy distributions with a known density.
 
-Data know nothing of models. `DATASETS` is a table: `ganlib.DATASETS["mine"] = opener` makes a set of your own available
-everywhere; the opener takes (root folder, training part?, download if it is missing?) and returns `Data`.
+Data know nothing of models. `DATASETS` is a table: `ganlib.DATASETS["mine"] = opener` makes your own data available
+everywhere; the opener takes (root folder, training part?, download if missing?) and returns `Data`.
 """
 
 import functools
@@ -9,148 +9,139 @@ import hashlib
 import math
 import os
 import tempfile
+from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Self
 
 import torch
 from torch import Tensor
 
 from ganlib import metrics, pictures
-from ganlib.checks import quoted
+from ganlib.checks import quoted, require
 
 
-class Data(Protocol):
-    """What training, evaluation and the page need to know of data."""
+class Data(ABC):
+    """What training, evaluation and the page need of data.
+
+    A subclass adds `name`, `shape` and `batch`; the rest has defaults. Any class with the same members works as well.
+    """
 
     name: str
     shape: tuple[int, ...]  # of one sample
-    num_classes: int | None  # None where there are no classes
-    class_names: tuple[str, ...] | None  # None where they are called by their numbers
-    digits: bool  # whether samples are handwritten digits, which the digit classifier reads
-    folder: bool  # whether they are somebody's own pictures, whose name says nothing to others
-    evaluation: str  # how a model of them is measured: a name in `ganlib.evaluation.EVALUATIONS`
+    num_classes: int | None = None  # None where there are no classes
+    class_names: tuple[str, ...] | None = None  # None where classes are named by their numbers
+    digits: bool = False  # whether samples are handwritten digits, which the digit classifier can read
+    folder: bool = False  # whether they are a user's own images, so that the name means nothing to others
+    evaluation: str = "images"  # how a model of them is measured: a name in `ganlib.evaluation.EVALUATIONS`
 
+    @abstractmethod
     def batch(self, n: int, rng: torch.Generator) -> tuple[Tensor, Tensor | None]:
-        """n samples x (n, *shape) float32 and their labels (n,) int64, or None, drawn by `rng`, on its device.
+        """n random samples (n, *shape) float32 and their labels (n,) int64, or None, on the device of `rng`.
 
         Images are in [-1, 1], points in their own units.
         """
-        ...
 
-    def to(self, device: torch.device | str) -> "Data":
-        """The same data, ready to be drawn on `device`."""
-        ...
+    def to(self, device: torch.device | str) -> Self:
+        """The same data, for batches on `device`."""
+        return self
 
     def held_out(self) -> "Data | None":
         """Samples of the same kind that are not for training, None where there are none."""
-        ...
+        return None
 
     def for_calibration(self) -> "Data":
-        """Samples to calibrate a discriminator on: every other held-out one where there are any, as it remembers those
-        it was trained on."""
-        ...
+        """Samples to calibrate a discriminator on: half of the held-out ones, if any, as it was not trained on them."""
+        return self
 
     def description(self) -> str:
-        """What they are and how many, in a few words."""
-        ...
+        """What the data are and how many, in a few words."""
+        return f"fresh samples of {self.name}"
 
-    def fingerprint(self) -> dict:
-        """JSON-ready: what tells these data from others of the same name."""
-        ...
+    def fingerprint(self) -> dict[str, Any]:
+        """JSON-ready: what distinguishes these data from others of the same name."""
+        return {"data": self.description()}
 
 
-class ImageData:
+@dataclass(frozen=True, eq=False)
+class ImageData(Data):
     """Images in memory, on one device. Batches are drawn with replacement, so resuming needs no epochs.
 
     Args:
-        name: what the set is called.
         images: (N, C, H, W) uint8.
         labels: (N,) int64, or None.
-        num_classes: how many classes there are, or None.
-        class_names: what they are called, in order, where they are not just numbers.
-        digits: whether the classes are the handwritten digits 0 to 9.
-        folder: whether they are a folder of somebody's own pictures.
-        held_out: opens the part that is not for training.
+        held_out: opens the part that is not for training; None where there is none.
+        name, num_classes, class_names, digits, folder: as in `Data`.
     """
 
-    evaluation = "images"
+    name: str
+    images: Tensor
+    labels: Tensor | None = None
+    num_classes: int | None = None
+    class_names: tuple[str, ...] | None = None
+    digits: bool = False
+    folder: bool = False
+    held_out: Callable[[], "ImageData | None"] = lambda: None
+    shape: tuple[int, ...] = field(init=False)
 
-    def __init__(self, name: str, images: Tensor, labels: Tensor | None = None, num_classes: int | None = None,
-                 class_names: tuple[str, ...] | None = None, digits: bool = False, folder: bool = False,
-                 held_out: "Callable[[], ImageData] | None" = None):
-        if images.dtype != torch.uint8 or images.ndim != 4 or not len(images):
-            raise ValueError(f"images must be (N, C, H, W) uint8 with N > 0, not {tuple(images.shape)} {images.dtype}")
-        if labels is not None and len(labels) != len(images):
-            raise ValueError(f"there are {len(labels)} labels for {len(images)} images")
-        if num_classes is not None and (labels is None or not 0 <= labels.min() <= labels.max() < num_classes):
-            raise ValueError(f"{num_classes} classes need labels from 0 to {num_classes - 1}")
-        self.name = name
-        self.images = images
-        self.labels = labels
-        self.num_classes = num_classes
-        self.class_names = class_names
-        self.digits = digits
-        self.folder = folder
-        self.shape = tuple(images.shape[1:])
-        self._held_out = held_out
+    def __post_init__(self) -> None:
+        images, labels, classes = self.images, self.labels, self.num_classes
+        require(images.dtype == torch.uint8 and images.ndim == 4 and len(images) > 0,
+                f"images must be (N, C, H, W) uint8 with N > 0, not {tuple(images.shape)} {images.dtype}")
+        if labels is not None:
+            require(len(labels) == len(images), f"there are {len(labels)} labels for {len(images)} images")
+        if classes is not None:
+            require(labels is not None and bool(labels.min() >= 0) and bool(labels.max() < classes),
+                    f"{classes} classes need labels from 0 to {classes - 1}")
+        object.__setattr__(self, "shape", tuple(images.shape[1:]))
+        if not callable(self.held_out):
+            object.__setattr__(self, "held_out", lambda: None)
 
     def __len__(self) -> int:
         return len(self.images)
 
-    def to(self, device: torch.device | str) -> "ImageData":
-        labels = None if self.labels is None else self.labels.to(device)
-        return ImageData(self.name, self.images.to(device), labels, self.num_classes, self.class_names, self.digits,
-                         self.folder, self._held_out)
+    def __getitem__(self, part: slice) -> "ImageData":
+        """A part of the images, with nothing held out."""
+        return self._with(lambda tensor: tensor[part], held_out=None)
+
+    def to(self, device: torch.device | str) -> Self:
+        return self._with(lambda tensor: tensor.to(device))
+
+    def _with(self, change: Callable[[Tensor], Tensor], **fields: Any) -> Self:
+        labels = None if self.labels is None else change(self.labels)
+        return replace(self, images=change(self.images), labels=labels, **fields)
 
     def batch(self, n: int, rng: torch.Generator) -> tuple[Tensor, Tensor | None]:
         index = torch.randint(len(self.images), (n,), generator=rng, device=rng.device)
         return scale(self.images[index]), None if self.labels is None else self.labels[index]
 
-    def held_out(self) -> "ImageData | None":
-        return self._held_out and self._held_out()
-
     def for_calibration(self) -> "ImageData":
         held_out = self.held_out()
         return self if held_out is None else held_out[::2]
 
-    def __getitem__(self, places: slice) -> "ImageData":
-        """A part of the images."""
-        labels = None if self.labels is None else self.labels[places]
-        return ImageData(self.name, self.images[places], labels, self.num_classes, self.class_names, self.digits,
-                         self.folder)
-
     def description(self) -> str:
         return f"{len(self):,} images of {'the folder ' if self.folder else ''}{self.name}"
 
-    def fingerprint(self) -> dict:
-        digest = hashlib.sha256(self.images.cpu().numpy()).hexdigest()[:16]
-        return {"data": self.description(), "images": digest}
+    def fingerprint(self) -> dict[str, Any]:
+        return super().fingerprint() | {"images": hashlib.sha256(self.images.cpu().numpy().tobytes()).hexdigest()[:16]}
 
 
-class StackedDigits:
-    """Three digits drawn at random, as the red, green and blue of one image: a set with 1,000 kinds to miss.
+class StackedDigits(Data):
+    """Three random digits as the red, green and blue channels of one image: a set with 1,000 modes.
 
     Metz et al. 2017, "Unrolled generative adversarial networks", section 3.3.1.
 
     Args:
-        singles: images of one digit each, grey.
-
-    Raises:
-        ValueError: they are not grey.
+        singles: grey images of one digit each.
     """
 
-    evaluation = "stacked-digits"
-    num_classes = None
-    class_names = None
     digits = True
-    folder = False
+    evaluation = "stacked-digits"
 
     def __init__(self, singles: ImageData):
-        if singles.shape[0] != 1:
-            raise ValueError(f"only grey images can be stacked, and those of {singles.name} have {singles.shape[0]} "
-                             f"channels")
+        require(singles.shape[0] == 1,
+                f"only grey images can be stacked, and those of {singles.name} have {singles.shape[0]} channels")
         self.singles = singles
         self.name = f"stacked-{singles.name}"
         self.shape = (3, *singles.shape[1:])
@@ -165,7 +156,7 @@ class StackedDigits:
 
     def held_out(self) -> "StackedDigits | None":
         singles = self.singles.held_out()
-        return singles and StackedDigits(singles)
+        return None if singles is None else StackedDigits(singles)
 
     def for_calibration(self) -> "StackedDigits":
         return StackedDigits(self.singles.for_calibration())
@@ -173,54 +164,38 @@ class StackedDigits:
     def description(self) -> str:
         return f"stacks of three of {self.singles.description()}"
 
-    def fingerprint(self) -> dict:
-        return {**self.singles.fingerprint(), "data": self.description()}
+    def fingerprint(self) -> dict[str, Any]:
+        return self.singles.fingerprint() | super().fingerprint()
 
 
 def scale(images: Tensor) -> Tensor:
-    """uint8 pixels to float32 in [-1, 1]."""
+    """uint8 pixels as float32 in [-1, 1]."""
     return images.float().div_(127.5).sub_(1)
 
 
-class Points:
-    """What toy distributions have in common: samples are fresh points, and there is no part to hold out.
+class Points(Data):
+    """A toy distribution: every batch is drawn afresh, and no part is held out.
 
-    A distribution adds `name`, `shape` and `batch`. The page shows those that have `extent`, `bandwidth`, `truth` and
-    `density` too.
+    Training needs `name`, `shape` and `batch`; the page needs `bandwidth`, `extent`, `truth` and `density` too.
     """
 
     evaluation = "points"
-    num_classes = None
-    class_names = None
-    digits = False
-    folder = False
-    samples = 100_000  # by which a model is measured
-
-    def to(self, device: torch.device | str) -> "Points":
-        return self
-
-    def held_out(self) -> None:
-        return None
-
-    def for_calibration(self) -> "Points":
-        return self
-
-    def description(self) -> str:
-        return f"fresh samples of {self.name}"
-
-    def fingerprint(self) -> dict:
-        return {"data": self.description()}
+    samples = 100_000  # how many a model is measured by
+    bandwidth: float  # of the densities on the page
+    extent: tuple[float, ...]  # the region in charts: x from, to; in the plane x1 from, to, x2 from, to
+    truth: str  # where real samples are, in words
+    density: Callable[..., Tensor]  # (N,) at points (N, D), smoothed by N(0, bandwidth² I) where a bandwidth is given
 
     def curve(self, n: int) -> Tensor | None:
-        """n points (n, D) along the curve that all samples lie on, None where there is none."""
+        """n points (n, D) along the curve that all samples are on, None where there is none."""
         return None
 
     def distance(self, x: Tensor, real: Tensor) -> float:
-        """How far samples x (N, D) are from real ones (N, D): the sliced Wasserstein distance."""
+        """Sliced Wasserstein distance of samples x (N, D) to real ones (N, D)."""
         return metrics.sliced_wasserstein(x, real)
 
     def measure(self, x: Tensor) -> dict[str, float]:
-        """What else is known of samples x (N, D), by the names of metrics.json."""
+        """Other measures of samples x (N, D), by their names in metrics.json."""
         return {}
 
 
@@ -230,33 +205,29 @@ class Gaussian(Points):
 
     mean: float = 3.0
     std: float = 2.0
+    extent: tuple[float, ...] = field(init=False)
+    truth: str = field(init=False)
 
     name = "gaussian"
     shape = (1,)
-    bandwidth = 0.25  # what densities on the page are smoothed by
+    bandwidth = 0.25
 
-    @property
-    def truth(self) -> str:
-        """Where real samples lie, in words."""
-        return f"the line is the true density of N({self.mean:g}, {self.std:g}²)"
-
-    @property
-    def extent(self) -> tuple[float, float]:
-        """Where to look at it: x from, to."""
-        return self.mean - 4.5 * self.std, self.mean + 4.5 * self.std
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "extent", (self.mean - 4.5 * self.std, self.mean + 4.5 * self.std))
+        object.__setattr__(self, "truth", f"the line is the true density of N({self.mean:g}, {self.std:g}²)")
 
     def batch(self, n: int, rng: torch.Generator) -> tuple[Tensor, None]:
-        return _normal((n, 1), rng).mul_(self.std).add_(self.mean), None
+        x = torch.randn(n, 1, generator=rng, device=rng.device, dtype=torch.float32)
+        return x.mul_(self.std).add_(self.mean), None
 
     def density(self, x: Tensor, bandwidth: float = 0.0) -> Tensor:
-        """Density at points x: (N, 1), as (N,); where bandwidth > 0, after smoothing by N(0, bandwidth²)."""
-        std = math.hypot(self.std, bandwidth)
-        return ((x[:, 0] - self.mean) / std).square().mul(-0.5).exp() / (std * math.sqrt(2 * math.pi))
+        """Density (N,) at points x (N, 1), smoothed by N(0, bandwidth²)."""
+        return metrics.kernel_density(x.new_tensor([[self.mean]]), x, math.hypot(self.std, bandwidth))
 
     def quantiles(self, n: int) -> Tensor:
-        """The n values (n, 1) that cut the distribution into equal shares, at their middles; ascending."""
-        shares = (torch.arange(n, dtype=torch.float64, device="cpu") + 0.5) / n
-        return (torch.special.ndtri(shares) * self.std + self.mean).float()[:, None]
+        """The quantiles (n, 1) at (i + ½)/n, ascending."""
+        standard: Tensor = torch.special.ndtri((torch.arange(n, dtype=torch.float64, device="cpu") + 0.5) / n)
+        return (standard * self.std + self.mean).float()[:, None]
 
     def distance(self, x: Tensor, real: Tensor) -> float:
         """Wasserstein-1 distance of samples x (N, 1) to the exact quantiles."""
@@ -272,7 +243,7 @@ class Sine(Points):
 
     name = "sine"
     shape = (2,)
-    extent = (-0.8, 2 * math.pi + 0.8, -1.8, 1.8)  # where to look at it: x1 from, to; x2 from, to
+    extent = (-0.8, 2 * math.pi + 0.8, -1.8, 1.8)
     bandwidth = 0.12
     truth = "the line is sin x₁, where all real ones lie"
 
@@ -285,19 +256,9 @@ class Sine(Points):
         return torch.stack([x, x.sin()], dim=1)
 
     def density(self, x: Tensor, bandwidth: float = 0.0) -> Tensor:
-        """Density at points x: (N, 2), as (N,), after smoothing by N(0, bandwidth² I).
-
-        The smoothed density is the mean of that Gaussian over the curve, here by the midpoint rule.
-
-        Raises:
-            ValueError: bandwidth is 0; points on a curve have no density.
-        """
-        if bandwidth <= 0:
-            raise ValueError("the sine's points lie on a curve and have no density; give a bandwidth above 0")
-        middles = (torch.arange(1024, dtype=torch.float32, device=x.device) + 0.5) * (2 * math.pi / 1024)
-        curve = torch.stack([middles, middles.sin()], dim=1)
-        distance = torch.cdist(x, curve).square()
-        return (distance / (-2 * bandwidth**2)).exp().mean(1) / (2 * math.pi * bandwidth**2)
+        """Density (N,) at points x (N, 2), smoothed by N(0, bandwidth² I), bandwidth > 0; by the midpoint rule."""
+        require(bandwidth > 0, "points on a curve have no density; give a bandwidth above 0")
+        return metrics.kernel_density(self.curve(2049)[1::2].to(x.device), x, bandwidth)
 
     def measure(self, x: Tensor) -> dict[str, float]:
         return {"mean_distance_from_sine": (x[:, 1] - x[:, 0].sin()).abs().mean().item(),
@@ -306,16 +267,14 @@ class Sine(Points):
 
 @dataclass(frozen=True)
 class Mixture(Points):
-    """Equal Gaussians N(centre, std² I) in the plane, known through a fixed set of 100,000 of their points.
+    """Equal Gaussians N(centre, std² I) in the plane, of which 100,000 fixed points are the training data.
 
     Ring and grid are those of Srivastava et al. 2017 ("VEEGAN") and Lin et al. 2018 ("PacGAN").
 
     Args:
-        name: what it is called.
         centres: (M, 2).
         std: of each Gaussian.
-        bandwidth: what densities on the page are smoothed by.
-        truth: where real samples lie, in words.
+        name, bandwidth, truth: as in `Points`.
     """
 
     name: str
@@ -323,53 +282,44 @@ class Mixture(Points):
     std: float
     bandwidth: float = 0.1
     truth: str = ""
-    _held: dict = field(default_factory=dict, compare=False, repr=False)  # the points on each device
+    extent: tuple[float, ...] = field(init=False)
 
     shape = (2,)
     samples = 2_500  # as Lin et al. measure
     POINTS = 100_000
 
-    @property
-    def extent(self) -> tuple[float, float, float, float]:
-        """Where to look at it: x1 from, to; x2 from, to."""
+    def __post_init__(self) -> None:
         reach = 1.3 * max(abs(number) for centre in self.centres for number in centre)
-        return (-reach, reach, -reach, reach)
-
-    @functools.cached_property
-    def points(self) -> Tensor:
-        """The training points (100,000, 2), always the same ones."""
-        return self.draw(self.POINTS, torch.Generator().manual_seed(0))
+        object.__setattr__(self, "extent", (-reach, reach, -reach, reach))
 
     def draw(self, n: int, rng: torch.Generator) -> Tensor:
         """n fresh points (n, 2)."""
-        centres = self._centres(rng.device)
-        index = torch.randint(len(centres), (n,), generator=rng, device=rng.device)
-        return centres[index] + self.std * _normal((n, 2), rng)
+        index = torch.randint(len(self.centres), (n,), generator=rng, device=rng.device)
+        noise = torch.randn(n, 2, generator=rng, device=rng.device, dtype=torch.float32)
+        return self._centres(rng.device)[index] + self.std * noise
 
     def _centres(self, device: torch.device) -> Tensor:
         return torch.tensor(self.centres, dtype=torch.float32, device=device)
 
     def batch(self, n: int, rng: torch.Generator) -> tuple[Tensor, None]:
-        if rng.device not in self._held:
-            self._held[rng.device] = self.points.to(rng.device)
-        points = self._held[rng.device]
+        points = _training_points(self, rng.device)
         return points[torch.randint(len(points), (n,), generator=rng, device=rng.device)], None
 
     def description(self) -> str:
         return f"{self.POINTS:,} points of {self.name}"
 
     def density(self, x: Tensor, bandwidth: float = 0.0) -> Tensor:
-        """Density at points x: (N, 2), as (N,); where bandwidth > 0, after smoothing by N(0, bandwidth² I)."""
-        variance = self.std**2 + bandwidth**2
-        distance = torch.cdist(x, self._centres(x.device)).square()
-        return (distance / (-2 * variance)).exp().mean(1) / (2 * math.pi * variance)
+        """Density (N,) at points x (N, 2), smoothed by N(0, bandwidth² I)."""
+        return metrics.kernel_density(self._centres(x.device), x, math.hypot(self.std, bandwidth))
 
     def measure(self, x: Tensor) -> dict[str, float]:
         return {"centres": len(self.centres), **metrics.modes(x, self._centres(x.device), self.std)}
 
 
-def _normal(size: tuple[int, ...], rng: torch.Generator) -> Tensor:
-    return torch.randn(size, generator=rng, device=rng.device, dtype=torch.float32)
+@functools.cache
+def _training_points(mixture: Mixture, device: torch.device) -> Tensor:
+    """The points (100,000, 2) that a mixture is known by, always the same."""
+    return mixture.draw(mixture.POINTS, torch.Generator().manual_seed(0)).to(device)
 
 
 RING = Mixture("ring", tuple((math.cos(i * math.pi / 4), math.sin(i * math.pi / 4)) for i in range(8)), 0.01, 0.06,
@@ -379,32 +329,24 @@ GRID = Mixture("grid", tuple((float(x), float(y)) for x in range(-4, 5, 2) for y
 
 
 class NotDownloaded(ValueError):
-    """An image set that would have to be downloaded first."""
+    """An image set would have to be downloaded first."""
 
 
 @dataclass(frozen=True)
 class ImageSet:
-    """An image set of torchvision.
+    """Opens an image set of torchvision, with 10 classes."""
 
-    Args:
-        name: ours.
-        set_name: torchvision's class.
-        folder: what its files are in, below the root.
-        options: of torchvision's class.
-        digits: as in `ImageData`.
-    """
-
-    name: str
-    set_name: str
-    folder: str
-    options: dict = field(default_factory=dict)
-    digits: bool = False
+    name: str  # in `DATASETS`
+    set_name: str  # torchvision's class
+    folder: str  # of its files, below the root
+    options: dict[str, str] = field(default_factory=dict)  # of torchvision's class
+    digits: bool = False  # as in `Data`
 
     def __call__(self, root: Path, train: bool = True, download: bool = True) -> ImageData:
-        """Open one of its parts.
+        """One of its parts.
 
         Raises:
-            NotDownloaded: it is not there, and download is False.
+            NotDownloaded: it is missing, and download is False.
             ValueError: it cannot be downloaded or read.
         """
         folder = root / self.folder
@@ -417,36 +359,32 @@ class ImageSet:
                 raise ValueError(f"{self.name} is not in {root} and could not be downloaded there "
                                  f"({_in_a_line(error)}); name another folder by --data or GANLIB_DATA") from None
         try:
-            images, labels = self._read(root, train)
-            if not len(images) == len(labels) > 0:
-                raise ValueError(f"{len(images)} images, {len(labels)} labels")
+            part = self._torchvision(root, train)
+            images, labels = torch.as_tensor(part.data, device="cpu"), torch.as_tensor(part.targets, device="cpu")
+            if self.set_name == "EMNIST":  # its files hold each image transposed
+                images = images.transpose(1, 2)
+            images = images[:, None] if images.ndim == 3 else images.permute(0, 3, 1, 2)
+            labels = labels[:, 0] if labels.ndim == 2 else labels  # QMNIST: the first column is the digit
+            names = None if self.digits else tuple(part.classes)
+            return ImageData(self.name, images.contiguous(), labels.long(), 10, names, self.digits,
+                             held_out=functools.partial(self, root, False, download))
         except (OSError, RuntimeError, ValueError, AssertionError, EOFError, IndexError) as error:
             raise ValueError(f"{folder} does not hold a readable {self.name} ({_in_a_line(error)}); remove it to "
                              f"download it again") from None
-        return ImageData(self.name, images.contiguous(), labels.long(), 10, digits=self.digits,
-                         held_out=functools.partial(self, root, False, download))
 
     def _download(self, root: Path) -> None:
-        """Fetch the set whole or not at all: into a folder beside, whose files are then moved."""
-        from torchvision import datasets
-
+        """Download both parts into a temporary folder, then move them, so that nothing incomplete is left behind."""
         root.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=root, prefix=".download-") as temporary:
             for train in (True, False):
-                getattr(datasets, self.set_name)(temporary, train=train, download=True, **self.options)
+                self._torchvision(temporary, train, download=True)
             (root / self.folder).parent.mkdir(exist_ok=True)
             os.replace(Path(temporary) / self.folder, root / self.folder)
 
-    def _read(self, root: Path, train: bool) -> tuple[Tensor, Tensor]:
-        """Images (N, C, H, W) uint8, upright, and labels (N,) of one part."""
-        from torchvision import datasets
+    def _torchvision(self, root: Path | str, train: bool, download: bool = False) -> Any:
+        from torchvision import datasets  # type: ignore[import-untyped]
 
-        found = getattr(datasets, self.set_name)(root, train=train, **self.options)
-        images, labels = torch.as_tensor(found.data, device="cpu"), torch.as_tensor(found.targets, device="cpu")
-        if self.set_name == "EMNIST":  # its files hold each image on its side
-            images = images.transpose(1, 2)
-        images = images[:, None] if images.ndim == 3 else images.permute(0, 3, 1, 2)
-        return images, labels[:, 0] if labels.ndim == 2 else labels  # QMNIST: the first column is the digit
+        return getattr(datasets, self.set_name)(root, train=train, download=download, **self.options)
 
 
 def _in_a_line(error: Exception) -> str:
@@ -460,53 +398,51 @@ DATASETS: dict[str, Callable[..., Data]] = {
     "emnist-digits": ImageSet("emnist-digits", "EMNIST", "EMNIST/raw", {"split": "digits"}, digits=True),
     "qmnist": ImageSet("qmnist", "QMNIST", "QMNIST/raw", digits=True),
     "cifar10": ImageSet("cifar10", "CIFAR10", "cifar-10-batches-py"),
-    "stacked-mnist": lambda root, train=True, download=True: StackedDigits(DATASETS["mnist"](root, train, download)),
-    "gaussian": lambda root, train=True, download=True: Gaussian(),
-    "sine": lambda root, train=True, download=True: Sine(),
-    "ring": lambda root, train=True, download=True: RING,
-    "grid": lambda root, train=True, download=True: GRID,
+    "stacked-mnist": lambda *arguments: StackedDigits(DATASETS["mnist"](*arguments)),  # type: ignore[arg-type]
+    "gaussian": lambda *arguments: Gaussian(),
+    "sine": lambda *arguments: Sine(),
+    "ring": lambda *arguments: RING,
+    "grid": lambda *arguments: GRID,
 }
 
 
 def default_root() -> Path:
-    """Where image sets are kept: GANLIB_DATA if it is set, else `~/.cache/ganlib`."""
+    """The folder of image sets: GANLIB_DATA if it is set, else `~/.cache/ganlib`."""
     return Path(os.environ.get("GANLIB_DATA") or Path.home() / ".cache" / "ganlib")
 
 
 def open_data(name: str, where: str | Path | None = None, *, train: bool = True,
               shape: tuple[int, ...] = (1, 28, 28), download: bool = True) -> Data:
-    """The data set `name` of DATASETS, or the images that `where` holds.
+    """The dataset `name` of DATASETS, or the images in the folder `where`.
 
     Args:
         name: in DATASETS.
-        where: None for the usual root; the name of another set; a folder of images, with a class per subfolder where
-            there are subfolders; or a root folder that holds the set or, if it holds other sets or nothing yet, is to
-            receive its download.
-        train: the training part of a set that has two.
-        shape: (channels, height, width) that a folder's images are made; sets have their own.
-        download: whether to download a set that is missing.
+        where: None for the default root; the name of another dataset; a folder of images, with a class per subfolder
+            where there are subfolders; or a root folder that holds the dataset or, if it holds other datasets or
+            nothing yet, will receive its download.
+        train: whether to open the training part, of a dataset that has two.
+        shape: (channels, height, width) that a folder's images are converted to; datasets have their own.
+        download: whether to download a dataset that is missing.
 
     Raises:
-        ValueError: what was expected.
-        NotDownloaded: a set is missing, and download is False.
+        ValueError: `where` or `name` names no data.
+        NotDownloaded: a dataset is missing, and download is False.
     """
-    if where is None or where in DATASETS:  # a Path is a folder, whatever it is called
-        name, root = where or name, default_root()
+    if where is None or where in DATASETS:  # a Path is always a folder, even if a dataset has the same name
+        name, root = str(where or name), default_root()
     else:
         root = Path(where)
-        if not root.is_dir():
-            raise ValueError(f"no folder {str(where)!r}, and no data set of that name; known: {', '.join(DATASETS)}")
+        require(root.is_dir(), f"no folder {str(where)!r}, and no dataset of that name; known: {', '.join(DATASETS)}")
         if not _holds_sets(root) and pictures.holds_images(root):
             images, labels, names = pictures.read_folder(root, shape)
-            return ImageData(root.resolve().name, images, labels, names and len(names), names, folder=True)
-    if name not in DATASETS:
-        raise ValueError(f"unknown data set {quoted(name)}; known: {', '.join(DATASETS)}, or a folder of images")
-    if root != default_root() and not _holds_sets(root) and any(root.iterdir()):
-        raise ValueError(f"{root} holds neither {name} nor images ({pictures.SUFFIXES_IN_WORDS}, in it or in its "
-                         f"subfolders); to download into it all the same, name it by GANLIB_DATA")
+            return ImageData(root.resolve().name, images, labels, len(names) if names else None, names, folder=True)
+    require(name in DATASETS, f"unknown dataset {quoted(name)}; known: {', '.join(DATASETS)}, or a folder of images")
+    require(root == default_root() or _holds_sets(root) or not any(root.iterdir()),
+            f"{root} holds neither {name} nor images ({pictures.SUFFIXES_IN_WORDS}, in it or in its subfolders); to "
+            f"download {name} into it nevertheless, set GANLIB_DATA to it")
     return DATASETS[name](root, train, download)
 
 
 def _holds_sets(root: Path) -> bool:
-    """Whether a folder is laid out as torchvision keeps its sets."""
+    """Whether a folder holds an image set in torchvision's layout."""
     return any((root / opener.folder).is_dir() for opener in DATASETS.values() if isinstance(opener, ImageSet))

@@ -1,36 +1,41 @@
 """Weights folders on the Hugging Face Hub, named "user/repo", "user/repo@revision" or "user/repo/subfolder".
 
-What is fetched is kept in the Hub's own cache, and opens from there where there is no network.
+Files are downloaded into the Hub's own cache, and are loaded from there if there is no network.
 """
 
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
 from ganlib import checkpoint
 from ganlib.card import is_our_card, model_card
 from ganlib.checkpoint import WeightsError
+from ganlib.checks import require
 from ganlib.model import Model
 from ganlib.version import __version__
 
-NEEDED = (checkpoint.CONFIG, checkpoint.GENERATOR)
-FETCHED = (*NEEDED, checkpoint.DISCRIMINATOR, checkpoint.METRICS, checkpoint.HISTORY)
+if TYPE_CHECKING:
+    from huggingface_hub import HfApi, RepoCard
+
+FETCHED = {  # the largest allowed size of each file, in bytes
+    checkpoint.CONFIG: 64 * 2**10, checkpoint.GENERATOR: 256 * 2**20, checkpoint.DISCRIMINATOR: 256 * 2**20,
+    checkpoint.METRICS: 16 * 2**20, checkpoint.HISTORY: 16 * 2**20}
+MAX_ANONYMOUS_BYTES = 64 * 2**20  # of all files together, for visitors of a page: its host pays for disk and memory
 LOG_IN = "log in by `hf auth login`, or set HF_TOKEN"
-NO_RIGHT = "your token has no right to write there, use one that may write, or a repo of your own"
-# largest size of one file, by its name or ending
-MOST_BYTES = {checkpoint.CONFIG: 64 * 2**10, ".safetensors": 256 * 2**20, ".json": 16 * 2**20}
-MOST_FOR_STRANGERS = 64 * 2**20  # bytes of all files: the disk and the memory are their host's
+NO_RIGHT = "your token has no right to write there, use a token with write access, or a repo of your own"
+NOT_PUBLIC = "the Hub has no public model of that name: it does not exist, or is private or gated"
 
 
 class HubError(WeightsError):
-    """The Hub did not do what it was asked for, or a repo is no weights folder; the message says why."""
+    """The Hub refused or could not be reached, or a repo is not a weights folder; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -42,48 +47,52 @@ class Source:
     subfolder: str = ""
 
     def __str__(self) -> str:
-        return (f"{self.repo}{'/' if self.subfolder else ''}{self.subfolder}"
-                f"{'@' if self.revision else ''}{self.revision or ''}")
+        return "/".join(filter(None, (self.repo, self.subfolder))) + (f"@{self.revision}" if self.revision else "")
 
 
 _NAME = r"[A-Za-z0-9](?:[\w.-]*[A-Za-z0-9_])?"
-_SOURCE = re.compile(rf"(?P<repo>{_NAME}/{_NAME})"
-                     rf"(?:@(?P<first>[\w./-]+)|(?P<subfolder>(?:/{_NAME})+)(?:@(?P<last>[\w./-]+))?)?", re.ASCII)
+_SOURCE = re.compile(rf"(?P<repo>{_NAME}/{_NAME})(?P<subfolder>(?:/{_NAME})*)(?:@(?P<revision>[\w./-]+))?", re.ASCII)
 
 
 def parse(source: str) -> Source | None:
-    """The Source that a string names, as "user/repo[/subfolder][@revision]"; None where it cannot be one."""
+    """The Source of a string "user/repo[/subfolder][@revision]"; None if the string is not one."""
     found = _SOURCE.fullmatch(source)
     if found is None or ".." in source or "--" in found["repo"]:
         return None
-    return Source(found["repo"], found["first"] or found["last"], (found["subfolder"] or "").removeprefix("/"))
+    return Source(found["repo"], found["revision"], found["subfolder"].removeprefix("/"))
 
 
 def load(source: str | Path, device: torch.device | str | None = None) -> Model:
-    """The trained model `source`. What is on the Hub is fetched once, and then opens without a network too.
+    """Load a trained model. One on the Hub is downloaded once, and afterwards loads without a network too.
 
-    Loading is strict: every tensor must have the name and shape the architecture says. Nothing is unpickled.
+    Every tensor must have the name and shape that the architecture requires. Nothing is unpickled.
 
     Args:
-        source: the name of a shipped model, a weights folder, or one on the Hub: "user/repo", "user/repo@revision" or
-            "user/repo/subfolder", where there is no folder of that name.
-        device: None for the best there is.
+        source: the name of a shipped model, a weights folder, or, if there is no such folder, one on the Hub:
+            "user/repo", "user/repo@revision" or "user/repo/subfolder".
+        device: None for the best one available.
 
     Raises:
-        WeightsError: which file is wrong, and what is wrong with it, or why it could not be fetched.
+        WeightsError: which file is wrong, and what is wrong with it, or why it could not be downloaded.
     """
-    on_the_hub = parse(source) if isinstance(source, str) and not os.path.exists(source) else None
-    return checkpoint.load(source, device) if on_the_hub is None else load_source(on_the_hub, device)
+    on_hub = parse(source) if isinstance(source, str) and not os.path.exists(source) else None
+    return checkpoint.load(source, device) if on_hub is None else load_source(on_hub, device)
 
 
 def load_source(source: Source, device: torch.device | str | None = None, anonymous: bool = False) -> Model:
-    """The model of a weights folder on the Hub; its name is the source. Arguments as in `fetch` and `load`.
+    """Load a model from the Hub; its name is the source. Nothing is downloaded if a file is larger than in FETCHED.
+
+    Args:
+        source: the weights folder on the Hub.
+        device: None for the best one available.
+        anonymous: use no token, use cached files only if the Hub says that the repo is public now, and download at
+            most MAX_ANONYMOUS_BYTES.
 
     Raises:
-        HubError: as in `fetch`.
-        WeightsError: as in `load`; it names files by the source, and not by their place in the cache.
+        HubError: why it could not be downloaded.
+        WeightsError: as in `load`; files are named by the source, not by their path in the cache.
     """
-    folder = fetch(source, anonymous)
+    folder = _fetch(source, anonymous)
     try:
         model = checkpoint.load(folder, device)
     except WeightsError as error:
@@ -92,69 +101,48 @@ def load_source(source: Source, device: torch.device | str | None = None, anonym
     return model
 
 
-def fetch(source: Source, anonymous: bool = False) -> Path:
-    """Fetch a weights folder's config, safetensors and JSON files, or find them in the cache. Returns the folder.
-
-    Nothing is fetched where a file is missing or larger than MOST_BYTES.
-
-    Args:
-        source: which folder.
-        anonymous: use no token, open what is cached only if the Hub says that it is public now, and fetch at most
-            MOST_FOR_STRANGERS.
-
-    Raises:
-        HubError: why it could not be fetched.
-    """
+def _fetch(source: Source, anonymous: bool) -> Path:
+    """Download a weights folder's config, safetensors and JSON files, or find them in the cache. Returns the folder."""
     from huggingface_hub.errors import DryRunError, LocalEntryNotFoundError
 
-    prefix = f"{source.subfolder}/" if source.subfolder else ""
-    wanted = [prefix + name for name in FETCHED]
     outcome = f"{'' if anonymous else f'there is no folder {str(source)!r}, and '}{source} could not be fetched"
-    with _explained(outcome, source.repo, anonymous):
+    with _hub_errors(outcome, source.repo, anonymous):
         api = _api(anonymous)
-        # asked of the Hub itself: the cache may hold what only the host's token may see
+        # the cache may hold files that only the host's token may read
         if anonymous and api.repo_info(source.repo, revision=source.revision).gated:
-            raise HubError(f"{outcome}: {_hidden(source.repo)}")
-        revision = api.resolve_revision(source.repo, revision=source.revision)
+            raise HubError(f"{outcome}: {NOT_PUBLIC}")
+        prefix = f"{source.subfolder}/" if source.subfolder else ""
+        download: Callable[..., Any] = partial(
+            api.snapshot_download, source.repo, revision=api.resolve_revision(source.repo, revision=source.revision),
+            allow_patterns=[prefix + name for name in FETCHED])
         try:
-            plan = api.snapshot_download(source.repo, revision=revision, allow_patterns=wanted, dry_run=True)
-        except DryRunError:  # sizes are unknown: then nothing is fetched either
+            plan = download(dry_run=True)
+        except DryRunError:  # the sizes are unknown: nothing is downloaded, but cached files may be used
             with suppress(LocalEntryNotFoundError):
-                return Path(api.snapshot_download(source.repo, revision=revision, allow_patterns=wanted,
-                                                  local_files_only=True)) / source.subfolder
+                return Path(download(local_files_only=True)) / source.subfolder
             raise
-        _check(source, prefix, {file.filename: file.file_size for file in plan}, anonymous)
-        return Path(api.snapshot_download(source.repo, revision=revision, allow_patterns=wanted)) / source.subfolder
+        _check_sizes(source, {file.filename.removeprefix(prefix): file.file_size for file in plan}, anonymous)
+        return Path(download()) / source.subfolder
 
 
-def _check(source: Source, prefix: str, sizes: dict[str, int | None], anonymous: bool) -> None:
-    for name in NEEDED:
-        if prefix + name not in sizes:
-            raise HubError(f"{source} on the Hub is no ganlib model: it has no {name}")
-    limits = {name: MOST_BYTES.get(Path(name).name, MOST_BYTES[Path(name).suffix]) for name in sizes}
-    checked = [(f": {name}", size, limits[name]) for name, size in sizes.items()]
+def _check_sizes(source: Source, sizes: dict[str, int | None], anonymous: bool) -> None:
+    """Raises HubError if a required file is missing, or files are too large; None is an unknown size."""
+    for name in (checkpoint.CONFIG, checkpoint.GENERATOR):
+        if name not in sizes:
+            raise HubError(f"{source} on the Hub is not a ganlib model: it has no {name}")
+    checks = [(name, size, FETCHED[name]) for name, size in sizes.items()]
     if anonymous:
-        checked.append((", as a whole,", sum(size or 0 for size in sizes.values()), MOST_FOR_STRANGERS))
-    for what, size, most in checked:
-        if size is None or size > most:
-            raise HubError(f"{source} on the Hub{what} is {_in_words(size)}, and no more than {_in_words(most)} is "
-                           f"fetched")
-
-
-def _in_words(size: int | None) -> str:
-    if size is None:
-        return "of unknown size"
-    return f"{size / 2**20:,.0f} MB" if size >= 2**20 else f"{size / 2**10:,.0f} KB"
-
-
-def _hidden(repo: str) -> str:
-    return f"the Hub shows no model {repo} to everybody, because it does not exist, or is private or gated"
+        checks.append(("all files together", sum(size or 0 for size in sizes.values()), MAX_ANONYMOUS_BYTES))
+    for name, size, limit in checks:
+        if size is None or size > limit:
+            found = "an unknown size" if size is None else f"{size // 2**10:,} KB"
+            raise HubError(f"{source} on the Hub is too large: {name}: {found}, at most {limit // 2**10:,} KB")
 
 
 @contextmanager
-def _explained(outcome: str, repo: str, anonymous: bool = False) -> Iterator[None]:
-    """Turns what the Hub's client raises into a HubError of one sentence: the outcome, why, and what would help."""
-    from huggingface_hub.errors import HTTPError, RevisionResolutionError
+def _hub_errors(outcome: str, repo: str, anonymous: bool = False) -> Iterator[None]:
+    """Turns errors of the Hub's client into a HubError of one sentence: the outcome, its cause, and what would help."""
+    from huggingface_hub.errors import HTTPError, RevisionResolutionError  # type: ignore[attr-defined]
 
     try:
         yield
@@ -162,41 +150,42 @@ def _explained(outcome: str, repo: str, anonymous: bool = False) -> Iterator[Non
         raise HubError(f"{outcome}: {_cause(error, repo, anonymous)}") from None
 
 
-def _cause(error: Exception, repo: str, anonymous: bool) -> str:
+def _cause(error: BaseException, repo: str, anonymous: bool) -> str:
     """Why the Hub's client failed, without tokens or advice on other software."""
-    from huggingface_hub import errors
-    from huggingface_hub.utils import get_token
+    from huggingface_hub import errors, get_token
+    from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]
 
-    while error.__cause__ is not None and not isinstance(error, errors.HTTPError | ValueError):
+    while error.__cause__ is not None and not isinstance(error, HTTPError | ValueError):
         error = error.__cause__
     token, status = get_token(), getattr(getattr(error, "response", None), "status_code", None)
-    if isinstance(error, errors.LocalTokenNotFoundError):
-        return f"there is no token, {LOG_IN}"
-    if isinstance(error, errors.RepositoryNotFoundError) and anonymous:
-        return _hidden(repo)
-    if isinstance(error, errors.GatedRepoError):
-        return f"{repo} is gated, ask for access on its page{'' if token else f', and {LOG_IN}'}"
-    if isinstance(error, errors.RepositoryNotFoundError):
-        return (f"{repo} does not exist on the Hub, or is private and "
-                f"{'your token has no right to it' if token else f'there is no token, {LOG_IN}'}")
-    if isinstance(error, errors.RevisionNotFoundError):
-        return f"{repo} has no such revision"
+    no_token = f"there is no token, {LOG_IN}"
+    causes = {
+        errors.LocalTokenNotFoundError: no_token,
+        errors.GatedRepoError: f"{repo} is gated, ask for access on its page{'' if token else f', and {LOG_IN}'}",
+        errors.RepositoryNotFoundError: f"{repo} does not exist on the Hub, or is private and "
+                                        f"{'your token has no right to it' if token else no_token}",
+        errors.RevisionNotFoundError: f"{repo} has no such revision",
+        json.JSONDecodeError: "the answer is not from the Hub",
+    }
+    if anonymous and isinstance(error, errors.RepositoryNotFoundError):
+        return NOT_PUBLIC
+    for kind, cause in causes.items():
+        if isinstance(error, kind):
+            return cause
     if status in (401, 403):
         return NO_RIGHT if status == 403 else f"the Hub refuses your token, {LOG_IN} anew"
-    if isinstance(error, json.JSONDecodeError):
-        return "what answers is not the Hub"
     text = getattr(error, "server_message", None) or getattr(error, "strerror", None) or str(error)
-    # the first line, but of a refused name all of them
+    # a ValueError about a name has several lines, and all of them are needed
     text = " ".join(text.split() if isinstance(error, ValueError) else text.strip().splitlines()[:1])
     text = text[:200].rstrip(".") or type(error).__name__
     if status is not None:
         return f"the Hub answered {status}, {text}"
-    return f"the Hub could not be reached ({text})" if isinstance(error, errors.HTTPError | ConnectionError) else text
+    return f"the Hub could not be reached ({text})" if isinstance(error, HTTPError | ConnectionError) else text
 
 
 @contextmanager
 def offline() -> Iterator[None]:
-    """Meanwhile the Hub's client uses no network, in this whole process."""
+    """Keeps the Hub's client of this whole process from using the network inside a `with` block."""
     from huggingface_hub import constants
 
     before, constants.HF_HUB_OFFLINE = constants.HF_HUB_OFFLINE, True
@@ -206,199 +195,167 @@ def offline() -> Iterator[None]:
         constants.HF_HUB_OFFLINE = before
 
 
-@dataclass(frozen=True)
-class Publication:
-    """What is to be sent to a repo of the Hub: files by their names there, each as a path or as bytes."""
+class Publication(NamedTuple):
+    """The files to be sent to a repo on the Hub, by their names there, each as a path or as bytes."""
 
     repo: str
     files: dict[str, Path | bytes]
 
-    def sizes(self) -> dict[str, int]:
-        """Bytes of each file."""
-        return {name: len(content) if isinstance(content, bytes) else content.stat().st_size
-                for name, content in self.files.items()}
-
 
 def check_repo(repo: str, revision: str | None = None) -> None:
-    """Raises ValueError unless it is a repo's name, "user/name", and the revision one that `parse` knows."""
-    if parse(repo) != Source(repo):
-        raise ValueError(f"a repo on the Hub is named user/name, not {repo!r}")
-    if revision is not None and parse(f"{repo}@{revision}") != Source(repo, revision):
-        raise ValueError(f"a branch is named by letters, digits, dots, dashes, slashes and underscores, not "
-                         f"{revision!r}")
+    """Raises ValueError unless repo is "user/name", and revision None or a name that `parse` accepts."""
+    require(parse(repo) == Source(repo), f"a repo on the Hub is named user/name, not {repo!r}")
+    require(revision is None or parse(f"{repo}@{revision}") == Source(repo, revision),
+            f"a branch is named by letters, digits, dots, dashes, slashes and underscores, not {revision!r}")
 
 
 def check_access(repo: str, repo_type: str = "model") -> None:
-    """Ask the Hub whether the user's token may write to a repo, or make it where it is missing; nothing is changed.
-
-    Args:
-        repo: "user/name".
-        repo_type: "model" or "space".
-
-    Raises:
-        HubError: it may not, or the Hub does not say.
-        ValueError: as in `check_repo`.
-    """
+    """Raises HubError unless the user's token may write to a repo, or create it, and ValueError as `check_repo`."""
     from huggingface_hub.errors import RepositoryNotFoundError
 
     check_repo(repo)
-    with _explained(f"{repo} cannot be written to", repo):
+    with _hub_errors(f"{repo} cannot be written to", repo):
         api = _api()
         user = api.whoami(token=True)
         try:
             api.auth_check(repo, repo_type=repo_type, write=True)
         except RepositoryNotFoundError:
-            reads = user.get("auth", {}).get("accessToken", {}).get("role") == "read"
-            if reads or repo.split("/")[0] not in (user["name"], *(group["name"] for group in user.get("orgs", []))):
+            read_only = user.get("auth", {}).get("accessToken", {}).get("role") == "read"
+            owners = [user["name"], *(group["name"] for group in user.get("orgs", []))]
+            if read_only or repo.split("/")[0] not in owners:
                 raise HubError(f"{repo} cannot be written to: {NO_RIGHT}") from None
 
 
 def prepare(folder: str | Path, repo: str) -> Publication:
-    """Check a weights folder and list those of its files that belong on the Hub. Uses no network.
+    """Check a weights folder and collect the files to be published. Uses no network.
 
-    The card is written anew with the repo's name, unless somebody has edited it.
+    The card is written anew with the repo's name, unless it has been edited.
 
     Raises:
         ValueError: the repo is not "user/name".
-        WeightsError: the folder does not load.
-        HubError: its measures are missing, or of other weights.
+        WeightsError: the folder does not load, or its metrics are missing or were measured on other weights.
     """
     check_repo(repo)
     model = checkpoint.load(Path(folder), "cpu")
-    folder, measure = model.folder, f"measure it first by python -m train.evaluate {folder}"
-    if not model.metrics:
-        raise HubError(f"{folder} has not been measured: {measure}")
+    folder = model.folder or Path(folder)
     if not checkpoint.is_measured(folder, model.metrics):
-        raise HubError(f"{folder / checkpoint.METRICS} is of other weights than those beside it: {measure}")
+        raise HubError(f"{folder / checkpoint.METRICS} is missing, or was measured on other weights: measure the model "
+                       f"first by python -m train.evaluate {folder}")
     files: dict[str, Path | bytes] = {path.name: path for path in checkpoint.files(folder)}
-    card = files.get(checkpoint.CARD)
-    if card is None or is_our_card(card.read_text(encoding="utf-8", errors="replace")):
+    if checkpoint.CARD not in files or _is_ours(folder / checkpoint.CARD):
         card = model_card(checkpoint.config_of(model), model.metrics, model.history, source=repo)
         files[checkpoint.CARD] = card.encode()
     return Publication(repo, files)
 
 
-class Sent(NamedTuple):
-    """The address of a commit, and whether the repo's own card, which somebody has edited, was kept."""
-
-    address: str
-    card_kept: bool
+def _is_ours(card: str | Path) -> bool:
+    return is_our_card(Path(card).read_text(encoding="utf-8", errors="replace"))
 
 
 def publish(publication: Publication, *, private: bool | None = None, revision: str | None = None,
-            message: str | None = None) -> Sent:
-    """Send it in one commit; the repo and the branch are made where they are missing.
+            message: str | None = None) -> tuple[str, bool]:
+    """Send a weights folder to a model repo in one commit. The repo and the branch are created if they are missing.
 
-    Files of a weights folder that only the repo has are removed; others there are left alone, and so is a card that
-    somebody has edited there, unless the folder's own was edited too. Nothing is changed in the repo unless everything
-    has arrived.
+    Files of a weights folder that only the repo has are removed. Other files there are kept. A card that has been
+    edited there is kept, unless the card of the folder has been edited too. The commit succeeds or fails as a whole.
 
     Args:
-        publication: by `prepare`.
+        publication: from `prepare`.
         private: whether a new repo is private, None for the account's default.
         revision: the branch, None for main.
-        message: of the commit.
+        message: of the commit, None for a default.
+
+    Returns:
+        The commit's address, and whether the card in the repo was kept because it had been edited there.
 
     Raises:
         HubError: why it could not be sent.
     """
-    repo, files, card_kept = publication.repo, dict(publication.files), False
-    with _explained(f"nothing was published in {repo}", repo):
-        api = _api()
-        api.whoami(token=True)
-        api.create_repo(repo, private=private, exist_ok=True)
-        _check_privacy(api, repo, "model", private)
-        if revision is not None:
-            api.create_branch(repo, branch=revision, exist_ok=True)
-        there = set(api.list_repo_files(repo, revision=revision))
-        gone = {name for name in there if checkpoint.belongs(name)} - set(files)
-        ours = isinstance(files[checkpoint.CARD], bytes)  # and no file that the user has edited
-        if ours and checkpoint.CARD in there and not is_our_card(_readme(api, repo, revision=revision)):
-            del files[checkpoint.CARD]
-            card_kept = True
-        address = _commit(api, repo, files, gone, message or f"Weights, measured and described by ganlib {__version__}",
-                          revision=revision)
-    return Sent(address, card_kept)
+    return _send(publication, "model", checkpoint.is_weights_file, private, revision,
+                 message or f"Weights, metrics and card by ganlib {__version__}")
 
 
 def deploy(publication: Publication, *, private: bool | None = None, hardware: str | None = None,
-           variables: dict[str, str] | None = None, message: str | None = None) -> str:
-    """Make the repo a Gradio Space that holds the publication's files, in one commit. Returns the commit's address.
+           variables: dict[str, str] | None = None) -> str:
+    """Send files to a Gradio Space in one commit. The Space is created if it is missing. Returns the commit's address.
 
-    Files of an earlier version of the package are removed; what else the host keeps there, such as weights, is left
-    alone. Hardware and variables are set once the files are there.
+    Files of an earlier version of the package are removed. Other files there are kept. Variables and hardware are set
+    after the commit.
 
     Args:
         publication: the Space's repo and files.
         private: whether a new Space is private, None for the account's default.
-        hardware: as the Hub names it, such as "cpu-basic" or "zero-a10g"; None leaves it as it is.
-        variables: of the page's environment, set beside those that the Space has.
-        message: of the commit.
+        hardware: the Hub's name of it, such as "cpu-basic" or "zero-a10g"; None does not change it.
+        variables: environment variables, added to those of the Space.
 
     Raises:
-        HubError: why it could not be done, and what was done.
+        HubError: why it could not be done, and which part was done.
     """
-    repo, files = publication.repo, publication.files
-    with _explained(f"nothing was sent to {repo}", repo):
+    address, _ = _send(publication, "space", lambda name: name.startswith("ganlib/"), private, None,
+                       f"The page of ganlib {__version__}")
+    repo = publication.repo
+    with _hub_errors(f"the files are in {repo}, but not all of its variables and hardware are set", repo):
         api = _api()
-        api.whoami(token=True)
-        api.create_repo(repo, repo_type="space", space_sdk="gradio", private=private, exist_ok=True)
-        _check_privacy(api, repo, "space", private)
-        there = {name for name in api.list_repo_files(repo, repo_type="space") if name.startswith("ganlib/")}
-        address = _commit(api, repo, files, there - set(files), message or f"The page of ganlib {__version__}",
-                          repo_type="space")
-    with _explained(f"the files are in {repo}, but not all of its variables and hardware are set", repo):
         for name, value in (variables or {}).items():
             api.add_space_variable(repo, name, value)
         if hardware is not None:
-            api.request_space_hardware(repo, hardware)
+            api.request_space_hardware(repo, hardware)  # type: ignore[arg-type]  # also one that the client does not know
     return address
 
 
+def _send(publication: Publication, repo_type: str, replaced: Callable[[str], bool], private: bool | None,
+          revision: str | None, message: str) -> tuple[str, bool]:
+    """Send files in one commit, which removes those that only the repo has and whose names are `replaced`."""
+    from huggingface_hub import CommitOperationAdd, CommitOperationDelete
+
+    repo, files = publication
+    with _hub_errors(f"nothing was sent to {repo}", repo):
+        api = _api()
+        api.whoami(token=True)
+        api.create_repo(repo, repo_type=repo_type, space_sdk="gradio" if repo_type == "space" else None,
+                        private=private, exist_ok=True)
+        if private and not api.repo_info(repo, repo_type=repo_type).private:
+            raise HubError(f"{repo} exists already, and is public: make it private in its settings first")
+        if revision is not None:
+            api.create_branch(repo, branch=revision, exist_ok=True)
+        existing = set(api.list_repo_files(repo, repo_type=repo_type, revision=revision))
+        # a card in bytes is generated; one in a file has been edited by the user
+        card_kept = (repo_type == "model" and checkpoint.CARD in existing and isinstance(files[checkpoint.CARD], bytes)
+                     and not _is_ours(api.hf_hub_download(repo, checkpoint.CARD, revision=revision)))
+        added = [CommitOperationAdd(name, files[name]) for name in sorted(files)
+                 if not (card_kept and name == checkpoint.CARD)]
+        removed = [CommitOperationDelete(name) for name in sorted(existing - set(files)) if replaced(name)]
+        commit = api.create_commit(repo, [*added, *removed], commit_message=message, repo_type=repo_type,
+                                   revision=revision)
+    return commit.commit_url, card_kept
+
+
 def space_readme(repo: str) -> str:
-    """The README of a Space; "" where there is none. Raises HubError where the Hub does not say."""
+    """The README of a Space, "" if there is none. Raises HubError if the Hub does not answer."""
     from huggingface_hub.errors import RemoteEntryNotFoundError, RepositoryNotFoundError
 
-    with (_explained(f"nothing was sent to {repo}", repo),
+    with (_hub_errors(f"nothing was sent to {repo}", repo),
           suppress(RemoteEntryNotFoundError, RepositoryNotFoundError)):
-        return _readme(_api(), repo, repo_type="space")
+        path = _api().hf_hub_download(repo, checkpoint.CARD, repo_type="space")
+        return Path(path).read_text(encoding="utf-8", errors="replace")
     return ""
 
 
-def _api(anonymous: bool = False):
-    """The Hub's client. Raises HubError for a token that the client could not send, but would show in its error."""
-    from huggingface_hub import HfApi
-    from huggingface_hub.utils import get_token
+def _api(anonymous: bool = False) -> "HfApi":
+    """The Hub's client. Raises HubError for a token that cannot be sent, which the client's own error would show."""
+    from huggingface_hub import HfApi, get_token
 
     if not anonymous and not re.fullmatch("[!-~]*", get_token() or ""):
         raise HubError(f"your token has characters that no token has, {LOG_IN} anew")
     return HfApi(library_name="ganlib", library_version=__version__, token=False if anonymous else None)
 
 
-def _readme(api, repo: str, **where) -> str:
-    return Path(api.hf_hub_download(repo, checkpoint.CARD, **where)).read_text(encoding="utf-8", errors="replace")
-
-
-def _check_privacy(api, repo: str, repo_type: str, private: bool | None) -> None:
-    if private and not api.repo_info(repo, repo_type=repo_type).private:
-        raise HubError(f"{repo} is there already, and public: make it private in its settings first")
-
-
-def _commit(api, repo: str, files: dict[str, Path | bytes], gone: set[str], message: str, **where) -> str:
-    """Add the files and remove those that are gone; all of it or nothing. Returns the commit's address."""
-    from huggingface_hub import CommitOperationAdd, CommitOperationDelete
-
-    operations = [*(CommitOperationAdd(*file) for file in sorted(files.items(), key=lambda file: file[0])),
-                  *map(CommitOperationDelete, sorted(gone))]
-    return api.create_commit(repo, operations, commit_message=message, **where).commit_url
-
-
-def card(readme: str):
-    """A README as huggingface_hub's RepoCard, whose `data` are its front matter: none where it cannot be read."""
+def card(readme: str) -> "RepoCard":
+    """A README as huggingface_hub's RepoCard. Its `data` are the front matter, empty if that cannot be read."""
     from huggingface_hub import RepoCard
-    from yaml import YAMLError
+    from yaml import YAMLError  # type: ignore[import-untyped]
 
-    try:
-        return RepoCard(readme if readme.startswith("---") else "---\n{}\n---\n" + readme)
-    except (ValueError, YAMLError):
-        return RepoCard("---\n{}\n---\n" + readme)
+    empty = "---\n{}\n---\n"
+    with suppress(ValueError, YAMLError):
+        return RepoCard(readme if readme.startswith("---") else empty + readme)
+    return RepoCard(empty + readme)

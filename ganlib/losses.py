@@ -1,10 +1,11 @@
-"""Adversarial losses on logits, and penalties on the discriminator. Knows nothing of networks.
+"""Adversarial losses on logits, and penalties on the discriminator. They know nothing of networks.
 
-`LOSSES` and `PENALTIES` are tables: `ganlib.LOSSES["mine"] = Loss(...)` makes a loss of your own available everywhere.
+`LOSSES` and `PENALTIES` are tables: `ganlib.LOSSES["mine"] = Loss(...)` makes your own loss available everywhere.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,117 +14,76 @@ from torch.nn.functional import relu, softplus
 
 @dataclass(frozen=True)
 class Loss:
-    """The two sides of a game, each a function of (real_logits (N,), fake_logits (N,)) to a scalar to minimise.
+    """The losses of both networks, each a function of (real_logits (N,), fake_logits (N,)) to a scalar to minimise.
 
     Args:
         discriminator: the discriminator's loss.
-        generator: the generator's loss; it is given None for real_logits unless `paired`.
-        paired: the generator's loss looks at real logits too.
-        log_odds: logits are log-odds of "real", up to an offset; otherwise a scale has to be fitted to them as well
-            (`ganlib.calibration`).
-        weight: what the discriminator's loss is multiplied by beside penalties: 2 for a loss that averages its real and
-            its fake term where its paper adds them, so that γ is the γ of Mescheder et al. 2018 for all of them.
+        generator: the generator's loss; its real_logits are None unless the loss is `paired`.
+        paired: whether the generator's loss depends on real logits.
+        log_odds: whether logits are log-odds of "real" up to an offset; if not, `ganlib.calibration` also fits a scale.
+        weight: factor of the discriminator's loss when penalties are added: 2 for a loss that averages its real and its
+            fake term where its paper adds them, so that γ is that of Mescheder et al. 2018 for every loss.
     """
 
     discriminator: Callable[[Tensor, Tensor], Tensor]
-    generator: Callable[[Tensor | None, Tensor], Tensor]
+    generator: Callable[[Any, Tensor], Tensor]
     paired: bool = False
     log_odds: bool = False
     weight: float = 1.0
 
 
-def logistic_discriminator(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+def logistic_discriminator(real: Tensor, fake: Tensor) -> Tensor:
     """Binary cross-entropy: mean of −log D(x) and −log(1 − D(G(z))) (Goodfellow et al. 2014, eq. 1)."""
-    return (softplus(-real_logits).mean() + softplus(fake_logits).mean()) / 2
-
-
-def non_saturating_generator(real_logits: Tensor | None, fake_logits: Tensor) -> Tensor:
-    """−log D(G(z)) (Goodfellow et al. 2014, section 3): a strong gradient while D still wins."""
-    return softplus(-fake_logits).mean()
-
-
-def saturating_generator(real_logits: Tensor | None, fake_logits: Tensor) -> Tensor:
-    """log(1 − D(G(z))), the minimax form (Goodfellow et al. 2014, eq. 1): its gradient vanishes while D still wins."""
-    return -softplus(fake_logits).mean()
-
-
-def least_squares_discriminator(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
-    """Squared distance of the outputs from 1 (real) and 0 (fake) (Mao et al. 2017, eq. 9)."""
-    return ((real_logits - 1).square().mean() + fake_logits.square().mean()) / 2
-
-
-def least_squares_generator(real_logits: Tensor | None, fake_logits: Tensor) -> Tensor:
-    """Squared distance of the fakes' outputs from 1 (Mao et al. 2017, eq. 9)."""
-    return (fake_logits - 1).square().mean() / 2
-
-
-def hinge_discriminator(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
-    """Mean of max(0, 1 − real) and max(0, 1 + fake) (Lim & Ye 2017; Miyato et al. 2018)."""
-    return (relu(1 - real_logits).mean() + relu(1 + fake_logits).mean()) / 2
-
-
-def wasserstein_discriminator(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
-    """Mean output on fakes minus that on real samples (Arjovsky et al. 2017); it needs a penalty such as "wgan-gp"."""
-    return fake_logits.mean() - real_logits.mean()
-
-
-def minus_mean_generator(real_logits: Tensor | None, fake_logits: Tensor) -> Tensor:
-    """Minus the mean output on fakes (Lim & Ye 2017; Arjovsky et al. 2017)."""
-    return -fake_logits.mean()
-
-
-def relativistic_discriminator(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
-    """−log of the probability that a real sample beats the fake it is paired with (Jolicoeur-Martineau 2019)."""
-    return softplus(fake_logits - real_logits).mean()
-
-
-def relativistic_generator(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
-    """The discriminator's loss with the roles exchanged (Huang et al. 2024, "R3GAN")."""
-    return softplus(real_logits - fake_logits).mean()
+    return (softplus(-real).mean() + softplus(fake).mean()) / 2
 
 
 LOSSES: dict[str, Loss] = {
-    "non-saturating": Loss(logistic_discriminator, non_saturating_generator, log_odds=True, weight=2),
-    "saturating": Loss(logistic_discriminator, saturating_generator, log_odds=True, weight=2),
-    "least-squares": Loss(least_squares_discriminator, least_squares_generator),
-    "hinge": Loss(hinge_discriminator, minus_mean_generator, weight=2),
-    "wasserstein": Loss(wasserstein_discriminator, minus_mean_generator),
-    "relativistic": Loss(relativistic_discriminator, relativistic_generator, paired=True, log_odds=True),
+    # the generator minimises −log D(G(z)), whose gradient is strong while D wins (Goodfellow et al. 2014, section 3)
+    "non-saturating": Loss(logistic_discriminator, lambda real, fake: softplus(-fake).mean(), log_odds=True, weight=2),
+    # the generator minimises log(1 − D(G(z))), whose gradient vanishes while D wins (Goodfellow et al. 2014, eq. 1)
+    "saturating": Loss(logistic_discriminator, lambda real, fake: -softplus(fake).mean(), log_odds=True, weight=2),
+    # squared distance of the outputs from 1 (real) and 0 (fake) (Mao et al. 2017, eq. 9)
+    "least-squares": Loss(lambda real, fake: ((real - 1).square().mean() + fake.square().mean()) / 2,
+                          lambda real, fake: (fake - 1).square().mean() / 2),
+    # Lim & Ye 2017; Miyato et al. 2018
+    "hinge": Loss(lambda real, fake: (relu(1 - real).mean() + relu(1 + fake).mean()) / 2,
+                  lambda real, fake: -fake.mean(), weight=2),
+    # Arjovsky et al. 2017; it needs a penalty such as "wgan-gp"
+    "wasserstein": Loss(lambda real, fake: fake.mean() - real.mean(), lambda real, fake: -fake.mean()),
+    # pairs of a real sample and a fake (Jolicoeur-Martineau 2019; Huang et al. 2024, "R3GAN")
+    "relativistic": Loss(lambda real, fake: softplus(fake - real).mean(),
+                         lambda real, fake: softplus(real - fake).mean(), paired=True, log_odds=True),
 }
 
 
 @dataclass(frozen=True)
 class Penalty:
-    """A penalty on the discriminator, weighted by γ and averaged over the samples.
+    """A penalty on the discriminator, averaged over samples and multiplied by its weight γ.
 
     Args:
-        at: which samples it looks at, a name in PLACES.
-        value: a function of samples (N, *shape) that require gradients and their logits (N,), to (N,).
+        at: the samples it is computed at, a name in PLACES.
+        value: a function of samples (N, *shape) that require gradients and their logits (N,), to (N,). Each logit must
+            depend on its own sample alone.
     """
 
     at: str
     value: Callable[[Tensor, Tensor], Tensor]
 
 
-def gradients(samples: Tensor, logits: Tensor) -> Tensor:
-    """Gradient (N, D) of each logit by its own sample. Each logit must come from its own sample alone."""
+def squared_gradient(samples: Tensor, logits: Tensor) -> Tensor:
+    """|∇D|² (Thanh-Tung et al. 2019, "Improving generalization and stability of GANs", eq. 5, without λ)."""
     (gradient,) = torch.autograd.grad(logits.sum(), samples, create_graph=True)
-    return gradient.flatten(1)
+    return gradient.flatten(1).square().sum(1)
 
 
 def half_squared_gradient(samples: Tensor, logits: Tensor) -> Tensor:
     """½|∇D|² (Mescheder et al. 2018, eq. 9 and 10, without γ): R1 on real samples, R2 on fakes."""
-    return gradients(samples, logits).square().sum(1) / 2
+    return squared_gradient(samples, logits) / 2
 
 
 def unit_gradient(samples: Tensor, logits: Tensor) -> Tensor:
     """(|∇D| − 1)² (Gulrajani et al. 2017, eq. 3, without λ)."""
-    return (gradients(samples, logits).square().sum(1).add(1e-12).sqrt() - 1).square()
-
-
-def squared_gradient(samples: Tensor, logits: Tensor) -> Tensor:
-    """|∇D|² (Thanh-Tung et al. 2019, "Improving generalization and stability of GANs", eq. 5, without λ)."""
-    return gradients(samples, logits).square().sum(1)
+    return (squared_gradient(samples, logits).add(1e-12).sqrt() - 1).square()
 
 
 def between(real: Tensor, fake: Tensor, rng: torch.Generator) -> Tensor:

@@ -1,25 +1,23 @@
-"""How the numbers of metrics.json are called, written and tabulated. Knows nothing of models and files."""
+"""The names, number formats and tables of the measures in metrics.json. Knows nothing of models and files."""
 
 import math
+from collections import ChainMap
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from ganlib.checks import escaped
 
 
-class _Named(dict):
-    def __missing__(self, key: str) -> str:
-        return key
-
-
 @dataclass(frozen=True)
 class Measure:
-    """How one number of metrics.json is shown.
+    """How one measure of metrics.json is shown.
 
     Args:
-        key: its name in metrics.json.
-        words: what it is called, with the names of other numbers in braces.
-        form: how it is written.
-        better: "low" or "high", or "" for what is neither.
+        key: its key in metrics.json.
+        words: its name in tables; {braces} stand for other values of metrics.json.
+        form: its format specification.
+        better: "low" or "high", "" if neither is better.
     """
 
     key: str
@@ -27,16 +25,20 @@ class Measure:
     form: str = ".4g"
     better: str = ""
 
-    def named(self, metrics: dict) -> str:
-        """Its words, filled in from the other numbers of metrics.json; those that are missing stay as their names."""
+    def named(self, metrics: Mapping[str, Any]) -> str:
+        """Its words, filled in from metrics.json; its key if a value is missing there."""
         try:
-            return self.words.format_map(_Named(metrics))
-        except ValueError:  # a number that the words want is missing
+            return self.words.format_map(metrics)
+        except (KeyError, ValueError):
             return self.key.replace("_", " ")
 
-    @property
-    def key_of_real(self) -> str:
-        return self.key + "_of_real"
+    def written(self, value: Any) -> str:
+        """A value as tables show it; "" for None."""
+        if isinstance(value, dict):  # quantiles
+            return " / ".join(f"{value[share]:.3g}" for share in ("5%", "50%", "95%") if share in value)
+        if isinstance(value, list):  # shares
+            return " ".join(f"{100 * share:.1f}" for share in value)
+        return "" if value is None else format(value, self.form)
 
 
 MEASURES = (
@@ -70,7 +72,7 @@ MEASURES = (
     Measure("largest_gap_in_x1", "widest gap in x₁", ".3f", "low"),
     Measure("modes", "modes with a sample, of {centres}", ".4g", "high"),
     Measure("high_quality", "share within 3σ of a mode", ".1%", "high"),
-    Measure("width", "standard deviation of these about their mode, in σ", ".2f"),
+    Measure("width", "standard deviation of samples within 3σ about their mode, in σ", ".2f"),
     Measure("reverse_kl", "reverse KL from equal shares of the modes, nats", ".2g", "low"),
     Measure("kl_from_equal_shares", "KL from equal shares of the modes, nats", ".3f", "low"),
     Measure("mean", "mean"),
@@ -79,8 +81,7 @@ MEASURES = (
     Measure("final_generator_loss", "generator’s loss at the end", ".3f"),
 )
 
-
-# the types of metrics.json's values, float for any number; other names may have any
+# the types of metrics.json's values, float for any number; a key that is not listed may have any type
 TYPES: dict[str, type] = {
     **{measure.key: float for measure in MEASURES},
     **dict.fromkeys(("samples", "real_images", "neighbours", "confident_from", "walks", "samples_learnt_from",
@@ -92,12 +93,12 @@ TYPES: dict[str, type] = {
 
 @dataclass(frozen=True)
 class Comparison:
-    """The measures of one model or several, side by side.
+    """A table of the measures of one or more models.
 
     Args:
-        columns: the models' names, and "real" where real samples were measured too.
-        rows: the measure, what it is called, and its columns.
-        note: how many samples there are, and what they were measured against.
+        columns: the models' names, and "real" if real samples were measured too.
+        rows: each measure, its name, and its cells.
+        note: how many samples were measured, and against what.
     """
 
     columns: list[str]
@@ -105,60 +106,50 @@ class Comparison:
     note: str
 
     @classmethod
-    def several(cls, models: dict[str, dict]) -> list["Comparison"]:
-        """A comparison for each group of models that can be compared: measured on the same data, in the same way."""
-        groups: dict[tuple, dict[str, dict]] = {}
+    def several(cls, models: dict[str, dict[str, Any]]) -> list["Comparison"]:
+        """A table for each group of models, by their names, whose metrics.json are of the same data and method."""
+        groups: dict[tuple[Any, ...], dict[str, dict[str, Any]]] = {}
         for name, metrics in models.items():
-            alike = tuple(metrics.get(key) for key in ("data", "data_is_folder", "against", "features", "samples",
-                                                       "real_images"))
-            groups.setdefault(alike, {})[name] = metrics
+            conditions = ("data", "data_is_folder", "against", "features", "samples", "real_images")
+            groups.setdefault(tuple(map(metrics.get, conditions)), {})[name] = metrics
         return [cls.of(group) for group in groups.values()]
 
     @classmethod
-    def of(cls, models: dict[str, dict]) -> "Comparison":
-        """From the metrics.json of models that were measured in the same way."""
-        known = [(measure, [metrics for metrics in models.values() if measure.key in metrics]) for measure in MEASURES]
-        known = [(measure, holders) for measure, holders in known if holders]
-        beside = any(measure.key_of_real in metrics for measure, holders in known for metrics in holders)
+    def of(cls, models: dict[str, dict[str, Any]]) -> "Comparison":
+        """The table of models, by their names, whose metrics.json are of the same data and method."""
+        known = ChainMap(*models.values())
+        measures = [measure for measure in MEASURES if measure.key in known]
+        real = ["real"] if any(f"{measure.key}_of_real" in known for measure in measures) else []
         rows = []
-        for measure, holders in known:
-            cells = [written(measure, metrics.get(measure.key)) for metrics in models.values()]
-            real = next((metrics[measure.key_of_real] for metrics in holders if measure.key_of_real in metrics), None)
-            rows.append((measure, measure.named(holders[0]), [*cells, *([written(measure, real)] * beside)]))
-        return cls([*models, *(["real"] * beside)], rows, _note(models, beside))
+        for measure in measures:
+            values = [metrics.get(measure.key) for metrics in models.values()]
+            values += [known.get(f"{measure.key}_of_real") for _ in real]
+            rows.append((measure, measure.named(known), list(map(measure.written, values))))
+        return cls([*models, *real], rows, _note(models, bool(real)))
 
     def markdown(self) -> list[str]:
+        """The lines of a Markdown table, and of the note below it."""
         return ["| | " + " | ".join(map(escaped, self.columns)) + " |", "|---|" + "---|" * len(self.columns),
                 *(f"| {escaped(words)} | " + " | ".join(cells) + " |" for _, words, cells in self.rows), "",
                 escaped(self.note)]
 
 
-def _note(models: dict[str, dict], beside: bool) -> str:
-    first = next(iter(models.values()))
-    if "samples" not in first:
+def _note(models: dict[str, dict[str, Any]], has_real: bool) -> str:
+    known = ChainMap(*models.values())
+    if "samples" not in known:
         return ""
-    note, images = f"{first['samples']:,} samples, without truncation", "against" in first
-    note += f", measured against {first.get('real_images', 0):,} {first['against']}." if images else "."
-    if beside:
-        note += (" “Real” is as many training images, measured in the same way, where nothing else is said." if images
-                 else " “Real” is as many real samples, measured in the same way.")
-    if any("class_as_asked" in metrics for metrics in models.values()):
-        note += " A model with classes is asked for those of these training images."
-    if "fid_digit_classifier" in first:
-        note += (f" FID and KID are distances in the features of ganlib’s own {first.get('features')}, which knows the "
-                 f"training images: no Inception FID, and comparable only with what this classifier has measured. KID "
-                 f"is estimated without bias, so where there is no distance it may come out below 0.")
+    note, images = f"{known['samples']:,} samples, without truncation", "against" in known
+    note += f", measured against {known.get('real_images', 0):,} {known['against']}." if images else "."
+    if has_real:
+        note += f" “Real” is as many {'training images' if images else 'real samples'}, measured in the same way"
+        note += ", unless the row says otherwise." if images else "."
+    if "class_as_asked" in known:
+        note += " A model with classes generates the classes of these training images."
+    if "fid_digit_classifier" in known:
+        note += (f" FID and KID are distances in the features of ganlib’s own {known.get('features')}, which was "
+                 f"trained on the training images. They are not Inception FIDs: compare them only with other numbers "
+                 f"of this classifier. KID is estimated without bias, so it may be below 0.")
         if any(metrics.get("fid_digit_classifier", math.inf) < metrics.get("fid_digit_classifier_of_real", 0)
                for metrics in models.values()):
-            note += (" An FID below that of real images does not mean better than real: which of them are drawn makes "
-                     "as much of a difference.")
+            note += " An FID below that of real images does not mean better than real: both vary with the images drawn."
     return note
-
-
-def written(measure: Measure, value) -> str:
-    """A value of metrics.json as a table shows it; nothing for None."""
-    if isinstance(value, dict):  # quantiles
-        return " / ".join(f"{value[share]:.3g}" for share in ("5%", "50%", "95%") if share in value)
-    if isinstance(value, list):  # shares
-        return " ".join(f"{100 * share:.1f}" for share in value)
-    return "" if value is None else format(value, measure.form)

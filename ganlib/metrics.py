@@ -1,32 +1,32 @@
 """Measures of two samples, or of two feature tensors, all on the CPU.
 
-Knows nothing of models, data sets or feature extractors.
+Imports nothing of models, datasets and feature extractors.
 """
 
 import torch
 from torch import Tensor
+from torch.nn.functional import normalize
+
+BLOCK = 1_000  # rows of a distance matrix computed at once
 
 
 def wasserstein_1(a: Tensor, b: Tensor) -> float:
-    """Wasserstein-1 distance of two samples on the line, (N,) or (N, 1) each, of equal size, in the samples' unit.
+    """Wasserstein-1 distance of two samples on the line, (N,) or (N, 1) each, in the samples' unit.
 
     For equal counts it is the mean distance between the sorted samples. Raises ValueError for unequal counts.
     """
-    a, b = a.flatten().double(), b.flatten().double()
-    if len(a) != len(b) or not len(a):
-        raise ValueError(f"the samples must have the same size, above 0, not {len(a)} and {len(b)}")
-    return (a.sort().values - b.sort().values).abs().mean().item()
+    return sliced_wasserstein(a.reshape(-1, 1), b.reshape(-1, 1), directions=1)
 
 
 def sliced_wasserstein(a: Tensor, b: Tensor, directions: int = 128) -> float:
     """Mean Wasserstein-1 distance of the projections of two samples (N, D) on random directions (Bonneel et al. 2015).
 
-    The directions are always the same ones. Raises ValueError for unequal counts.
+    The directions are always the same. Raises ValueError for unequal counts.
     """
     if a.shape != b.shape or not len(a):
         raise ValueError(f"the samples must have the same shape, not {tuple(a.shape)} and {tuple(b.shape)}")
-    drawn = torch.randn(a.shape[1], directions, generator=_generator(), dtype=torch.double, device="cpu")
-    lines = torch.nn.functional.normalize(drawn, dim=0)
+    rng = torch.Generator("cpu").manual_seed(0)
+    lines = normalize(torch.randn(a.shape[1], directions, generator=rng, dtype=torch.double, device="cpu"), dim=0)
     projected = [(lines.T @ x.double().T).sort(dim=1).values for x in (a, b)]
     return (projected[0] - projected[1]).abs().mean().item()
 
@@ -36,11 +36,11 @@ def kernel_density(samples: Tensor, points: Tensor, bandwidth: float) -> Tensor:
     dimensions = samples.shape[1]
     norm = (2 * torch.pi * bandwidth**2) ** (dimensions / 2)
     return torch.cat([(torch.cdist(part, samples).square() / (-2 * bandwidth**2)).exp().mean(1) / norm
-                      for part in points.split(1024)])
+                      for part in torch.split(points, 1024)])
 
 
 def largest_gap(values: Tensor, low: float, high: float) -> float:
-    """The widest stretch of [low, high] without one of the values (N,)."""
+    """The length of the largest interval in [low, high] without any of the values (N,)."""
     inside = values[(values >= low) & (values <= high)].double()
     ends = torch.tensor([low, high], dtype=torch.double, device="cpu")
     return torch.cat([inside, ends]).sort().values.diff().max().item()
@@ -52,18 +52,19 @@ def frechet_distance(a: Tensor, b: Tensor) -> float:
     cov_a, cov_b = torch.cov(a.T), torch.cov(b.T)
     # the trace of a matrix's square root is the sum of the roots of its eigenvalues
     root = torch.linalg.eigvals(cov_a @ cov_b).sqrt().real.sum()
-    return ((a.mean(0) - b.mean(0)).square().sum() + cov_a.trace() + cov_b.trace() - 2 * root).item()
+    distance: Tensor = (a.mean(0) - b.mean(0)).square().sum() + cov_a.trace() + cov_b.trace() - 2 * root
+    return distance.item()
 
 
 def kernel_distance(a: Tensor, b: Tensor, subsets: int = 100, subset_size: int = 1_000) -> float:
-    """Squared maximum mean discrepancy of features (N, D) and (M, D) (Bińkowski et al. 2018, the KID's).
+    """Squared maximum mean discrepancy of features (N, D) and (M, D) (KID; Bińkowski et al. 2018).
 
     The kernel is the cubic polynomial (x·y/D + 1)³, the estimate is unbiased, and the mean is over random subsets,
-    always the same ones. Raises ValueError where there are fewer features than `subset_size`.
+    always the same. Raises ValueError where there are fewer features than `subset_size`.
     """
     if min(len(a), len(b)) < subset_size:
         raise ValueError(f"subsets of {subset_size} cannot be drawn from {len(a)} and {len(b)} features; give more")
-    rng, total = _generator(), 0.0
+    rng, total = torch.Generator("cpu").manual_seed(0), 0.0
     for _ in range(subsets):
         # in float64: a small difference of large sums
         x, y = (part[torch.randperm(len(part), generator=rng, device="cpu")[:subset_size]].double() for part in (a, b))
@@ -76,61 +77,50 @@ def _cubic(x: Tensor, y: Tensor) -> Tensor:
     return (x @ y.T / x.shape[1] + 1) ** 3
 
 
-def _generator() -> torch.Generator:
-    return torch.Generator("cpu").manual_seed(0)
-
-
 def precision_recall_density_coverage(real: Tensor, fake: Tensor, k: int = 5) -> dict[str, float]:
-    """How the manifolds of features real (N, D) and fake (M, D) overlap, by balls up to the k-th nearest neighbour.
+    """The overlap of features real (N, D) and fake (M, D), each as balls of its points up to their k-th neighbour.
 
     A point on the border of a ball is inside. precision: share of fakes inside a real one's ball; recall: share of
-    reals inside a fake one's ball (Kynkäänniemi et al. 2019, eq. 1 to 3). density: how many real balls a fake lies in,
-    over k; coverage: share of real balls that hold a fake (Naeem et al. 2020, "Reliable fidelity and diversity metrics
-    for generative models", eq. 3 to 5).
+    reals inside a fake one's ball (Kynkäänniemi et al. 2019, eq. 1 to 3). density: the mean number of real balls that a
+    fake is in, over k; coverage: share of real balls with a fake inside (Naeem et al. 2020, "Reliable fidelity and
+    diversity metrics for generative models", eq. 3 to 5). Raises ValueError where there are not more than k points.
     """
     real_radius, fake_radius = _radii(real, k), _radii(fake, k)
-    held_by_real = []
+    balls = torch.zeros(len(fake), dtype=torch.double, device="cpu")  # real ones that each fake is in
     covered, recalled = (torch.zeros(len(real), dtype=torch.bool, device="cpu") for _ in range(2))
-    for part, radius in zip(fake.split(_BLOCK), fake_radius.split(_BLOCK)):
-        distance = torch.cdist(part, real)
+    for start in range(0, len(fake), BLOCK):
+        block = slice(start, start + BLOCK)
+        distance = torch.cdist(fake[block], real)
         inside = distance <= real_radius
-        held_by_real.append(inside.sum(1))
+        balls[block] = inside.sum(1).double()
         covered |= inside.any(0)
-        recalled |= (distance <= radius[:, None]).any(0)
-    balls = torch.cat(held_by_real).double()
-    return {
-        "precision": (balls > 0).double().mean().item(),
-        "recall": recalled.double().mean().item(),
-        "density": balls.mean().item() / k,
-        "coverage": covered.double().mean().item(),
-    }
-
-
-_BLOCK = 1_000  # rows of a distance matrix held at once
+        recalled |= (distance <= fake_radius[block, None]).any(0)
+    return {"precision": (balls > 0).double().mean().item(), "recall": recalled.double().mean().item(),
+            "density": balls.mean().item() / k, "coverage": covered.double().mean().item()}
 
 
 def _radii(points: Tensor, k: int) -> Tensor:
-    """Distance (N,) of each point (N, D) to its k-th nearest other one."""
+    """Distance (N,) of each point (N, D) to its k-th nearest other point."""
     if len(points) <= k:
         raise ValueError(f"{len(points)} samples have no {k}-th nearest neighbour; give more")
-    return torch.cat([torch.cdist(part, points).kthvalue(k + 1).values for part in points.split(_BLOCK)])
+    return torch.cat([torch.cdist(part, points).kthvalue(k + 1).values for part in torch.split(points, BLOCK)])
 
 
 def modes(samples: Tensor, centres: Tensor, std: float) -> dict[str, float]:
-    """How samples (N, D) spread over the modes of a mixture of Gaussians N(centre, std² I), centres: (M, D).
+    """The spread of samples (N, D) over the modes of a mixture of Gaussians N(centre, std² I), centres: (M, D).
 
     high_quality: share of samples within 3 std of their nearest centre. modes: how many centres have such a sample.
     width: the standard deviation of these samples about their centre, in std: 0.97 for the mixture itself in the plane,
-    0 where each mode is but a point, and 0 where there is no such sample. reverse_kl: KL in nats of the samples' shares
-    by their nearest centre from equal shares (Srivastava et al. 2017, "VEEGAN"; Lin et al. 2018, "PacGAN").
+    0 where each mode is one point or there is no such sample. reverse_kl: KL in nats of the samples' shares by their
+    nearest centre from equal shares (Srivastava et al. 2017, "VEEGAN"; Lin et al. 2018, "PacGAN").
     """
     distance, index = nearest(samples, centres)
     good = distance <= 3 * std
-    shares = class_shares(index, len(centres))
+    count, shares = int(good.sum()), class_shares(index, len(centres))
     return {
-        "modes": int(index[good].unique().numel()),
+        "modes": int((torch.bincount(index[good]) > 0).sum()),
         "high_quality": good.double().mean().item(),
-        "width": distance[good].square().sum().div(max(1, good.sum()) * samples.shape[1]).sqrt().item() / std,
+        "width": distance[good].square().sum().div(max(1, count) * samples.shape[1]).sqrt().item() / std,
         "reverse_kl": kl_divergence(shares, torch.full_like(shares, 1 / len(centres))),
     }
 
@@ -138,13 +128,10 @@ def modes(samples: Tensor, centres: Tensor, std: float) -> dict[str, float]:
 def nearest(queries: Tensor, references: Tensor) -> tuple[Tensor, Tensor]:
     """Euclidean distance (N,) from each query (N, D) to the nearest reference (M, D), and that one's index (N,)."""
     norms = references.square().sum(1)
-    distances, indices = [], []
-    for part in queries.split(512):
-        squared = part.square().sum(1, keepdim=True) - 2 * part @ references.T + norms
-        smallest = squared.min(1)
-        distances.append(smallest.values.clamp_min(0).sqrt())
-        indices.append(smallest.indices)
-    return torch.cat(distances), torch.cat(indices)
+    found = [(part.square().sum(1, keepdim=True) - 2 * part @ references.T + norms).min(1)
+             for part in torch.split(queries, 512)]
+    return (torch.cat([smallest.values for smallest in found]).clamp_min(0).sqrt(),
+            torch.cat([smallest.indices for smallest in found]))
 
 
 def class_shares(labels: Tensor, num_classes: int) -> Tensor:
@@ -153,5 +140,5 @@ def class_shares(labels: Tensor, num_classes: int) -> Tensor:
 
 
 def kl_divergence(p: Tensor, q: Tensor) -> float:
-    """KL(p ‖ q) in nats of two distributions over the same classes; infinite where p has what q lacks."""
+    """KL(p ‖ q) in nats of two distributions over the same classes; infinite where p > 0 and q = 0."""
     return torch.where(p > 0, p * (p / q).log(), torch.zeros_like(p)).sum().item()

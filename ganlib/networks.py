@@ -1,8 +1,10 @@
 """Generators and discriminators: modules only, which know nothing of data, losses or files.
 
 A generator maps latents `z: (N, latent_dim)`, standard normal, to samples `x: (N, *shape)`; a discriminator maps
-samples to logits `(N,)`, with no sigmoid inside. Both take the labels `y: (N,)` int64 as a second argument, which
-networks without classes ignore; a generator with classes also takes shares of them, `y: (N, num_classes)` float32.
+samples to logits `(N,)`, without a sigmoid. Both take labels `y: (N,)` int64 as a second argument, which networks
+without classes ignore; a generator with classes also takes shares of classes, `y: (N, num_classes)` float32.
+
+The networks' arguments are fields of `ganlib.architectures.MLP` and `DCGAN`, which describe them.
 """
 
 import math
@@ -16,7 +18,7 @@ from torch import Tensor, nn
 
 
 class SoftChoice(nn.Module):
-    """Turns the first `choices` numbers of a latent into weights of a choice; the others pass.
+    """Turns the first `choices` numbers of a latent into a soft categorical latent; the others are unchanged.
 
     z_k becomes √K · softmax(sharpness · z_k / rms(z_k)): nearly all of the weight falls on the largest number, and the
     mean square stays about 1. A continuous prior has to map connected regions between modes; a categorical part avoids
@@ -24,8 +26,8 @@ class SoftChoice(nn.Module):
     choice when a latent is scaled, as truncation does.
 
     Args:
-        choices: K, how many numbers; 0 for none.
-        sharpness: how hard the choice is; from about 1,000 on it is one-hot.
+        choices: K, number of categories; 0 for none.
+        sharpness: above 0; from about 1,000 on the choice is one-hot.
     """
 
     def __init__(self, choices: int, sharpness: float):
@@ -45,10 +47,9 @@ class SoftChoice(nn.Module):
 
 
 class Dropout(nn.Module):
-    """Dropout (Srivastava et al. 2014) that may draw from a generator of its own, `rng`.
+    """Dropout (Srivastava et al. 2014) that draws from the random generator `rng` if it is set.
 
-    Training sets `rng` to the run's generator, so that a run is repeatable and the process's own random state is left
-    alone.
+    Training sets it to the run's, so that runs are repeatable and do not touch the process's random state.
     """
 
     def __init__(self, p: float):
@@ -67,15 +68,7 @@ class Dropout(nn.Module):
 
 
 class MLPGenerator(nn.Module):
-    """Fully connected layers with ReLU between them.
-
-    Args:
-        shape: of one sample.
-        latent_dim: numbers in a latent.
-        widths: of the hidden layers.
-        bounded: whether samples end in tanh, in [-1, 1].
-        choices, sharpness: as in `SoftChoice`.
-    """
+    """Fully connected layers with ReLU between them, and tanh at the end if samples are bounded."""
 
     def __init__(self, shape: Sequence[int], latent_dim: int, widths: Sequence[int], bounded: bool = True,
                  choices: int = 0, sharpness: float = 1.0):
@@ -87,18 +80,12 @@ class MLPGenerator(nn.Module):
             self.layers.append(nn.Tanh())
 
     def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
-        return self.layers(self.choice(z)).unflatten(1, self.shape)
+        samples: Tensor = self.layers(self.choice(z))
+        return samples.view(-1, *self.shape)
 
 
 class MLPDiscriminator(nn.Module):
-    """Fully connected layers with LeakyReLU (ReLU for a slope of 0) and dropout between them; one logit at the end.
-
-    Args:
-        shape: of one sample.
-        widths: of the hidden layers.
-        dropout: share of hidden units dropped while training, in [0, 1).
-        negative_slope: of LeakyReLU.
-    """
+    """Fully connected layers with LeakyReLU (ReLU for a negative slope of 0) and dropout between them; one logit."""
 
     def __init__(self, shape: Sequence[int], widths: Sequence[int], dropout: float = 0.0, negative_slope: float = 0.0):
         super().__init__()
@@ -110,11 +97,12 @@ class MLPDiscriminator(nn.Module):
         self.layers = nn.Sequential(*_perceptron((math.prod(shape), *widths, 1), between))
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
-        return self.layers(x.flatten(1)).squeeze(1).float()
+        logits: Tensor = self.layers(x.flatten(1))
+        return logits.squeeze(1).float()
 
 
 def _perceptron(widths: Sequence[int], between: Callable[[], list[nn.Module]]) -> list[nn.Module]:
-    """Linear layers of the given widths, He initialised (He et al. 2015), the last one at a quarter of that."""
+    """Linear layers of the given widths with initial weights as in He et al. 2015, the last at a quarter of that."""
     layers: list[nn.Module] = []
     for i, (inputs, outputs) in enumerate(pairwise(widths)):
         last = i == len(widths) - 2
@@ -128,15 +116,8 @@ def _perceptron(widths: Sequence[int], between: Callable[[], list[nn.Module]]) -
 class DCGANGenerator(nn.Module):
     """A linear layer to a small map, then transposed convolutions that double it, batch norm and ReLU; tanh at the end.
 
-    Args:
-        shape: of one sample, (channels, height, width).
-        latent_dim: numbers in a latent.
-        channels: of the maps, from the smallest on; each but the last is doubled.
-        mapping: widths of linear layers that latents go through first (Karras et al. 2019, section 2).
-        negative_slope: of the mapping's LeakyReLU.
-        num_classes: None, or how many classes there are; an embedding of the label is appended to the latent.
-        embedding_dim: numbers in that embedding.
-        choices, sharpness: as in `SoftChoice`.
+    A mapping of linear layers may come first (Karras et al. 2019, section 2). With classes, the label's embedding is
+    appended to the latent.
     """
 
     def __init__(self, shape: Sequence[int], latent_dim: int, channels: Sequence[int], mapping: Sequence[int] = (),
@@ -160,30 +141,24 @@ class DCGANGenerator(nn.Module):
         layers += [nn.ConvTranspose2d(channels[-1], image_channels, 3, 1, 1), nn.Tanh()]
         self.layers = nn.Sequential(*layers)
         self.apply(_init_dcgan)
-        self.mapping.apply(_init_he)  # no batch norm follows to make up for a small scale
+        self.mapping.apply(_init_he)  # no batch norm follows that would correct a small scale
         if self.embedding is not None:
             nn.init.normal_(self.embedding.weight)  # the scale of the latent it is appended to
 
     def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         z = self.choice(z)
         if self.embedding is not None:
-            classes = y @ self.embedding.weight if y.is_floating_point() else self.embedding(y)
-            z = torch.cat([z, classes], dim=1)
-        return self.layers(self.project(self.mapping(z)).unflatten(1, self.base))
+            assert y is not None
+            z = torch.cat([z, y @ self.embedding.weight if y.is_floating_point() else self.embedding(y)], dim=1)
+        samples: Tensor = self.layers(self.project(self.mapping(z)).view(-1, *self.base))
+        return samples
 
 
 class DCGANDiscriminator(nn.Module):
     """Strided convolutions with LeakyReLU, a hidden linear layer, and one logit.
 
-    No batch norm: it would couple the samples of a batch, which a gradient penalty per sample forbids. With classes,
-    the features' product with the label's embedding is added to the logit (Miyato & Koyama 2018).
-
-    Args:
-        shape: of one sample, (channels, height, width).
-        channels: of the maps, from the largest on; each halves the map.
-        features: width of the hidden linear layer.
-        negative_slope: of LeakyReLU.
-        num_classes: None, or how many classes there are.
+    There is no batch norm: it makes a sample's logit depend on its batch, and then a gradient penalty per sample is
+    wrong. With classes, the features' product with the label's embedding is added to the logit (Miyato & Koyama 2018).
     """
 
     def __init__(self, shape: Sequence[int], channels: Sequence[int], features: int = 256, negative_slope: float = 0.2,
@@ -204,7 +179,7 @@ class DCGANDiscriminator(nn.Module):
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         features = self.layers(x)
-        logits = self.head(features).squeeze(1)
+        logits: Tensor = self.head(features).squeeze(1)
         if self.embedding is not None:
             logits = logits + (features * self.embedding(y)).sum(1)
         return logits.float()
@@ -216,30 +191,34 @@ def _init_dcgan(module: nn.Module) -> None:
         nn.init.normal_(module.weight, 0.0, 0.02)
     elif isinstance(module, nn.BatchNorm2d):
         nn.init.normal_(module.weight, 1.0, 0.02)
-    if getattr(module, "bias", None) is not None:
-        nn.init.zeros_(module.bias)
+    _zero_bias(module)
 
 
 def _init_he(module: nn.Module) -> None:
-    """He et al. 2015, zero biases. An embedding starts at zero, so that no class is favoured."""
+    """Weights as in He et al. 2015, zero biases. An embedding starts at zero, so that no class is favoured."""
     if isinstance(module, nn.Conv2d | nn.Linear):
         nn.init.kaiming_normal_(module.weight, a=0.2)
-        nn.init.zeros_(module.bias)
     elif isinstance(module, nn.Embedding):
         nn.init.zeros_(module.weight)
+    _zero_bias(module)
+
+
+def _zero_bias(module: nn.Module) -> None:
+    if isinstance(bias := getattr(module, "bias", None), Tensor):
+        nn.init.zeros_(bias)
 
 
 def count_parameters(module: nn.Module) -> int:
-    """How many numbers a module learns."""
+    """The number of parameters of a module."""
     return sum(p.numel() for p in module.parameters())
 
 
-_cudnn = threading.Lock()  # cuDNN's settings are the whole process's, and pages compute in threads
+_cudnn = threading.Lock()  # cuDNN's settings are the process's, and the page computes in threads
 
 
 @contextmanager
 def exact_convolutions(device: torch.device) -> Iterator[None]:
-    """On CUDA one fixed algorithm in float32: cuDNN's default, TensorFloat-32, is off by about 1e-3."""
+    """On CUDA, cuDNN computes in float32, by one fixed algorithm; its default, TensorFloat-32, is off by about 1e-3."""
     if device.type != "cuda":
         yield
         return

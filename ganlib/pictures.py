@@ -1,4 +1,4 @@
-"""A folder of pictures to one tensor: cropped, resized, with a class for each subfolder."""
+"""Reads a folder of images into one tensor: cropped, resized, with a class for each subfolder."""
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,29 +15,27 @@ def _files(folder: Path) -> list[Path]:
 
 
 def holds_images(folder: Path) -> bool:
-    """Whether there are pictures in a folder or in its subfolders."""
+    """Whether there are images in a folder or in its subfolders."""
     return bool(_files(folder)) or any(_files(sub) for sub in folder.iterdir() if sub.is_dir())
 
 
 def read_folder(folder: Path, shape: tuple[int, ...]) -> tuple[Tensor, Tensor | None, tuple[str, ...] | None]:
-    """The pictures of a folder, cropped to the middle and resized: images, their labels, and the classes' names.
-
-    Pictures in subfolders get a class each, by the subfolders' sorted names; pictures directly in the folder have none.
+    """The images of a folder, cropped to the centre and resized, with a class for each subfolder, sorted by name.
 
     Args:
-        folder: where they are.
+        folder: holds images, or subfolders with images.
         shape: (channels, height, width); 1 channel is grey, 3 are colour.
 
     Returns:
-        (N, *shape) uint8; (N,) int64, or None; and the subfolders' names, or None.
+        Images (N, *shape) uint8, labels (N,) int64 and the subfolders' names; the last two are None without subfolders.
 
     Raises:
-        ValueError: the folder has no pictures, or in both places, or an unreadable one.
+        ValueError: the folder has fewer than 2 images, or images in both places, or an unreadable one.
     """
     from PIL import Image, ImageOps
 
     if len(shape) != 3 or shape[0] not in (1, 3):
-        raise ValueError(f"images can be made (1 or 3, height, width), but samples of shape {tuple(shape)} are wanted")
+        raise ValueError(f"images have a shape (1 or 3, height, width), but samples of shape {tuple(shape)} are wanted")
     channels, height, width = shape
     mode = "L" if channels == 1 else "RGB"
     folder = Path(folder)
@@ -51,8 +49,8 @@ def read_folder(folder: Path, shape: tuple[int, ...]) -> tuple[Tensor, Tensor | 
 
     def read(path: Path) -> Tensor:
         try:
-            with Image.open(path) as image:
-                image = ImageOps.fit(ImageOps.exif_transpose(image).convert(mode), (width, height),
+            with Image.open(path) as file:
+                image = ImageOps.fit(ImageOps.exif_transpose(file).convert(mode), (width, height),
                                      Image.Resampling.LANCZOS)
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
             raise ValueError(f"{path} is not a readable image ({error})") from None

@@ -1,4 +1,4 @@
-"""Every published run as one literal: which architecture, on which data, with which numbers."""
+"""Every published run as one literal: architecture, dataset and training configuration."""
 
 from dataclasses import dataclass, replace
 
@@ -11,13 +11,13 @@ DIGIT_CLASSIFIER = ClassifierConfig(steps=6_000, batch_size=128, bfloat16=True)
 
 @dataclass(frozen=True)
 class Recipe:
-    """A run to repeat.
+    """A run that can be repeated.
 
     Args:
         architecture: a name in ARCHITECTURES.
         data: a name in `ganlib.DATASETS`.
-        train: the run's numbers.
-        threads: how many it is given on a CPU, None for all; tiny networks run fastest on one.
+        train: the training configuration.
+        threads: number of CPU threads, None for all; tiny networks are fastest on one.
     """
 
     architecture: str
@@ -26,10 +26,10 @@ class Recipe:
     threads: int | None = None
 
     def build(self, shape: tuple[int, ...] | None = None, num_classes: int | None = None) -> Architecture:
-        """Its networks; fitted to samples of that shape and number of classes where a shape is given.
+        """Its architecture, fitted to samples of that shape and number of classes if a shape is given.
 
         Raises:
-            ValueError: they cannot be fitted.
+            ValueError: it cannot be fitted.
         """
         networks = ARCHITECTURES[self.architecture]
         if shape is None:
@@ -50,14 +50,14 @@ RECIPES: dict[str, Recipe] = {
     "mlp-gan": Recipe("mlp-gan", "mnist", replace(
         _RELATIVISTIC, steps=45_000, generator_lr=5e-4, discriminator_lr=5e-4, penalties={"r1": 3.0, "r2": 3.0},
         bfloat16=True)),
-    # the common loss without penalties, for comparison
+    # the non-saturating loss without penalties, for comparison
     "mlp-gan-classic": Recipe("mlp-gan-classic", "mnist", TrainConfig(
         steps=15_000, batch_size=128, ema=0.0, bfloat16=True)),
     "dcgan": Recipe("dcgan", "mnist", _DCGAN),
     "cdcgan": Recipe("cdcgan", "mnist", replace(_DCGAN, steps=26_000, final_lr=0.01)),
     "stacked-mnist": Recipe("stacked-mnist", "stacked-mnist", replace(_DCGAN, steps=14_000)),
     "toy-gaussian": Recipe("toy-gaussian", "gaussian", TrainConfig(
-        steps=3_000, batch_size=4_096,  # fewer points do not tell the mean to a hundredth
+        steps=3_000, batch_size=4_096,  # with fewer points the mean is off by more than 0.01
         generator_lr=5e-4, discriminator_lr=1e-3, betas=(0.5, 0.99), final_lr=0.001, ema=0.998), threads=1),
     "toy-sine": Recipe("toy-sine", "sine", replace(
         _PLANE, steps=12_000, penalties={"r1": 0.1, "r2": 0.1}, final_penalty=1.0, ema=0.995), threads=1),

@@ -1,8 +1,10 @@
-"""What a weights folder says of its model beside the weights: calibration, measures, card and pictures."""
+"""The files of a weights folder beside the weights: calibration, measures, card and pictures."""
 
 import io
 from pathlib import Path
+from typing import Any
 
+import numpy
 import torch
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
@@ -19,15 +21,15 @@ SEED = 7  # of the points of a toy's picture
 
 
 def finish(model: Model, data: Data, loss: str, folder: Path, growth_rows: list[Path], progress: Progress) -> None:
-    """Turn a model that has just been trained into a weights folder: calibrate, round, save, measure, describe.
+    """Save a model that has just been trained as a weights folder: calibrate, round, save, measure, describe.
 
     Args:
         model: with its config and history.
-        data: what it was trained on.
-        loss: the name of the loss it was trained by.
+        data: its training data.
+        loss: the name of the loss it was trained with.
         folder: to be written.
         growth_rows: pictures of fixed seeds, by `growth_row`.
-        progress: is told how far it is.
+        progress: is called with what begins, and the share that is done.
     """
     if len(model.shape) == 3:  # images look the same in float16
         checkpoint.round_to_float16(model.generator)
@@ -37,28 +39,28 @@ def finish(model: Model, data: Data, loss: str, folder: Path, growth_rows: list[
         calibrate(model, data, loss)
     checkpoint.save(model, folder)
     if growth_rows:
-        checkpoint.write_whole(folder / checkpoint.GROWTH, growth(growth_rows))
+        checkpoint.write_atomically(folder / checkpoint.GROWTH, growth(growth_rows))
     write_report(model, data, folder, progress)
 
 
 def write_report(model: Model, data: Data, folder: Path, progress: Progress) -> None:
     """Measure a model, and write its measures, its card and its pictures into its folder.
 
-    A card that somebody has edited is left as it is.
+    A card that somebody has edited is not changed.
     """
-    model.metrics = evaluate(model, data, data.held_out(), classifier=checkpoint.classifier_for(data, model.device),
-                             progress=progress)
+    model.metrics = evaluate(model, data, classifier=checkpoint.classifier_for(data, model.device), progress=progress)
     model.metrics |= checkpoint.hashes(folder)
-    checkpoint.write_whole(folder / checkpoint.METRICS, checkpoint.to_json(model.metrics))
+    checkpoint.write_atomically(folder / checkpoint.METRICS, checkpoint.to_json(model.metrics))
     card = folder / checkpoint.CARD
     if not card.exists() or is_our_card(card.read_text(encoding="utf-8", errors="replace")):
-        checkpoint.write_whole(card, model_card(checkpoint.config_of(model), model.metrics, model.history).encode())
-    checkpoint.write_whole(folder / checkpoint.SAMPLES, picture(model, data))
+        text = model_card(checkpoint.config_of(model), model.metrics, model.history)
+        checkpoint.write_atomically(card, text.encode())
+    checkpoint.write_atomically(folder / checkpoint.SAMPLES, picture(model, data))
     if data.evaluation == "images":
-        checkpoint.write_whole(folder / checkpoint.NEAREST, nearest_real(model, data))
+        checkpoint.write_atomically(folder / checkpoint.NEAREST, nearest_real(model, data))  # type: ignore[arg-type]
 
 
-def picture(model: Model, data: Data) -> bytes:
+def picture(model: Model, data: Any) -> bytes:
     """The PNG of fixed seeds: a contact sheet of images, a chart of numbers or points."""
     if len(model.shape) == 3:
         return _png(images.contact_sheet(model.sample(SEEDS), scale=3))
@@ -69,37 +71,31 @@ def picture(model: Model, data: Data) -> bytes:
 
 
 def growth_row(model: Model) -> bytes:
-    """Fixed seeds side by side, pixel by pixel, as they are at one moment of a training."""
+    """The PNG of fixed seeds side by side, at their own size, at one moment of a training."""
     x = model.sample(range(images.GROWTH_SEEDS))
     return _png(images.to_pil(torch.cat(list(x), dim=2)))
 
 
 def growth(rows: list[Path]) -> bytes:
-    """The rows of `growth_row`, "step-NUMBER.png", one under the other; the PNG's text "steps" says which they are.
+    """The pictures "step-NUMBER.png" of `growth_row` in one PNG, from top to bottom; its text "steps" has the numbers.
 
-    In 16 shades, so that it stays small.
+    In 16 shades of grey, so that the file is small.
     """
-    strips = [Image.open(path) for path in rows]
-    sheet = Image.new(strips[0].mode, (strips[0].width, sum(strip.height for strip in strips)))
-    top = 0
-    for strip in strips:
-        sheet.paste(strip, (0, top))
-        top += strip.height
+    sheet = Image.fromarray(numpy.concatenate([numpy.asarray(images.read(path)) for path in rows]))
     text = PngInfo()
     text.add_text("steps", " ".join(str(int(path.stem.removeprefix("step-"))) for path in rows))
     return _png(sheet.quantize(16, dither=Image.Dither.NONE) if sheet.mode == "L" else sheet, pnginfo=text)
 
 
 def nearest_real(model: Model, data: ImageData) -> bytes:
-    """Samples, each above the training image that is nearest to it in pixels."""
+    """The PNG of samples, each above the training image that is nearest to it in pixels."""
     x = model.sample(SEEDS)
     _, index = nearest_image(x, data)
-    real = scale(data.images[index.to(data.images.device)]).cpu()
-    pairs = torch.cat([x, real], dim=2)
+    pairs = torch.cat([x, scale(data.images[index.to(data.images.device)]).cpu()], dim=2)
     return _png(images.contact_sheet(pairs, columns=16, scale=2))
 
 
-def _png(image: Image.Image, **options) -> bytes:
+def _png(image: Image.Image, **options: Any) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, format="PNG", optimize=True, **options)
     return buffer.getvalue()

@@ -1,7 +1,7 @@
 """Training a GAN: its configuration, the two steps, the averaged generator, and the loop as a Python generator.
 
-The loop does not know which networks, loss or data it runs, and prints and draws nothing. Trainings in several threads
-share nothing, and change nothing of the process.
+The loop is the same for all networks, losses and data, and prints and draws nothing. Trainings in several threads share
+nothing, and change no setting of the process.
 """
 
 import copy
@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
 import numpy
 import safetensors
@@ -26,31 +27,33 @@ from ganlib.losses import LOSSES, PENALTIES, PLACES, Loss
 from ganlib.networks import Dropout
 from ganlib.sampling import MAX_SEED
 
-MOST = 10**9  # steps, or samples a step
-HISTORY_ROWS = 400  # a run's history has about so many rows, whatever its length
-STATISTICS, STATISTICS_BATCH = 8_192, 128  # samples by which batch norm's statistics are computed at the end
+MAX_COUNT = 10**9  # steps, or samples a step
+HISTORY_ROWS = 400  # about as many rows has the history of every run
+STATISTICS, STATISTICS_BATCH = 8_192, 128  # samples that batch norm's statistics are computed from at the end
+NETWORKS = ("generator", "discriminator", "average")
+OPTIMIZERS = ("generator_optimizer", "discriminator_optimizer")
 
 
 class NonFiniteLoss(ArithmeticError):
-    """A loss became infinite or not a number; the run cannot go on from there."""
+    """A loss became infinite or not a number; the run cannot continue."""
 
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """One run's numbers.
+    """The hyperparameters of one run.
 
     Args:
         steps: of the generator.
         batch_size: real samples, and as many fakes, a step.
         loss: a name in `ganlib.LOSSES`.
-        n_critic: steps of the discriminator for each of the generator.
+        n_critic: steps of the discriminator for each step of the generator.
         generator_lr, discriminator_lr, betas: Adam's learning rates and decay rates.
         final_lr: the share of both learning rates that is left at the last step; they fall linearly.
         penalties: γ of penalties by their names in `ganlib.PENALTIES`, such as {"r1": 1.0, "r2": 1.0}.
         final_penalty: the share of every γ that is left at the last step; they fall geometrically.
-        ema: decay a step of the generator's average, at most; it starts lower, at (1 + step)/(10 + step).
+        ema: the highest decay a step of the generator's average; it starts lower, at (1 + step)/(10 + step).
         bfloat16: run the networks under bfloat16 autocast.
-        seed: of the initial weights and of all that is drawn.
+        seed: of the initial weights and of all random numbers.
     """
 
     steps: int
@@ -67,31 +70,27 @@ class TrainConfig:
     bfloat16: bool = False
     seed: int = 0
 
-    def __post_init__(self):
-        def set_to(name: str, value) -> None:
-            object.__setattr__(self, name, value)
-
-        for name in ("steps", "batch_size", "n_critic"):
-            set_to(name, check_int(getattr(self, name), 1, MOST, name))
-        set_to("seed", check_int(self.seed, 0, MAX_SEED, "seed"))
+    def __post_init__(self) -> None:
         require(isinstance(self.loss, str) and self.loss in LOSSES,
                 f"loss must be one of {', '.join(LOSSES)}, not {quoted(self.loss)}")
-        for name in ("generator_lr", "discriminator_lr"):
-            set_to(name, check_float(getattr(self, name), 0, math.inf, name, above=True))
-        set_to("final_penalty", check_float(self.final_penalty, 0, 1, "final_penalty", above=True))
-        for name in ("final_lr", "ema"):
-            set_to(name, check_float(getattr(self, name), 0, 1, name))
         require(isinstance(self.betas, tuple | list) and len(self.betas) == 2,
                 f"betas must be two numbers, not {quoted(self.betas)}")
-        set_to("betas", tuple(check_float(beta, 0, 1 - 1e-9, "each of betas") for beta in self.betas))
         require(isinstance(self.penalties, dict) and all(name in PENALTIES for name in self.penalties),
                 f"penalties must be numbers by the names {', '.join(PENALTIES)}, not {quoted(self.penalties)}")
-        set_to("penalties", {name: check_float(gamma, 0, math.inf, f"the penalty {name}")
-                             for name, gamma in self.penalties.items()})
+        checked: dict[str, Any] = {"seed": check_int(self.seed, 0, MAX_SEED, "seed")}
+        for name in ("steps", "batch_size", "n_critic"):
+            checked[name] = check_int(getattr(self, name), 1, MAX_COUNT, name)
+        for name, high, above in (("generator_lr", math.inf, True), ("discriminator_lr", math.inf, True),
+                                  ("final_penalty", 1, True), ("final_lr", 1, False), ("ema", 1, False)):
+            checked[name] = check_float(getattr(self, name), 0, high, name, above)
+        checked["betas"] = tuple(check_float(beta, 0, 1 - 1e-9, "each of betas") for beta in self.betas)
+        checked["penalties"] = {name: check_float(gamma, 0, math.inf, f"the penalty {name}")
+                                for name, gamma in self.penalties.items()}
+        vars(self).update(checked)  # numbers of NumPy and torch became Python's
 
     @classmethod
-    def rebuild(cls, values: dict) -> "TrainConfig":
-        """The config whose `dataclasses.asdict` these values are. A field that came later has its default.
+    def rebuild(cls, values: dict[str, Any]) -> "TrainConfig":
+        """The config that `dataclasses.asdict` made these values of. A field that was added later has its default.
 
         Raises:
             ValueError: a field is unknown, missing or wrong.
@@ -104,29 +103,29 @@ class TrainConfig:
 
 
 def split_seed(seed: int) -> tuple[int, int]:
-    """The seeds of a run's initial weights and of its noise: streams that have nothing in common."""
+    """The seeds of a run's initial weights and of its noise: two independent streams."""
     weights, noise = numpy.random.SeedSequence(seed).generate_state(2, numpy.uint64)
     return int(weights) >> 1, int(noise) >> 1
 
 
 @dataclass
 class State:
-    """All that a run consists of at one moment; saved and loaded, it goes on as if it had never stopped."""
+    """All of a run at one moment: a run that is saved and loaded continues as if it had not stopped."""
 
     config: TrainConfig
     generator: nn.Module
     discriminator: nn.Module
-    average: nn.Module
+    average: nn.Module  # the generator with averaged weights, in eval mode
     generator_optimizer: torch.optim.Optimizer
     discriminator_optimizer: torch.optim.Optimizer
-    rng: torch.Generator
+    rng: torch.Generator  # draws all random numbers of the run, on its device
     step: int = 0
-    history: list[dict] = field(default_factory=list)
-    window: list[Tensor] = field(default_factory=list)
+    history: list[dict[str, Any]] = field(default_factory=list)
+    window: list[Tensor] = field(default_factory=list)  # the losses since the last row of the history
 
     @classmethod
     def fresh(cls, architecture: Architecture, config: TrainConfig, device: torch.device | str = "cpu") -> "State":
-        """Networks with their initial weights, drawn on the CPU from the config's seed, moved to the device.
+        """A run at step 0: initial weights are drawn on the CPU from the config's seed, then moved to the device.
 
         Raises:
             ValueError: the architecture has no discriminator.
@@ -134,143 +133,126 @@ class State:
         weights_seed, noise_seed = split_seed(config.seed)
         with torch.inference_mode(False), torch.enable_grad():
             generator, discriminator = build(architecture, torch.Generator().manual_seed(weights_seed))
-            require(discriminator is not None, f"{architecture.kind} has no discriminator to train against")
+            if discriminator is None:
+                raise ValueError(f"{architecture.kind} has no discriminator to train against")
             rng = torch.Generator(device).manual_seed(noise_seed)
-            for module in (*generator.modules(), *discriminator.modules()):
-                if isinstance(module, Dropout):
-                    module.rng = rng
             for network in (generator, discriminator):
-                network.to(device, memory_format=torch.channels_last)  # convolutions are faster so on a CPU
+                network.to(device).to(memory_format=torch.channels_last)  # makes convolutions faster on a CPU
+                for module in network.modules():
+                    if isinstance(module, Dropout):
+                        module.rng = rng
             average = copy.deepcopy(generator).eval().requires_grad_(False)
+            generator_optimizer, discriminator_optimizer = (
+                torch.optim.Adam(network.parameters(), lr=lr, betas=config.betas, fused=True)
+                for network, lr in ((generator, config.generator_lr), (discriminator, config.discriminator_lr)))
+            return cls(config, generator, discriminator, average, generator_optimizer, discriminator_optimizer, rng)
 
-            def adam(network: nn.Module, lr: float) -> torch.optim.Optimizer:
-                return torch.optim.Adam(network.parameters(), lr=lr, betas=config.betas, fused=True)
+    def _networks(self) -> nn.ModuleDict:
+        return nn.ModuleDict({name: getattr(self, name) for name in NETWORKS})
 
-            return cls(config, generator, discriminator, average, adam(generator, config.generator_lr),
-                       adam(discriminator, config.discriminator_lr), rng)
+    def save(self, path: str | Path, run: dict[str, Any]) -> None:
+        """Write all of it to one safetensors file, whole or not at all; `run`, JSON-ready, identifies the run.
 
-    def _networks(self) -> dict[str, nn.Module]:
-        return {"generator": self.generator, "discriminator": self.discriminator, "average": self.average}
-
-    def _optimizers(self) -> dict[str, torch.optim.Optimizer]:
-        return {"generator": self.generator_optimizer, "discriminator": self.discriminator_optimizer}
-
-    def save(self, path: str | Path, run: dict) -> None:
-        """Write everything to one safetensors file, whole or not at all; `run` (JSON-ready) says which run it is.
-
-        Raises NonFiniteLoss, and writes nothing, where a network holds a number that is not finite.
+        Raises:
+            NonFiniteLoss: a network holds a number that is not finite; nothing is written.
+            OSError: the file cannot be written.
         """
-        tensors = {"rng": self.rng.get_state()}
-        for name, network in self._networks().items():
-            tensors |= {f"{name}.{key}": value for key, value in network.state_dict().items()}
-        for name, optimizer in self._optimizers().items():
-            for index, values in optimizer.state_dict()["state"].items():
-                tensors |= {f"{name}_optimizer.{index}.{key}": value for key, value in values.items()}
+        tensors = {"rng": self.rng.get_state(), **self._networks().state_dict()}
+        for name in OPTIMIZERS:
+            for index, moments in getattr(self, name).state_dict()["state"].items():
+                tensors |= {f"{name}.{index}.{key}": value for key, value in moments.items()}
         if not all(value.isfinite().all() for value in tensors.values() if value.is_floating_point()):
             raise NonFiniteLoss(f"the networks hold numbers that are not finite at step {self.step}")
         if self.window:
             tensors["window"] = torch.stack(self.window)
-        metadata = {"step": str(self.step), "history": json.dumps(self.history), "run": json.dumps(run)}
-        path = Path(path)
-        partial = path.with_name(path.name + ".partial")
         tensors = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
+        metadata = {"step": str(self.step), "history": json.dumps(self.history), "run": json.dumps(run)}
+        partial = f"{path}.partial"
         try:
             safetensors.torch.save_file(tensors, partial, metadata)
         except safetensors.SafetensorError as error:
-            raise OSError(0, f"cannot write the checkpoint ({_first_line(error)})", str(path)) from None
+            raise OSError(0, f"cannot write the checkpoint ({error})", str(path)) from None
         os.replace(partial, path)
 
     def load(self, path: str | Path) -> None:
-        """Take over what `save` wrote of a run with the same networks. Raises ValueError for a file that is no such."""
-        try:
-            with safetensors.safe_open(path, "pt") as file:
-                metadata = file.metadata()
-                tensors = {key: file.get_tensor(key) for key in file.keys()}
-            for name, network in self._networks().items():
-                network.load_state_dict(_under(name, tensors))
-            for name, optimizer in self._optimizers().items():
-                _load_optimizer(optimizer, _under(f"{name}_optimizer", tensors))
+        """Load what `save` wrote of a run with the same networks. Raises ValueError for any other file."""
+        with _checkpoint(path, "a checkpoint of this run") as file:
+            tensors = {key: file.get_tensor(key) for key in file.keys()}
+            self._networks().load_state_dict({key: value for key, value in tensors.items()
+                                              if key.partition(".")[0] in NETWORKS})
+            for name in OPTIMIZERS:
+                _load_optimizer(getattr(self, name), name, tensors)
             self.rng.set_state(tensors["rng"])
             self.window = list(tensors.get("window", torch.empty(0)).to(self.rng.device))
-            self.step, self.history = int(metadata["step"]), json.loads(metadata["history"])
-        except (OSError, safetensors.SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
-            raise ValueError(f"{path} is not a checkpoint of this run ({_first_line(error)})") from None
+            self.step, self.history = int(file.metadata()["step"]), json.loads(file.metadata()["history"])
 
 
-def saved_run(path: str | Path) -> dict:
-    """The `run` that State.save was given. Raises ValueError where there is no such file or it is no checkpoint."""
-    if not Path(path).is_file():
-        raise ValueError(f"there is no checkpoint {path}")
+def saved_run(path: str | Path) -> dict[str, Any]:
+    """The `run` that State.save was given. Raises ValueError where there is no file or it is not a checkpoint."""
+    require(Path(path).is_file(), f"there is no checkpoint {path}")
+    with _checkpoint(path, "a checkpoint") as file:
+        run: dict[str, Any] = json.loads(file.metadata()["run"])
+    return run
+
+
+@contextmanager
+def _checkpoint(path: str | Path, what: str) -> Iterator[Any]:
+    """An open safetensors file. Errors in reading it become a ValueError that says it is not `what`."""
     try:
         with safetensors.safe_open(path, "pt") as file:
-            return json.loads(file.metadata()["run"])
-    except (OSError, safetensors.SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path} is not a checkpoint ({_first_line(error)})") from None
+            yield file
+    except (OSError, safetensors.SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        reason, *_ = [*str(error).splitlines(), type(error).__name__]
+        raise ValueError(f"{path} is not {what} ({reason})") from None
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
+def _load_optimizer(optimizer: torch.optim.Optimizer, name: str, tensors: dict[str, Tensor]) -> None:
+    """Load an optimizer's moments, keyed "name.index.key", each in the memory layout of its parameter.
 
-
-def _load_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
-    """Give an optimizer its moments back, keyed "index.name", each laid out in memory as its parameter is.
-
-    The fused Adam walks a parameter and its moments side by side, so another layout would mix them up.
+    The fused Adam reads a parameter and its moments in the order of memory, so another layout would mix them up.
     """
     (group,) = optimizer.param_groups
-    values: dict[int, dict[str, Tensor]] = {}
-    for key, value in tensors.items():
-        index, _, what = key.partition(".")
-        parameter = group["params"][int(index)]
-        if value.ndim:
-            value = torch.empty_like(parameter).copy_(value)
-        values.setdefault(int(index), {})[what] = value
-    optimizer.load_state_dict({**optimizer.state_dict(), "state": values})
-
-
-def _under(name: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {key.removeprefix(name + "."): value for key, value in tensors.items() if key.startswith(name + ".")}
+    state: dict[int, dict[str, Tensor]] = {}
+    for path, value in tensors.items():
+        owner, *rest = path.split(".")
+        if owner == name:
+            index, key = int(rest[0]), rest[1]
+            moment = torch.empty_like(group["params"][index]).copy_(value) if value.ndim else value
+            state.setdefault(index, {})[key] = moment
+    optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
 
 
 @dataclass(frozen=True)
 class Step:
     """What `train` yields after each step of the generator.
 
-    Losses are scalars on the training device: reading one waits for it.
-
-    Args:
-        number: of steps done.
-        discriminator_loss: without penalties; where n_critic is above 1, of the last of its steps.
-        generator_loss: the generator's.
-        penalty: what the penalties added to the discriminator's loss, 0 where there are none.
-        generator: the average, in eval mode; live: it changes with the next step, but a `Model` takes a copy.
-        state: everything else.
+    Losses are scalars on the training device: reading one waits for the device.
     """
 
-    number: int
-    discriminator_loss: Tensor
+    number: int  # of steps done
+    discriminator_loss: Tensor  # without penalties; where n_critic is above 1, of the last of its steps
     generator_loss: Tensor
-    penalty: Tensor
-    generator: nn.Module
-    state: State
+    penalty: Tensor  # what the penalties added to the discriminator's loss, 0 where there are none
+    generator: nn.Module  # the average, in eval mode; it changes with the next step, but a `Model` takes a copy
+    state: State  # everything else
 
 
 def train(architecture: Architecture, data: Data, config: TrainConfig, device: torch.device | str = "cpu",
           state: State | None = None) -> Iterator[Step]:
     """Train, yielding a Step after each step of the generator; stop by closing the Python generator.
 
-    On the CPU a run that was saved and loaded goes on bit for bit. Nothing is synchronised with a GPU but when the
-    history gets a row, about 400 times a run. At the end batch norm's statistics are computed for the averaged weights.
+    On the CPU a run that was saved and loaded continues bit for bit. A GPU is waited for only when the history gets a
+    row, about 400 times a run. At the end batch norm's statistics are computed for the averaged weights.
 
     Args:
         architecture: of the networks.
-        data: to learn from; they are moved to the device.
-        config: the run's numbers.
+        data: training data; they are moved to the device.
+        config: the run's hyperparameters.
         device: where to train.
-        state: a run of that config to go on with, on its own device; None for a fresh one.
+        state: a run of that config to continue, on its own device; None for a fresh one.
 
     Raises:
-        NonFiniteLoss: a loss stopped being finite.
+        NonFiniteLoss: a loss is no longer finite.
         ValueError: the data do not fit the networks, or the state is of another config.
     """
     check_fit(architecture, data)
@@ -280,22 +262,22 @@ def train(architecture: Architecture, data: Data, config: TrainConfig, device: t
         raise ValueError("the state is of a run with another configuration")
     rng, loss, history_every = state.rng, LOSSES[config.loss], history_interval(config)
     data = data.to(rng.device)
+    size = (config.batch_size, architecture.latent_dim)
+    autocast = torch.autocast(rng.device.type, torch.bfloat16, enabled=config.bfloat16)
     state.generator.train(), state.discriminator.train()
-
-    def latents() -> Tensor:
-        return _latents(config.batch_size, architecture.latent_dim, rng)
 
     while state.step < config.steps:
         lr = 1 - (1 - config.final_lr) * state.step / config.steps
-        with _training(rng.device):
+        # gradients are recorded in float32, whatever modes the caller's thread has set
+        with torch.inference_mode(False), torch.enable_grad(), torch.autocast(rng.device.type, enabled=False):
             for _ in range(config.n_critic):
                 real, y = data.batch(config.batch_size, rng)
-                with torch.autocast(rng.device.type, torch.bfloat16, enabled=config.bfloat16):
-                    d_loss, penalty = discriminator_loss(state, loss, real, latents(), y)
+                with autocast:
+                    d_loss, penalty = discriminator_loss(state, loss, real, _normal(size, rng), y)
                 _descend(state.discriminator_optimizer, loss.weight * d_loss + penalty, config.discriminator_lr * lr)
 
-            with torch.autocast(rng.device.type, torch.bfloat16, enabled=config.bfloat16):
-                g_loss = generator_loss(state, loss, real, latents(), y)
+            with autocast:
+                g_loss = generator_loss(state, loss, real, _normal(size, rng), y)
             _descend(state.generator_optimizer, g_loss, config.generator_lr * lr)
 
             update_average(state.average, state.generator, min(config.ema, (1 + state.step) / (10 + state.step)))
@@ -309,25 +291,16 @@ def train(architecture: Architecture, data: Data, config: TrainConfig, device: t
         yield Step(state.step, d_loss, g_loss, penalty, state.average, state)
 
 
-@contextmanager
-def _training(device: torch.device) -> Iterator[None]:
-    """Meanwhile gradients are recorded in float32, whatever this thread has set."""
-    with torch.inference_mode(False), torch.enable_grad(), torch.autocast(device.type, enabled=False):
-        yield
-
-
-def _latents(n: int, latent_dim: int, rng: torch.Generator) -> Tensor:
-    return torch.randn(n, latent_dim, generator=rng, device=rng.device, dtype=torch.float32)
+def _normal(size: tuple[int, int], rng: torch.Generator) -> Tensor:
+    return torch.randn(size, generator=rng, device=rng.device, dtype=torch.float32)
 
 
 def check_fit(architecture: Architecture, data: Data) -> None:
-    """Raises ValueError where the data's shape or classes are not those that the networks take."""
-    if tuple(data.shape) != tuple(architecture.shape):
-        raise ValueError(f"the networks take samples of shape {tuple(architecture.shape)}, the data's are "
-                         f"{tuple(data.shape)}")
-    if architecture.num_classes and data.num_classes != architecture.num_classes:
-        raise ValueError(f"the networks take {architecture.num_classes} classes, the data have "
-                         f"{data.num_classes or 'none'}")
+    """Raises ValueError where the data's shape or classes are not those of the networks."""
+    require(tuple(data.shape) == tuple(architecture.shape), f"the networks take samples of shape "
+            f"{tuple(architecture.shape)}, the data's are {tuple(data.shape)}")
+    require(architecture.num_classes in (None, data.num_classes), f"the networks take {architecture.num_classes} "
+            f"classes, the data have {data.num_classes or 'none'}")
 
 
 def history_interval(config: TrainConfig) -> int:
@@ -343,22 +316,19 @@ def discriminator_loss(state: State, loss: Loss, real: Tensor, z: Tensor, y: Ten
     """
     with torch.no_grad():
         fake = state.generator(z, y).float()
-    gammas = {name: gamma for name, gamma in state.config.penalties.items() if gamma > 0}
-    penalised = {PENALTIES[name].at for name in gammas}
-    samples = {"real": real, "fake": fake} | {place: PLACES[place](real, fake, state.rng)
-                                              for place in sorted(penalised - {"real", "fake"})}
-    # one pass over all of them: no discriminator with a penalty may look from one sample of a batch at another
-    batch = torch.cat(list(samples.values())).requires_grad_(bool(penalised))
+    penalties = [(PENALTIES[name], gamma) for name, gamma in state.config.penalties.items() if gamma > 0]
+    places = sorted({penalty.at for penalty, _ in penalties} - {"real", "fake"})
+    samples = {"real": real, "fake": fake} | {place: PLACES[place](real, fake, state.rng) for place in places}
+    # one pass over all of them: in a discriminator with a penalty, samples of a batch must not depend on each other
+    batch = torch.cat(list(samples.values())).requires_grad_(bool(penalties))
     logits = state.discriminator(batch, None if y is None else y.repeat(len(samples)))
-    real_logits, fake_logits, *_ = logits.split(len(real))
+    real_logits, fake_logits, *_ = torch.split(logits, len(real))
     total = loss.discriminator(real_logits, fake_logits)
-    penalty = torch.zeros((), device=total.device, dtype=total.dtype)
-    for value in {PENALTIES[name].value: None for name in gammas}:  # R1 and R2 are one function at two places
-        at = dict(zip(samples, value(batch, logits).split(len(real))))
-        for name, gamma in gammas.items():
-            if PENALTIES[name].value is value:
-                penalty = penalty + gamma * at[PENALTIES[name].at].mean()
-    return total, penalty * state.config.final_penalty ** (state.step / state.config.steps)
+    values = {value: dict(zip(samples, torch.split(value(batch, logits), len(real))))
+              for value in dict.fromkeys(penalty.value for penalty, _ in penalties)}  # R1 and R2 are one function
+    added = sum((gamma * values[penalty.value][penalty.at].mean() for penalty, gamma in penalties),
+                torch.zeros((), device=total.device, dtype=total.dtype))
+    return total, added * state.config.final_penalty ** (state.step / state.config.steps)
 
 
 def generator_loss(state: State, loss: Loss, real: Tensor, z: Tensor, y: Tensor | None) -> Tensor:
@@ -371,7 +341,7 @@ def generator_loss(state: State, loss: Loss, real: Tensor, z: Tensor, y: Tensor 
 
 
 def _descend(optimizer: torch.optim.Optimizer, loss: Tensor, lr: float) -> None:
-    """One step of one network: gradients are computed for its parameters alone."""
+    """One step of one network; gradients are computed for its parameters alone."""
     (group,) = optimizer.param_groups
     group["lr"] = lr
     optimizer.zero_grad(set_to_none=True)
@@ -383,38 +353,29 @@ def _descend(optimizer: torch.optim.Optimizer, loss: Tensor, lr: float) -> None:
 def update_average(average: nn.Module, network: nn.Module, decay: float) -> None:
     """One step of the exponential moving average of a network's parameters (Yazıcı et al. 2019); buffers are copied.
 
-    `torch.optim.swa_utils.AveragedModel` does not replace it: its decay cannot start lower, and it costs more a step
-    than a toy network's own.
+    `torch.optim.swa_utils.AveragedModel` does not replace it: its decay cannot start lower, and it takes longer than a
+    step of a toy network.
     """
     torch._foreach_lerp_(list(average.parameters()), [p.detach() for p in network.parameters()], 1 - decay)
     for averaged, current in zip(average.buffers(), network.buffers()):
         averaged.copy_(current)
 
 
-class _OfPairs(nn.Module):
-    """A generator that takes latents and labels as one argument."""
-
-    def __init__(self, generator: nn.Module):
-        super().__init__()
-        self.generator = generator
-
-    def forward(self, pair: tuple[Tensor, Tensor | None]) -> Tensor:
-        return self.generator(*pair)
-
-
 def recompute_statistics(generator: nn.Module, architecture: Architecture, data: Data, rng: torch.Generator) -> None:
     """Compute batch norm's running statistics for a generator's present weights, in place."""
-    def inputs() -> Iterator[tuple]:
+    def inputs() -> Iterator[tuple[tuple[Tensor, Tensor | None]]]:
         for _ in range(STATISTICS // STATISTICS_BATCH):
             _, y = data.batch(STATISTICS_BATCH, rng)
-            yield ((_latents(STATISTICS_BATCH, architecture.latent_dim, rng), y),)
+            yield ((_normal((STATISTICS_BATCH, architecture.latent_dim), rng), y),)
 
-    torch.optim.swa_utils.update_bn(inputs(), _OfPairs(generator))
+    # update_bn passes latents and labels as one argument, which the hook splits
+    with generator.register_forward_pre_hook(lambda module, arguments: arguments[0]):
+        torch.optim.swa_utils.update_bn(inputs(), generator)
     generator.eval()
 
 
 def _record(state: State) -> None:
-    """Close the window of losses: their means become a row of the history."""
+    """Add the mean of the losses in the window to the history, and empty the window."""
     d_loss, g_loss, penalty = torch.stack(state.window).mean(0).tolist()
     state.window.clear()
     if not (math.isfinite(d_loss) and math.isfinite(g_loss) and math.isfinite(penalty)):

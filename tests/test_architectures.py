@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from ganlib.architectures import ARCHITECTURES, DCGAN, KINDS, build, describe, rebuild, register
+from ganlib.architectures import ARCHITECTURES, DCGAN, KINDS, MLP, Architecture, build, describe, rebuild, register
 from ganlib.sampling import noise
 
 
@@ -42,10 +42,17 @@ def test_the_widest_layer_is_the_widest_that_a_sample_goes_through(name):
     assert architecture.widest == max(seen)
 
 
-@pytest.mark.parametrize("name", ["dcgan", "cdcgan", "mlp-gan"])
-@pytest.mark.parametrize(("channels", "size"), [(1, 16), (3, 28), (3, 32), (1, 48), (3, 64), (1, 128)])
+SMALL = {
+    "mlp": MLP((1, 28, 28), 8, (16,), (16,)),
+    "dcgan": DCGAN((1, 28, 28), 8, (16, 8, 4), (4, 8), features=8),
+    "cdcgan": DCGAN((1, 28, 28), 8, (16, 8, 4), (4, 8), features=8, num_classes=10),
+}
+
+
+@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize(("channels", "size"), [(1, 16), (3, 28), (1, 48), (3, 128)])
 def test_networks_are_fitted_to_other_images(name, channels, size):
-    architecture = ARCHITECTURES[name].fitted((channels, size, size), 3)
+    architecture = SMALL[name].fitted((channels, size, size), 3)
     assert architecture.num_classes == (3 if name == "cdcgan" else None)
     generator, discriminator = of_seed(architecture)
     y = labels_for(architecture, 3)
@@ -64,7 +71,7 @@ def test_networks_that_fit_stay_as_they_are():
 
 def test_networks_say_what_they_cannot_be_fitted_to():
     for size in (1, 7, 30, 100):
-        with pytest.raises(ValueError, match=f"images of {size} pixels cannot be had by doubling"):
+        with pytest.raises(ValueError, match=f"{size} pixels"):
             ARCHITECTURES["dcgan"].fitted((1, size, size), None)
     with pytest.raises(ValueError, match="square images"):
         ARCHITECTURES["dcgan"].fitted((1, 28, 32), None)
@@ -105,7 +112,7 @@ def description(**changes) -> dict:
     (description(generator_channels=[0, 1]), "each of generator_channels must be a whole number"),
     (description(mapping=[256, "128"]), "each of mapping must be a whole number"),
     (description(mapping=[[256]]), "each of mapping must be a whole number"),
-    (description(mapping=[1] * 33), "mapping must be a list of 1 to 32 whole numbers"),
+    (description(mapping=[1] * 33), "mapping must be a list of 0 to 32 whole numbers"),
     (description(negative_slope="0.2"), "wrong type"),
     (description(num_classes=-1), "num_classes"),
     (description(choices=100), "choices, fewer than latent_dim, must be a whole number from 0 to 99"),
@@ -152,7 +159,7 @@ def numbers(network: nn.Module) -> dict[str, torch.Tensor]:
     return dict(network.state_dict())
 
 
-@pytest.mark.parametrize("architecture", [*ARCHITECTURES.values(), Modules()], ids=[*ARCHITECTURES, "modules"])
+@pytest.mark.parametrize("architecture", [*SMALL.values(), Modules()], ids=[*SMALL, "modules"])
 def test_initial_weights_depend_on_the_generator_alone(architecture):
     """Not on the process's random state, default dtype or default device, nor do they change its random state."""
     expected = [numbers(network) for network in of_seed(architecture, 1) if network]
@@ -206,6 +213,30 @@ def test_a_registered_architecture_is_rebuilt_with_nested_fields(kinds):
     architecture = Modules(blocks=((1, 2), (3, 4)))
     assert describe(architecture)["kind"] == "modules"
     assert rebuild(json.loads(json.dumps(describe(architecture)))) == architecture
+
+
+def test_a_kind_belongs_to_one_class(kinds):
+    def defined(name: str) -> type:
+        return dataclass(frozen=True)(type(name, (Modules,), {}))
+
+    register("mine")(defined("Mine"))
+    again = register("mine")(defined("Mine"))  # as when its module is reloaded
+    with pytest.raises(ValueError, match="'mine' is registered already, by .*Mine"):
+        register("mine")(defined("Other"))
+    with pytest.raises(ValueError, match="'dcgan' is registered already, by .*DCGAN"):
+        register("dcgan")(Modules)
+    assert kinds["mine"] is again
+    assert kinds["dcgan"] is DCGAN
+
+
+def test_a_subclass_of_architecture_must_say_what_has_no_default(kinds):
+    @dataclass(frozen=True)
+    class Half(Architecture):
+        shape: tuple[int, ...] = (1,)
+        latent_dim: int = 1
+
+    with pytest.raises(ValueError, match="Half lacks widest, generator"):
+        register("half")(Half)
 
 
 def test_a_class_that_is_no_architecture_is_not_registered(kinds):

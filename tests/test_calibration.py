@@ -1,6 +1,8 @@
 import math
 
+import numpy
 import pytest
+import scipy.optimize
 import torch
 
 from ganlib import calibration
@@ -42,7 +44,7 @@ def test_a_fit_has_the_highest_likelihood():
     real, fake = 3 * normal(1_000, 0) + 1, 3 * normal(1_000, 1)
     found = fit(real, fake, fit_scale=True)
 
-    def loss(scale, offset):
+    def loss(scale: float, offset: float) -> float:
         return (torch.nn.functional.softplus(-(scale * real + offset)).mean()
                 + torch.nn.functional.softplus(scale * fake + offset).mean()).item()
 
@@ -51,13 +53,33 @@ def test_a_fit_has_the_highest_likelihood():
         assert best < loss(found.scale * scale, found.offsets[0] + offset)
 
 
+@pytest.mark.parametrize("size", [1e-3, 1, 30, 1e3])
+@pytest.mark.parametrize("classes", [1, 4])
+def test_a_fit_agrees_with_scipys_minimum(classes, size):
+    """Also for a Wasserstein critic, whose logits may be large or small."""
+    y = torch.arange(200) % classes
+    logits = size * torch.cat([normal(200, 0) + 0.5 + 3 * y, normal(200, 1) + 3 * y]).double()
+    sign = torch.cat([torch.ones(200), -torch.ones(200)])
+
+    def loss(weights):
+        z = torch.from_numpy(weights)
+        z = z[0] * logits / size + z[1:][torch.cat([y, y])]
+        return torch.nn.functional.softplus(-sign * z).sum().item()
+
+    expected = scipy.optimize.minimize(loss, numpy.zeros(1 + classes), method="Nelder-Mead",
+                                       options={"xatol": 1e-8, "fatol": 1e-12, "maxiter": 10_000, "maxfev": 10_000}).x
+    found = fit(logits[:200], logits[200:], y, classes, fit_scale=True)
+    assert found.scale * size == pytest.approx(expected[0], rel=1e-3)
+    assert found.offsets == pytest.approx(expected[1:], abs=1e-3)
+
+
 @pytest.mark.parametrize("name", [name for name, loss in LOSSES.items() if not loss.log_odds])
 def test_a_critics_outputs_become_nearly_the_true_probability(name):
     """A linear critic trained by its loss between N(1/2, 1) and N(-1/2, 1), where the log-odds of "real" at x are x."""
     real, fake = normal(4_000, 0) + 0.5, normal(4_000, 1) - 0.5
     slope, offset = torch.tensor(0.1, requires_grad=True), torch.tensor(0.3, requires_grad=True)
-    optimizer = torch.optim.Adam([slope, offset], lr=0.02)
-    for _ in range(200):
+    optimizer = torch.optim.Adam([slope, offset], lr=0.1)
+    for _ in range(20):
         optimizer.zero_grad()
         LOSSES[name].discriminator(slope * real + offset, slope * fake + offset).backward()
         optimizer.step()

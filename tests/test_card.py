@@ -4,7 +4,7 @@ import yaml
 import ganlib
 from ganlib import checkpoint
 from ganlib.card import classifier_card, is_our_card, model_card
-from ganlib.measures import MEASURES, Comparison, written
+from ganlib.measures import MEASURES, Comparison
 
 CONFIG = {
     "name": "dcgan", "shape": [1, 28, 28], "latent_dim": 100,
@@ -39,8 +39,8 @@ def test_the_card_says_what_it_is_how_it_was_made_and_how_good_it_is():
     assert "| generator channels | 128, 64, 32 |" in card
     assert "1,000 steps" in card
     assert "was not trained" not in card
-    assert "calibrated after training" not in card
-    assert "calibrated after training" in model_card({**CONFIG, "calibration": {}}, METRICS, [])
+    assert "was calibrated" not in card
+    assert "was calibrated" in model_card({**CONFIG, "calibration": {}}, METRICS, [])
     assert "Not measured yet." in model_card(CONFIG, {}, [])
 
 
@@ -104,6 +104,8 @@ def test_a_card_that_somebody_has_edited_is_known():
     card = model_card(CONFIG, METRICS, [])
     assert is_our_card(card)
     assert is_our_card(card.replace("\n", "\r\n"))  # as a checkout on Windows has it
+    assert is_our_card("# Old\n\n<!-- written by ganlib, which will not touch it again once it is edited: "
+                       "ccd2955cfc4a825d -->\n")  # as version 0.1 signed it
     for edited in (card.replace("Limits", "My limits"), "# Mine", "", card + "More.\n"):
         assert not is_our_card(edited)
 
@@ -136,9 +138,9 @@ def test_a_measure_whose_words_want_a_number_that_is_missing_has_its_name():
 def test_no_measure_is_listed_twice_and_quantiles_are_written_short():
     assert len({measure.key for measure in MEASURES}) == len(MEASURES)
     (distances,) = [measure for measure in MEASURES if measure.key == "nearest_training_image_distances"]
-    assert written(distances, {"5%": 1.23456, "25%": 2, "50%": 3.0, "75%": 4, "95%": 10.04}) == "1.23 / 3 / 10"
-    assert written(distances, {"50%": 3.0}) == "3"
-    assert written(distances, None) == ""
+    assert distances.written({"5%": 1.23456, "25%": 2, "50%": 3.0, "75%": 4, "95%": 10.04}) == "1.23 / 3 / 10"
+    assert distances.written({"50%": 3.0}) == "3"
+    assert distances.written(None) == ""
 
 
 @pytest.mark.parametrize("name", checkpoint.shipped())
@@ -160,4 +162,4 @@ def test_the_classifiers_card_is_its_own():
     config, metrics = (checkpoint.read_json(folder / name, dict) for name in ("config.json", "metrics.json"))
     card = (folder / "README.md").read_text(encoding="utf-8")
     assert card == classifier_card(config["recipe"], metrics)
-    assert f"reads {metrics['accuracy']:.2%} of 10,000 test images" in card
+    assert f"Its accuracy on 10,000 test images is {metrics['accuracy']:.2%}." in card

@@ -20,9 +20,10 @@ CHARTS = {
     "histogram": lambda: charts.points(points(Gaussian()), points(Gaussian()), Gaussian()),
     "scatter": lambda: charts.scatter(points(Sine()), points(Sine()), Sine().extent, CURVE),
     "scatter without a curve": lambda: charts.scatter(points(RING), points(RING), RING.extent),
-    "opinion_line": lambda: charts.opinion_line(LINE, LINE.sigmoid(), torch.full_like(LINE, 0.5)),
-    "opinion_map": lambda: charts.opinion_map(torch.rand(4, 6), torch.full((4, 6), torch.nan), (0, 6, -1, 1), CURVE),
-    "census": lambda: charts.census([0.1] * 10, [0.2, 0.0] * 5, 1000),
+    "probability_line": lambda: charts.probability_line(LINE, LINE.sigmoid(), torch.full_like(LINE, 0.5)),
+    "probability_map": lambda: charts.probability_map(torch.full((4, 6), 0.3), torch.full((4, 6), torch.nan),
+                                                      (0, 6, -1, 1), CURVE),
+    "class_shares": lambda: charts.class_shares([0.1] * 10, [0.2, 0.0] * 5, 1000),
     "curves of a run that was not measured": lambda: charts.curves(HISTORY),
     "curves of two runs": lambda: charts.curves([{"step": 1, "fid_digit_classifier": 2.0, "precision": 0, "recall": 0}],
                                                 {"another": [{"step": 1, "fid_digit_classifier": 3.0}], "none": []}),
@@ -100,12 +101,12 @@ def test_losses_that_can_be_ln_2_have_a_line_there():
 def test_charts_drawn_in_two_threads_both_have_the_style():
     drawing, enough = threading.Event(), threading.Event()
 
-    @charts.chart
+    @charts.style()
     def slow() -> None:
         drawing.set()
         enough.wait(60)
 
-    @charts.chart
+    @charts.style()
     def colour_after_the_slow_one() -> str:
         thread.join(60)
         return matplotlib.rcParams["text.color"]

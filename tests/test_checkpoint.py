@@ -24,10 +24,13 @@ GOOD = {"data": "gaussian", "samples": 3, "wasserstein_1": 0.25, "class_shares":
 ROW = {"step": 1, "discriminator_loss": 0.5, "generator_loss": 0.7}
 
 
+TINY = {"generator_channels": (8, 8, 4), "discriminator_channels": (8, 8), "mapping": (), "features": 8}
+
+
 @pytest.fixture
 def model() -> Model:
     """A model of images, with networks that are quickly built and written."""
-    return untrained(generator_channels=(8, 8, 4), discriminator_channels=(8, 8), mapping=(), features=8)
+    return untrained(**TINY)
 
 
 @pytest.fixture
@@ -93,7 +96,7 @@ def test_a_saved_model_is_the_same_model_again(tmp_path, small):
 
 @pytest.mark.parametrize("fields", [{"num_classes": 10}, {"shape": (3, 32, 32)}])
 def test_models_of_other_shapes_and_with_classes_travel_too(fields, tmp_path):
-    model = untrained(**fields)
+    model = untrained(**TINY, **fields)
     assert ganlib.load(ganlib.save(model, tmp_path), "cpu").sample([1]).equal(model.sample([1]))
 
 
@@ -196,7 +199,7 @@ def rewrite(folder: Path, change=None, **changes) -> None:
 
 
 def test_a_config_of_version_0_still_loads_and_has_a_one_hot_choice(tmp_path):
-    model = untrained(choices=8, sharpness=1_000.0)
+    model = untrained(**TINY, choices=8, sharpness=1_000.0)
     folder = ganlib.save(model, tmp_path)
 
     def age(config):
@@ -213,7 +216,7 @@ def test_a_config_of_version_0_still_loads_and_has_a_one_hot_choice(tmp_path):
     assert choice.max(1).values.min() > 0.99
     torch.testing.assert_close(choice.sum(1), torch.ones(20))
     old.metrics = {"samples": 3, **checkpoint.hashes(folder)}
-    checkpoint.write_whole(folder / checkpoint.METRICS, checkpoint.to_json(old.metrics))
+    checkpoint.write_atomically(folder / checkpoint.METRICS, checkpoint.to_json(old.metrics))
     assert b"(dcgan)" in hub.prepare(folder, "alice/old").files[checkpoint.CARD]
 
 
@@ -241,7 +244,7 @@ def test_a_foreign_row_of_a_history_is_left_out_with_a_warning(tmp_path, small):
     folder = ganlib.save(small, tmp_path)
     foreign = f'1, [], {{"generator_loss": 0.7}}, {{"step": "2"}}, {{"step": Infinity}}, {{"step": {HUGE}}}'
     (folder / "history.json").write_text(f"[{foreign}, {json.dumps(ROW)}]")
-    with pytest.warns(UserWarning, match="history.json: 6 of 7 rows left out"):
+    with pytest.warns(UserWarning, match="history.json: 6 of 7 rows .* left out"):
         assert ganlib.load(folder, "cpu").history == [ROW]
 
 
@@ -250,7 +253,7 @@ def test_a_foreign_row_of_a_history_is_left_out_with_a_warning(tmp_path, small):
 def test_a_file_beside_the_weights_that_cannot_be_read_is_left_out_with_a_warning(name, content, tmp_path, small):
     folder = ganlib.save(small, tmp_path)
     (folder / name).write_bytes(content)
-    with pytest.warns(UserWarning, match=f"{name} .*; it is left out"):
+    with pytest.warns(UserWarning, match=f"{name} .*; left out"):
         model = ganlib.load(folder, "cpu")
     assert model.sample([1]).equal(small.sample([1]))
     assert not (model.metrics if name == "metrics.json" else model.history)
@@ -259,7 +262,7 @@ def test_a_file_beside_the_weights_that_cannot_be_read_is_left_out_with_a_warnin
 def test_a_folder_may_keep_other_runs_histories(folder):
     assert checkpoint.other_histories(folder) == {}
     (folder / "history-slow.json").write_text(json.dumps([ROW, 1]))
-    with pytest.warns(UserWarning, match="history-slow.json: 1 of 2 rows left out"):
+    with pytest.warns(UserWarning, match="history-slow.json: 1 of 2 rows .* left out"):
         assert checkpoint.other_histories(folder) == {"slow": [ROW]}
 
 
@@ -276,7 +279,7 @@ def test_a_git_lfs_pointer_in_place_of_a_model_is_called_one(name, folder):
 @pytest.mark.parametrize("name", ["metrics.json", "history.json"])
 def test_a_git_lfs_pointer_beside_the_weights_is_left_out(name, folder, model):
     (folder / name).write_text(POINTER)
-    with pytest.warns(UserWarning, match=f"{name} is a Git LFS pointer .* `git lfs pull`; it is left out"):
+    with pytest.warns(UserWarning, match=f"{name} is a Git LFS pointer .* `git lfs pull`; left out"):
         assert ganlib.load(folder, "cpu").sample([1]).equal(model.sample([1]))
 
 
@@ -311,18 +314,18 @@ BREAKAGES = {
     "missing config": (lambda f: (f / "config.json").unlink(), "config.json cannot be read"),
     "config of nonsense": (lambda f: (f / "config.json").write_text("{"), "config.json is not JSON"),
     "config in latin-1": (lambda f: (f / "config.json").write_bytes(b'{"a": "\xe9"}'), "config.json is not JSON"),
-    "config that is a list": (lambda f: (f / "config.json").write_text("[]"), "config.json holds a JSON list"),
+    "config that is a list": (lambda f: (f / "config.json").write_text("[]"), "config.json must hold a JSON dict"),
     "config without an end": (lambda f: (f / "config.json").write_text("[" * 100_000), "config.json is not JSON"),
-    "recipe of another kind": (lambda f: rewrite(f, recipe=None), "config.json: recipe is not a table"),
-    "recipe of other data": (lambda f: rewrite(f, recipe={"data": 3}), "config.json: recipe must have its data as a"),
-    "recipe of other training": (lambda f: rewrite(f, recipe={"train": []}), "config.json: recipe must have"),
+    "recipe of another kind": (lambda f: rewrite(f, recipe=None), "config.json: recipe must be a table"),
+    "recipe of other data": (lambda f: rewrite(f, recipe={"data": 3}), "config.json: recipe must be"),
+    "recipe of other training": (lambda f: rewrite(f, recipe={"train": []}), "config.json: recipe must be"),
     "class names too many": (lambda f: rewrite(f, class_names=["a"]), "class_names must be a list of 0 names"),
     "calibration of nonsense": (lambda f: rewrite(f, calibration={"scale": -1, "offsets": [0]}), "config.json: the"),
     "offsets of other classes": (lambda f: rewrite(f, calibration={"scale": 1, "offsets": [0, 1]}), "has 2 offsets"),
     "layers without end": (lambda f: describe_otherwise(f, generator_channels=[1] * 1_000_000), r"^.{,500}$"),
     "a name without end": (lambda f: describe_otherwise(f, kind="x" * 10_000), r"^.{,500}$"),
     "fields without end": (lambda f: describe_otherwise(f, **{f"x{i}": 1 for i in range(10_000)}), r"^.{,500}$"),
-    "no architecture": (lambda f: (f / "config.json").write_text("{}"), "config.json: an architecture must be"),
+    "no architecture": (lambda f: (f / "config.json").write_text("{}"), "config.json: unknown architecture"),
     "foreign architecture": (lambda f: rewrite(f, architecture={"kind": "os.system"}), "unknown architecture"),
     "another shape": (lambda f: rewrite(f, shape=[3, 28, 28]), "config.json: shape is"),
     "another latent": (lambda f: rewrite(f, latent_dim=64), "config.json: latent_dim is 64"),
@@ -330,16 +333,16 @@ BREAKAGES = {
     "networks beyond numbers": (lambda f: resize(f, 10**30), "config.json"),
     "missing weights": (lambda f: (f / "model.safetensors").unlink(), "model.safetensors is missing"),
     "missing discriminator": (lambda f: (f / "discriminator.safetensors").unlink(), "tor.safetensors is missing"),
-    "truncated": (lambda f: os.truncate(f / "model.safetensors", 1000), "model.safetensors is not a whole safetensors"),
-    "truncated at the end": (lambda f: os.truncate(f / "model.safetensors", 100_000), "is not a whole safetensors"),
-    "empty": (lambda f: os.truncate(f / "model.safetensors", 0), "is not a whole safetensors"),
-    "pickle": (lambda f: (f / "model.safetensors").write_bytes(pickle.dumps(Bomb())), "is not a whole safetensors"),
+    "truncated": (lambda f: os.truncate(f / "model.safetensors", 1000), "tensors is not a complete"),
+    "truncated at the end": (lambda f: os.truncate(f / "model.safetensors", 100_000), "is not a complete"),
+    "empty": (lambda f: os.truncate(f / "model.safetensors", 0), "is not a complete"),
+    "pickle": (lambda f: (f / "model.safetensors").write_bytes(pickle.dumps(Bomb())), "is not a complete"),
     "tensor too few": (lambda f: edit_tensors(f, lambda t: t.pop("project.weight")), "lacks tensor 'project.weight'"),
     "tensor too many": (lambda f: edit_tensors(f, lambda t: t.update(extra=torch.zeros(1))), "foreign tensor 'extra'"),
     "wrong shape": (lambda f: edit_tensors(f, lambda t: t.update({"project.weight": torch.zeros(2, 2)})),
-                    r"project.weight is \(2, 2\), but the architecture's is "),
+                    r"project.weight is \(2, 2\) torch.float32, but the architecture's is "),
     "wrong type": (lambda f: edit_tensors(f, lambda t: t.update({"layers.0.bias": torch.zeros(8).long()})),
-                   "layers.0.bias holds torch.int64"),
+                   r"layers.0.bias is \(8,\) torch.int64, but"),
     "not finite": (lambda f: edit_tensors(f, lambda t: t["layers.0.bias"].fill_(torch.nan)), "not finite"),
 }
 

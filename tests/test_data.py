@@ -14,7 +14,9 @@ import pytest
 import torch
 from PIL import Image
 
-from ganlib.data import DATASETS, GRID, RING, Gaussian, ImageData, Sine, StackedDigits, open_data, scale
+import ganlib
+from ganlib.architectures import MLP
+from ganlib.data import DATASETS, GRID, RING, Data, Gaussian, ImageData, Sine, StackedDigits, open_data, scale
 from tests.conftest import MNIST_ROOT, needs_mnist
 
 
@@ -104,6 +106,7 @@ def test_what_is_held_out_is_another_part_of_the_same_kind(name, root):
 
 def test_cifar10_comes_in_colour_from_torchvisions_files(root):
     data = open_data("cifar10", root, download=False)
+    assert data.class_names == data.held_out().class_names == tuple("abcdefghij")  # as its files name them
     assert (len(data), data.shape, data.num_classes, data.digits) == (6, (3, 32, 32), 10, False)
     assert data.labels.tolist() == [0, 0, 1, 2, 3, 4]
     assert data.images[2].unique(dim=1)[:, 0].flatten().unique().tolist() == [1, 100]
@@ -115,6 +118,30 @@ def test_emnist_is_stood_upright_and_qmnist_has_the_first_column_for_labels(root
     upright, lying = (open_data(name, root, download=False) for name in ("qmnist", "emnist-digits"))
     assert torch.equal(lying.images, upright.images.transpose(2, 3))
     assert upright.labels.tolist() == lying.labels.tolist() == [0, 1, 2, 3, 4, 5]
+
+
+def test_classes_have_torchvisions_names_unless_they_are_digits(root):
+    assert open_data("fashion-mnist", root, download=False).class_names == (
+        "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
+    for name in ("mnist", "emnist-digits", "qmnist"):
+        assert open_data(name, root, download=False).class_names is None
+
+
+@pytest.mark.parametrize("base", [Data, object])
+def test_data_from_outside_the_package_are_trained_on(base):
+    """A subclass of Data needs three members; any other class needs those that training uses."""
+    class Noise(base):
+        name, shape = "noise", (2,)
+
+        def batch(self, n, rng):
+            return torch.rand(n, 2, generator=rng), None
+
+    if base is object:
+        Noise.num_classes, Noise.to = None, lambda self, device: self
+    config = ganlib.TrainConfig(steps=2, batch_size=4)
+    last = list(ganlib.train(MLP((2,), 2, (4,), (4,), bounded=False), Noise(), config))[-1]
+    assert last.number == 2
+    assert base is object or (Noise().held_out(), Noise().fingerprint()) == (None, {"data": "fresh samples of noise"})
 
 
 @needs_mnist
@@ -147,8 +174,8 @@ def test_the_sine_lies_on_its_curve_and_its_smoothed_density_adds_up_to_one():
     x, _ = data.batch(1000, rng())
     torch.testing.assert_close(x[:, 1], x[:, 0].sin())
     assert 0 <= x[:, 0].min() <= x[:, 0].max() <= 2 * math.pi
-    points = torch.cartesian_prod(torch.arange(-2, 8.3, 0.05), torch.arange(-3, 3, 0.05))
-    assert (data.density(points, 0.3).sum() * 0.05**2).item() == pytest.approx(1, abs=1e-3)
+    points = torch.cartesian_prod(torch.arange(-2, 8.3, 0.1), torch.arange(-3, 3, 0.1))
+    assert (data.density(points, 0.3).sum() * 0.1**2).item() == pytest.approx(1, abs=1e-3)
     with pytest.raises(ValueError, match="bandwidth above 0"):
         data.density(points)
 
@@ -157,7 +184,6 @@ def test_the_sine_lies_on_its_curve_and_its_smoothed_density_adds_up_to_one():
 def test_mixtures_are_as_published(data, modes, spacing):
     centres = torch.tensor(data.centres)
     assert len(centres) == modes
-    assert len(data.points) == 100_000
     apart = torch.cdist(centres, centres) + 100 * torch.eye(modes)
     assert apart.min().item() == pytest.approx(spacing, abs=1e-5)
     x, _ = data.batch(5_000, rng(1))
@@ -165,12 +191,13 @@ def test_mixtures_are_as_published(data, modes, spacing):
     assert (distance < 5.5 * data.std).all()
     assert (distance < 3 * data.std).float().mean().item() == pytest.approx(1 - math.exp(-4.5), abs=0.006)
     assert torch.bincount(index, minlength=modes).min() > 0.7 * 5_000 / modes
-    assert (x[:50, None] == data.points).all(-1).any(1).all()  # it learns from a fixed set of points
+    again, _ = data.batch(5_000, rng(2))
+    assert set(map(tuple, x.tolist())) & set(map(tuple, again.tolist()))  # of a fixed set of points
     assert data.extent[0] < centres.min() < centres.max() < data.extent[1]
 
 
 def test_the_density_of_a_mixture_adds_up_to_one():
-    line = torch.linspace(-6, 6, 600)
+    line = torch.linspace(-6, 6, 300)
     density = GRID.density(torch.cartesian_prod(line, line), bandwidth=0.1)
     assert (density.sum() * (line[1] - line[0]) ** 2).item() == pytest.approx(1, abs=1e-3)
 
@@ -241,7 +268,7 @@ def test_a_folder_of_pictures_that_is_called_like_a_set_is_a_folder(tmp_path, mo
 def test_bad_folders_are_refused_in_one_sentence(tmp_path):
     with pytest.raises(ValueError, match="no folder .*nowhere"):
         open_data("mnist", tmp_path / "nowhere")
-    with pytest.raises(ValueError, match="unknown data set 'cifar'"):
+    with pytest.raises(ValueError, match="'cifar'"):
         open_data("cifar")
     write_images(tmp_path / "a", 1)
     with pytest.raises(ValueError, match=r"samples of shape \(2,\) are wanted"):

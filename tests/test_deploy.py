@@ -1,6 +1,4 @@
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,8 +9,6 @@ from tests.fake_hub import FakeHub
 from train import deploy
 
 ROOT = Path(__file__).parents[1]
-
-
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
@@ -27,11 +23,11 @@ def matter(tmp_path):
 
 def test_a_space_gets_what_the_page_needs_and_no_more(matter):
     files = deploy.space_files(ROOT, "alice/page", None)
-    assert {"app.py", "requirements.txt", "README.md", "LICENSE", "ganlib/demo/page.css", "ganlib/hub.py",
+    assert {"app.py", "requirements.txt", "README.md", "LICENSE", "ganlib/demo/page.css", "ganlib/py.typed",
             "weights/dcgan/model.safetensors", "weights/digit-classifier/config.json", "docs/page.png"} <= set(files)
     assert {name.partition("/")[0] for name in files if "/" in name} == {"ganlib", "weights", "docs", "tests"}
     linked = re.findall(r"\]\((?!https?:)(.*?)(?:#(.*?))?\)", files["README.md"].decode())
-    assert {deploy.PICTURE, "docs/trials.md", "LICENSE"} <= {file for file, _ in linked} <= set(files)
+    assert {deploy.PICTURE, "docs/log.md", "LICENSE"} <= {file for file, _ in linked} <= set(files)
     headings = {(file, title.lower().replace(" ", "-")) for file, _ in linked if file.endswith(".md")
                 for title in re.findall(r"^## (.*)$", (ROOT / file).read_text(), re.MULTILINE)}
     assert {link for link in linked if link[1]} <= headings
@@ -52,7 +48,7 @@ def test_a_space_gets_what_the_page_needs_and_no_more(matter):
 
 def test_what_lies_about_in_a_checkout_stays_there(tmp_path):
     checkout = tmp_path / ".worktrees" / "ganlib"
-    wanted = [*deploy.WHOLE, "ganlib/hub.py", "ganlib/demo/page.css"]
+    wanted = [*deploy.TOP_LEVEL, "ganlib/hub.py", "ganlib/demo/page.css"]
     others = ["ganlib/.ipynb_checkpoints/hub.py", "ganlib/hub.py~", "ganlib/notes.txt", "ganlib/.env",
               "ganlib/__pycache__/hub.cpython-311.pyc"]
     for name in (*wanted, *others, "weights/notes"):
@@ -80,8 +76,8 @@ def test_a_name_that_is_no_models_is_refused(name, capsys):
     assert said.count("\n") == 1
 
 
-def test_a_folder_that_is_no_checkout_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="is no checkout of ganlib: it has no app.py, "):
+def test_a_folder_that_is_not_a_checkout_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="is not a checkout of ganlib: it has no app.py, "):
         deploy.space_files(tmp_path, "alice/page", None)
 
 
@@ -96,74 +92,75 @@ def test_a_dry_run_lists_the_files(capsys):
     assert "a repo on the Hub is named user/name" in capsys.readouterr().err
 
 
-def test_the_readme_of_a_space_tells_what_is_not_given(matter):
-    there = ("---\r\ntitle: mine\r\nsuggested_hardware: t4-small\r\nmodels:\r\n- bob/gan\r\npreload_from_hub:\r\n"
-             "  - bob/gan a,b\r\n---\r\ntext")
-    front = matter(deploy.space_files(ROOT, "alice/page", there=there)["README.md"])
+def test_what_is_not_given_is_taken_from_the_readme_of_the_space(matter):
+    current = ("---\r\ntitle: mine\r\nsuggested_hardware: t4-small\r\nmodels:\r\n- bob/gan\r\npreload_from_hub:\r\n"
+               "  - bob/gan a,b\r\n---\r\ntext")
+    front = matter(deploy.space_files(ROOT, "alice/page", current=current)["README.md"])
     assert (front["title"], front["suggested_hardware"]) == ("ganlib", "t4-small")
     assert (front["models"], front["preload_from_hub"]) == (["bob/gan"], ["bob/gan a,b"])
-    given = deploy.space_files(ROOT, "alice/page", "cpu-basic", deploy.sources("alice/gan@v2"), there)
+    given = deploy.space_files(ROOT, "alice/page", "cpu-basic", deploy.sources("alice/gan@v2"), current)
     front = matter(given["README.md"])
     assert (front["suggested_hardware"], front["models"]) == ("cpu-basic", ["alice/gan"])
     assert "preload_from_hub" not in front
     for other in ("", "no front matter", "---\ntitle: mine\n---\n", "---\ntitle: [mine\n---\n", "---\n- mine\n---\n"):
-        assert deploy.space_files(ROOT, "alice/page", there=other) == deploy.space_files(ROOT, "alice/page")
+        assert deploy.space_files(ROOT, "alice/page", current=other) == deploy.space_files(ROOT, "alice/page")
 
 
-def deploy_elsewhere(server: FakeHub, home: Path, token: str, *options: str) -> subprocess.CompletedProcess:
-    return subprocess.run([sys.executable, "-m", "train.deploy", "--repo", "alice/page", *options],
-                          env=server.environment(home, token), text=True, capture_output=True, timeout=300, cwd=ROOT)
+@pytest.fixture
+def server(monkeypatch, tmp_path):
+    """A Hub that this process uses as alice, to deploy a small checkout."""
+    checkout = tmp_path / "checkout"
+    for name in (*deploy.TOP_LEVEL, "ganlib/hub.py", "weights/dcgan/config.json"):
+        (checkout / name).parent.mkdir(parents=True, exist_ok=True)
+        (checkout / name).write_text("---\ntitle: ganlib\n---\n")
+    monkeypatch.setattr(deploy, "ROOT", checkout)
+    with FakeHub() as found:
+        found.use(monkeypatch, tmp_path / "home", "hf_alice")
+        yield found
 
 
-def test_a_deployment_that_fails_says_what_has_been_done(tmp_path):
-    with FakeHub() as server:
-        server.put("alice/page", {"README.md": b"---\nsdk: gradio\n---\n"}, repo_type="space")
-        server.fail("POST /api/spaces/alice/page/commit", status=400, message="Too large")
-        server.fail("POST /api/spaces/alice/page/hardware", status=402, message="Payment required for t4-small.\nPay")
-        options = "--hardware", "t4-small", "--models", "alice/gan"
-        failed = deploy_elsewhere(server, tmp_path, "hf_alice", *options)
-        assert failed.returncode == 1
-        assert failed.stderr.startswith("train.deploy: nothing was sent to alice/page: ")
-        assert "Too large" in failed.stderr
-        assert failed.stderr.count("\n") == 1
-        assert set(server.files("alice/page", repo_type="space")) == {"README.md"}
-        assert not server.variables
-        assert not server.hardware
-        half = deploy_elsewhere(server, tmp_path, "hf_alice", *options)
-        assert half.returncode == 1
-        assert half.stderr.startswith("train.deploy: the files are in alice/page, but not all of its variables and "
-                                      "hardware are set: ")
-        assert "Payment required for t4-small" in half.stderr
-        assert half.stderr.count("\n") == 1
-        assert "app.py" in server.files("alice/page", repo_type="space")
-        assert server.variables == {"alice/page": {"GANLIB_MODELS": "alice/gan"}}
-        assert deploy_elsewhere(server, tmp_path, "hf_alice", *options).returncode == 0
-        assert server.hardware == {"alice/page": "t4-small"}
+def space(server: FakeHub) -> dict[str, bytes]:
+    return server.files("alice/page", repo_type="space")
 
 
-def test_a_space_is_made_and_brought_up_to_date(tmp_path, matter):
-    with FakeHub() as server:
-        home, models = tmp_path / "home", "alice/gan,bob/gan@v2"
-        first = deploy_elsewhere(server, home, "hf_alice", "--hardware", "zero-a10g", "--models", models)
-        assert first.returncode == 0, first.stderr
-        assert f"The Space builds itself now: {server.endpoint}/spaces/alice/page" in first.stdout
-        assert server.hardware == {"alice/page": "zero-a10g"}
-        assert server.variables == {"alice/page": {"GANLIB_MODELS": models}}
-        there = server.files("alice/page", repo_type="space")
-        assert there["app.py"] == (ROOT / "app.py").read_bytes()
-        assert matter(there["README.md"])["suggested_hardware"] == "zero-a10g"
-        assert matter(there["README.md"])["models"] == ["alice/gan", "bob/gan"]
-        assert set(deploy.space_files(ROOT, "alice/page", None)) == set(there) - {".gitattributes"}
-        server.put("alice/page", {"ganlib/old.py": b"", "weights/own/x.json": b"mine"}, repo_type="space")
-        again = deploy_elsewhere(server, home, "hf_alice")
-        assert again.returncode == 0, again.stderr
-        there = server.files("alice/page", repo_type="space")
-        assert "ganlib/old.py" not in there
-        front = matter(there["README.md"])
-        assert (front["suggested_hardware"], front["models"]) == ("zero-a10g", ["alice/gan", "bob/gan"])
-        assert server.variables == {"alice/page": {"GANLIB_MODELS": models}}
-        assert there["weights/own/x.json"] == b"mine"
-        stranger = deploy_elsewhere(server, home, "hf_bob")
-        assert stranger.returncode == 1
-        assert "nothing was sent to alice/page: your token has no right to write there" in stranger.stderr
-        assert stranger.stderr.count("\n") == 1
+def test_a_space_is_created_and_updated(server, matter, monkeypatch, capsys):
+    models = "alice/gan,bob/gan@v2"
+    assert deploy.main(["--repo", "alice/page", "--hardware", "zero-a10g", "--models", models]) == 0
+    assert f"{server.endpoint}/spaces/alice/page\n" in capsys.readouterr().out
+    assert set(space(server)) - {".gitattributes"} == set(deploy.space_files(deploy.ROOT, "alice/page"))
+    server.put("alice/page", {"ganlib/old.py": b"", "weights/own/x.json": b"mine"}, repo_type="space")
+    assert deploy.main(["--repo", "alice/page"]) == 0
+    assert "ganlib/old.py" not in space(server)
+    assert space(server)["weights/own/x.json"] == b"mine"
+    front = matter(space(server)["README.md"])
+    assert (front["suggested_hardware"], front["models"]) == ("zero-a10g", ["alice/gan", "bob/gan"])
+    assert server.hardware == {"alice/page": "zero-a10g"}
+    assert server.variables == {"alice/page": {"GANLIB_MODELS": models}}
+    monkeypatch.setenv("HF_TOKEN", "hf_bob")
+    assert deploy.main(["--repo", "alice/page"]) == 1
+    said = capsys.readouterr().err
+    assert "nothing was sent to alice/page: your token has no right to write there" in said
+    assert said.count("\n") == 1
+
+
+def test_a_deployment_that_fails_says_what_has_been_done(server, capsys):
+    server.put("alice/page", {"README.md": b"---\nsdk: gradio\n---\n"}, repo_type="space")
+    command = ["--repo", "alice/page", "--hardware", "t4-small", "--models", "alice/gan"]
+    server.answer("POST /api/spaces/alice/page/commit", 400, "Too large")
+    assert deploy.main(command) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("train.deploy: nothing was sent to alice/page: ")
+    assert "Too large" in said
+    assert said.count("\n") == 1
+    assert set(space(server)) == {"README.md"}
+    assert (server.variables, server.hardware) == ({}, {})
+    server.answer("POST /api/spaces/alice/page/hardware", 402, "Payment required for t4-small.\nPay")
+    assert deploy.main(command) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("train.deploy: the files are in alice/page, but not all of its variables and hardware are ")
+    assert "Payment required for t4-small" in said
+    assert said.count("\n") == 1
+    assert "app.py" in space(server)
+    assert server.variables == {"alice/page": {"GANLIB_MODELS": "alice/gan"}}
+    assert deploy.main(command) == 0
+    assert server.hardware == {"alice/page": "t4-small"}

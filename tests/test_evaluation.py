@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from ganlib import evaluation, sampling
+from ganlib import checkpoint, evaluation, sampling
 from ganlib.architectures import ARCHITECTURES, build
-from ganlib.classifier import ClassifierConfig, DigitClassifier, train_classifier
+from ganlib.classifier import DigitClassifier
 from ganlib.data import RING, Gaussian, ImageData, Sine, StackedDigits, scale
 from ganlib.evaluation import (
     EVALUATIONS,
@@ -77,10 +77,10 @@ def test_a_perfect_sine_has_no_gap_and_a_half_one_has():
 
 
 def test_images_that_are_the_training_images_are_found_out(digits):
-    few = part(digits, 0, 300)
+    few = part(digits, 0, 300, held_out=lambda: part(digits, 300, 600))
     pixels = scale(few.images)
     copier = model_of("mlp-gan", lambda z: pixels[(z[:, 0].abs() * 1e6).long() % 300])
-    measured = evaluate(copier, few, part(digits, 300, 600), samples=300)
+    measured = evaluate(copier, few, samples=300)
     assert measured["nearest_training_image_distances"]["95%"] < 0.1
     assert measured["nearest_training_image_distances_of_real"]["5%"] > 0.5
     assert measured["samples"] == measured["real_images"] == 300
@@ -99,7 +99,7 @@ def test_without_test_images_the_training_images_stand_in_and_there_is_no_floor(
 
 def test_a_model_without_a_discriminator_is_measured_but_for_what_only_that_can_say(digits):
     lone = model_of("mlp-gan", lambda z: z[:, :1].tanh().expand(-1, 784).unflatten(1, (1, 28, 28)), False)
-    measured = evaluate(lone, part(digits, 0, 100), part(digits, 100, 200), samples=100)
+    measured = evaluate(lone, part(digits, 0, 100, held_out=lambda: part(digits, 100, 200)), samples=100)
     assert measured["pixel_frechet_distance"] > measured["pixel_frechet_distance_of_real"]
     assert "mean_probability_real" not in measured
     points = evaluate(model_of("toy-gaussian", lambda z: z[:, :1], False), Gaussian(), samples=1_000)
@@ -111,11 +111,8 @@ def looks(classifier, images):
 
 
 @pytest.fixture(scope="module")
-def reader(digits) -> DigitClassifier:
-    """A classifier that has learnt for a moment: enough to tell most digits apart."""
-    for _, _, network in train_classifier(digits, ClassifierConfig(steps=60, batch_size=64, lr=1e-2, ema=0.9)):
-        pass
-    return network
+def reader() -> DigitClassifier:
+    return checkpoint.load_classifier(device="cpu")
 
 
 def test_real_digits_against_real_digits_measure_as_real_and_noise_does_not(digits, reader):
@@ -147,7 +144,7 @@ def test_a_collapsed_generator_has_no_recall_and_a_lopsided_census(digits, reade
 
 def test_a_model_with_classes_is_measured_on_them_and_teaches(digits, reader):
     """A perfect one: it remembers real digits of each class."""
-    few, test = part(digits, 0, 600), part(digits, 600, 1200)
+    few = part(digits, 0, 600, held_out=lambda: part(digits, 600, 800))
     by_class = [scale(few.images[few.labels == c]) for c in range(10)]
 
     class Remembering(Ideal):
@@ -157,7 +154,7 @@ def test_a_model_with_classes_is_measured_on_them_and_teaches(digits, reader):
             return torch.stack([by_class[c][p % len(by_class[c])] for p, c in zip(picks.tolist(), y.tolist())])
 
     model, told = model_of("cdcgan", Remembering(None)), []
-    measured = evaluate(model, few, test, samples=100, classifier=reader, progress=lambda *what: told.append(what))
+    measured = evaluate(model, few, samples=100, classifier=reader, progress=lambda *what: told.append(what))
     assert json.loads(json.dumps(measured, allow_nan=False)) == measured
     assert measured["class_as_asked"] == pytest.approx(reader.accuracy(few), abs=0.12)
     assert measured["samples_learnt_from"] == 600
@@ -220,7 +217,7 @@ def test_calibration_centres_the_probability_of_a_discriminator_that_is_blind(di
 
 
 def test_the_nearest_image_is_found_in_whatever_part_of_a_set(digits, monkeypatch):
-    monkeypatch.setattr(evaluation, "PART", 30)
+    monkeypatch.setattr(evaluation, "BLOCK", 30)
     some = part(digits, 0, 100)
     x = scale(some.images[[3, 95, 30]]) * 0.9
     distance, index = evaluation.nearest_image(x, some)
@@ -233,17 +230,22 @@ BARE = ImageData("bare", SEVEN.images)
 TEN = ImageData("ten", SEVEN.images, SEVEN.labels, 10)
 
 
-@pytest.mark.parametrize(("name", "data", "held_out", "sentence"), [
-    ("toy-sine", Gaussian(), None, r"take samples of shape \(2,\), the data's are \(1,\)"),
-    ("dcgan", RING, None, r"take samples of shape \(1, 28, 28\), the data's are \(2,\)"),
-    ("cdcgan", BARE, None, "take 10 classes, the data have none"),
-    ("cdcgan", SEVEN, None, "take 10 classes, the data have 7"),
-    ("cdcgan", TEN, BARE, "take 10 classes, the data have none"),
-    ("dcgan", TEN, StackedDigits(TEN), r"take samples of shape \(1, 28, 28\), the data's are \(3, 28, 28\)"),
+def ten_with(held_out) -> ImageData:
+    """TEN with these data as its held-out part."""
+    return ImageData("ten", SEVEN.images, SEVEN.labels, 10, held_out=lambda: held_out)
+
+
+@pytest.mark.parametrize(("name", "data", "sentence"), [
+    ("toy-sine", Gaussian(), r"take samples of shape \(2,\), the data's are \(1,\)"),
+    ("dcgan", RING, r"take samples of shape \(1, 28, 28\), the data's are \(2,\)"),
+    ("cdcgan", BARE, "take 10 classes, the data have none"),
+    ("cdcgan", SEVEN, "take 10 classes, the data have 7"),
+    ("cdcgan", ten_with(BARE), "take 10 classes, the data have none"),
+    ("dcgan", ten_with(StackedDigits(TEN)), r"take samples of shape \(1, 28, 28\), the data's are \(3, 28, 28\)"),
 ])
-def test_data_that_do_not_fit_the_model_are_refused_in_one_sentence(name, data, held_out, sentence):
+def test_data_that_do_not_fit_the_model_are_refused_in_one_sentence(name, data, sentence):
     with pytest.raises(ValueError, match=sentence):
-        evaluate(untrained(name), data, held_out)
+        evaluate(untrained(name), data)
 
 
 def test_data_may_name_an_evaluation_of_somebody_elses(monkeypatch):
@@ -293,8 +295,8 @@ def test_the_kinds_of_stacked_digits_are_counted(digits, reader):
     assert measured["kl_from_equal_shares"] == pytest.approx(math.log(1_000))
     drawing = model_of("stacked-mnist", lambda z: stacked.batch(
         len(z), torch.Generator().manual_seed(int(z[0, 0].abs() * 1e6)))[0])
-    measured = evaluate(drawing, stacked, samples=3_000, classifier=reader)
-    assert measured["modes"] > 700
-    assert measured["kl_from_equal_shares"] < 1
-    assert measured["kl_from_equal_shares_of_real"] == pytest.approx(0.17, abs=0.05)
+    measured = evaluate(drawing, stacked, samples=1_000, classifier=reader)
+    for name in ("", "_of_real"):  # 1,000 draws from 1,000 kinds: 1 − 1/e of them, and a divergence of 0.57 nats
+        assert measured["modes" + name] == pytest.approx(632, abs=50)
+        assert measured["kl_from_equal_shares" + name] == pytest.approx(0.57, abs=0.1)
     assert "modes" not in evaluate(drawing, stacked, samples=10)  # without a classifier nothing is counted

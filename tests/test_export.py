@@ -1,7 +1,6 @@
 """A generator as ONNX: the file alone makes the model's samples."""
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 
@@ -57,77 +56,81 @@ def check_samples(path: Path, model: Model) -> None:
         assert (found - model.sample(seeds, truncation=0.8)).abs().max() < 1e-4
 
 
-@pytest.mark.parametrize("name", ["dcgan", "mlp-gan", "toy-gaussian"])
+@pytest.fixture(scope="module")
+def exported(with_classes, tmp_path_factory) -> Path:
+    """The file that the command writes into a weights folder."""
+    folder = ganlib.save(with_classes, tmp_path_factory.mktemp("weights") / "mine")
+    before = {path.name for path in folder.iterdir()}
+    assert export.main([str(folder), "--onnx"]) == 0
+    assert {path.name for path in folder.iterdir()} == before | {"generator.onnx"}  # the weights are inside
+    return folder / "generator.onnx"
+
+
+@pytest.mark.parametrize("name", ["toy-gaussian", pytest.param("dcgan", marks=pytest.mark.slow)])
 def test_the_file_makes_the_samples_of_a_shipped_model(name, here, capsys):
     assert export.main([name, "--onnx"]) == 0
     said = capsys.readouterr()
     assert said.err == ""
     first, second = said.out.splitlines()
     assert first.startswith(f"{name}.onnx: ")
-    assert second.startswith("Checked with onnxruntime: its samples differ from the model's by ")
-    assert [path.name for path in here.iterdir()] == [f"{name}.onnx"]  # the weights are inside
+    assert second.startswith("Checked with onnxruntime: its samples differ from the model's by at most ")
+    assert [path.name for path in here.iterdir()] == [f"{name}.onnx"]
     check_samples(here / f"{name}.onnx", ganlib.load(name, "cpu"))
 
 
-def test_classes_are_a_second_input(with_classes, tmp_path):
-    ganlib.save(with_classes, tmp_path / "mine")
-    before = {path.name for path in (tmp_path / "mine").iterdir()}
-    assert export.main([str(tmp_path / "mine"), "--onnx"]) == 0
-    assert {path.name for path in (tmp_path / "mine").iterdir()} == before | {"generator.onnx"}
-    assert not checkpoint.belongs("generator.onnx")  # and is not published
-    path = tmp_path / "mine" / "generator.onnx"
-    check_samples(path, ganlib.load(tmp_path / "mine", "cpu"))
+def test_an_export_can_be_repeated_and_does_not_change_the_model():
+    model = ganlib.load("toy-gaussian", "cpu")
+    before = model.sample([1])
+    assert onnx.to_onnx(model) == onnx.to_onnx(model)
+    assert torch.equal(model.sample([1]), before)
+    assert not model.generator.training
+
+
+def test_classes_are_a_second_input(with_classes, exported):
+    check_samples(exported, with_classes)
     z = with_classes.latents([5]).expand(3, -1)
-    assert not torch.equal(*run(path, z, torch.arange(3))[:2])
+    assert not torch.equal(*run(exported, z, torch.arange(3))[:2])
+    assert not checkpoint.is_weights_file("generator.onnx")  # and is not published
 
 
-def test_the_metadata_says_what_it_is_and_how_latents_are_made(with_classes, tmp_path):
-    onnx.save(with_classes, tmp_path / "x.onnx")
-    said = metadata(tmp_path / "x.onnx")
+def test_the_metadata_describe_the_model_and_its_latents(exported):
+    said = metadata(exported)
     assert (said["name"], said["license"], said["library"]) == ("cdcgan", "mit", "ganlib")
     assert said["library_version"] == ganlib.__version__
     numbers = [json.loads(said[key]) for key in ("shape", "latent_dim", "num_classes")]
     assert numbers == [[1, 28, 28], 100, 3]
-    assert said["latents"] == ("z: (N, 100) float32, standard normal numbers; y: (N,) int64, each sample's class from "
-                               "0 to 2")
-    assert said["samples"] == "x: (N, 1, 28, 28) float32 in [-1, 1]"
+    assert said["latents"] == ("z: (N, 100) float32, standard normal; y: (N,) int64, the class of each sample, from 0 "
+                               "to 2")
+    assert said["samples"] == "x: (N, 1, 28, 28) float32, in [-1, 1]"
     plain = onnx.describe(untrained("toy-sine"))
     assert plain["num_classes"] == "null"
-    assert plain["latents"] == "z: (N, 2) float32, standard normal numbers"
-    assert plain["samples"] == "x: (N, 2) float32, in the data's own units"
+    assert plain["latents"] == "z: (N, 2) float32, standard normal"
+    assert plain["samples"] == "x: (N, 2) float32, in the units of the data"
 
 
-def test_nothing_of_the_exporting_machine_is_in_the_file(with_classes):
-    content = onnx.to_onnx(with_classes)
+def test_nothing_of_the_exporting_machine_is_in_the_file(exported):
+    content = exported.read_bytes()
     for trace in (str(ROOT), str(Path(torch.__file__).parent), "stack_trace", "networks.py"):
         assert trace.encode() not in content
 
 
-def test_exporting_leaves_the_model_as_it_was(with_classes):
-    before = with_classes.sample([1])
-    assert onnx.to_onnx(with_classes) == onnx.to_onnx(with_classes)
-    assert torch.equal(with_classes.sample([1]), before)
-    assert not with_classes.generator.training
-
-
-def test_a_file_that_makes_other_samples_is_not_written(with_classes, tmp_path, monkeypatch):
+def test_a_file_that_makes_other_samples_is_not_written(with_classes, exported, tmp_path, monkeypatch):
     other = Model("cdcgan", with_classes.architecture, with_classes.generator)
     for parameter in other.generator.parameters():
         parameter.mul_(1.1)
-    wrong = onnx.to_onnx(other)
-    assert onnx.largest_difference(wrong, with_classes) > onnx.TOLERANCE
-    monkeypatch.setattr(onnx, "to_onnx", lambda model: wrong)
-    with pytest.raises(ValueError, match="cdcgan was not exported: the ONNX file's samples would differ by up to "):
-        onnx.save(with_classes, tmp_path / "x.onnx")
+    assert onnx.largest_difference(exported.read_bytes(), other) > onnx.TOLERANCE
+    monkeypatch.setattr(onnx, "to_onnx", lambda model: exported.read_bytes())
+    with pytest.raises(ValueError, match="cdcgan was not exported: .* 0.0001 is allowed"):
+        onnx.save(other, tmp_path / "x.onnx")
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(("arguments", "sentence"), [
     (["nowhere", "--onnx"], "there is no weights folder 'nowhere'"),
-    (["digit-classifier", "--onnx"], "holds the digit-classifier, which measures samples and makes none"),
+    (["digit-classifier", "--onnx"], "holds the digit-classifier, which measures samples and generates none"),
     (["dcgan", "--onnx", "--out", "model.safetensors"], "--out must end in .onnx, not 'model.safetensors'"),
     (["dcgan", "--onnx", "--out", "a.onnx"], "--out must be a file, and 'a.onnx' is a folder"),
-    (["dcgan", "--onnx", "--out", "no/b.onnx"], "there is no folder 'no' to write into"),
+    (["dcgan", "--onnx", "--out", "no/b.onnx"], "there is no folder 'no'"),
 ])
 def test_what_is_wrong_is_one_sentence(arguments, sentence, here, capsys):
     (here / "a.onnx").mkdir()
@@ -145,7 +148,7 @@ def test_a_broken_folder_is_one_sentence(with_classes, tmp_path, capsys):
     weights.write_bytes(weights.read_bytes()[:-10])
     assert export.main([str(tmp_path / "mine"), "--onnx"]) == 1
     said = capsys.readouterr().err
-    assert "model.safetensors is not a whole safetensors file" in said
+    assert "model.safetensors is not a complete safetensors file" in said
     assert said.count("\n") == 1
     assert not (tmp_path / "mine" / "generator.onnx").exists()
 
@@ -161,22 +164,21 @@ def test_a_shipped_model_and_one_from_the_hub_go_into_the_current_folder(with_cl
         assert export.target(source, fetched) == Path("faces.onnx")
 
 
-@pytest.mark.parametrize(("hidden", "code", "sentence"), [
-    (["onnxscript"], 1, 'train.export: exporting to ONNX needs onnxscript: pip install -e ".[onnx]"\n'),
-    (["onnxscript", "onnx"], 1, 'train.export: exporting to ONNX needs onnx and onnxscript: '
-                                'pip install -e ".[onnx]"\n'),
-    (["onnxruntime"], 0, "It was not checked: onnxruntime is not installed.\n"),
+@pytest.mark.parametrize(("hidden", "sentence"), [
+    (["onnxscript"], 'train.export: exporting to ONNX needs onnxscript: pip install -e ".[onnx]"\n'),
+    (["onnxscript", "onnx"], 'train.export: exporting to ONNX needs onnx and onnxscript: pip install -e ".[onnx]"\n'),
 ])
-def test_without_its_packages_it_says_so(hidden, code, sentence, tmp_path):
-    script = f"""
-import sys
-sys.path.insert(0, {str(ROOT)!r})
-sys.modules.update(dict.fromkeys({hidden}))
-from train import export
-sys.exit(export.main(["toy-sine", "--onnx"]))
-"""
-    ran = subprocess.run([sys.executable, "-W", "error", "-c", script], cwd=tmp_path, text=True, capture_output=True)
-    assert ran.returncode == code, ran.stderr
-    assert (ran.stdout if code == 0 else ran.stderr).endswith(sentence)
-    assert ran.stderr == ("" if code == 0 else sentence)
-    assert [path.name for path in tmp_path.iterdir()] == ([] if code else ["toy-sine.onnx"])
+def test_missing_packages_are_named(hidden, sentence, here, monkeypatch, capsys):
+    for name in hidden:
+        monkeypatch.setitem(sys.modules, name, None)
+    assert export.main(["toy-sine", "--onnx"]) == 1
+    assert capsys.readouterr().err == sentence
+    assert list(here.iterdir()) == []
+
+
+def test_without_onnxruntime_the_file_is_not_checked(here, exported, monkeypatch, capsys):
+    monkeypatch.setattr(onnx, "to_onnx", lambda model: exported.read_bytes())
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    assert export.main(["toy-sine", "--onnx"]) == 0
+    assert capsys.readouterr().out.endswith("It was not checked: onnxruntime is not installed.\n")
+    assert [path.name for path in here.iterdir()] == ["toy-sine.onnx"]

@@ -1,10 +1,10 @@
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-import torch
 
 import ganlib
 from ganlib import hub
@@ -12,11 +12,9 @@ from tests.conftest import untrained
 from tests.fake_hub import FakeHub
 
 LOADING = """
-import json, os, sys
+import json, sys
 import ganlib
-for argument in sys.argv[1:]:
-    token, source = argument.split(" ")
-    os.environ["HF_TOKEN"] = token
+for source in sys.argv[1:]:
     try:
         model = ganlib.load(source, "cpu")
         print(json.dumps({"name": model.name, "x": model.sample(range(3)).tolist()}))
@@ -25,10 +23,9 @@ for argument in sys.argv[1:]:
 """
 
 
-def load_elsewhere(environment: dict, *sources: str | tuple[str, str]) -> dict[str | tuple[str, str], dict]:
-    """What another process gets for each source, or (source, token), in turn: a name and samples, or an error."""
-    arguments = [f"{source[1]} {source[0]}" if isinstance(source, tuple) else f" {source}" for source in sources]
-    ran = subprocess.run([sys.executable, "-c", LOADING, *arguments], env=environment, text=True, capture_output=True,
+def load_elsewhere(environment: dict, *sources: str) -> dict[str, dict]:
+    """What another process loads from each source: a name and samples, or an error."""
+    ran = subprocess.run([sys.executable, "-c", LOADING, *sources], env=environment, text=True, capture_output=True,
                          timeout=300, cwd=Path(__file__).parents[1])
     assert ran.returncode == 0, ran.stderr
     return dict(zip(sources, map(json.loads, ran.stdout.splitlines()), strict=True))
@@ -36,7 +33,7 @@ def load_elsewhere(environment: dict, *sources: str | tuple[str, str]) -> dict[s
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
-    """A small weights folder with all that belongs there, and something that does not."""
+    """A small weights folder, with a file that does not belong there."""
     path = ganlib.save(untrained("toy-gaussian"), tmp_path_factory.mktemp("weights") / "toy")
     (path / "README.md").write_text("# card")
     (path / "pytorch_model.bin").write_bytes(b"\x80\x04.")
@@ -48,6 +45,30 @@ def files(folder) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
+@pytest.fixture
+def server(monkeypatch, tmp_path):
+    """A Hub that this process uses without a token."""
+    with FakeHub() as found:
+        found.use(monkeypatch, tmp_path)
+        yield found
+
+
+def refusal(source: str) -> str:
+    """The sentence that `ganlib.load` refuses a source with."""
+    with pytest.raises(ganlib.WeightsError) as caught:
+        ganlib.load(source, "cpu")
+    sentence = str(caught.value)
+    assert "\n" not in sentence
+    assert "hf_" not in sentence  # no token is shown
+    return sentence
+
+
+def downloads(server: FakeHub) -> list[str]:
+    """The paths of the files that were downloaded, after the revision."""
+    paths = [seen.path for seen in server.requests if seen.method == "GET" and "/resolve/" in seen.path]
+    return [path.partition("/resolve/")[2].partition("/")[2] for path in paths]
+
+
 @pytest.mark.parametrize(("source", "expected"), [
     ("user/repo", hub.Source("user/repo")),
     ("user/repo@v1", hub.Source("user/repo", "v1")),
@@ -57,166 +78,146 @@ def files(folder) -> dict[str, bytes]:
     *((source, None) for source in ("dcgan", "../x", "/x/y", "a/../b", "a/b/..", "a/b@x..y", "a/b/", "a/b@", "a b/c",
                                     "a--b/c", "a/b\n", "", "https://huggingface.co/a/b")),
 ])
-def test_what_names_a_folder_on_the_hub(source, expected):
+def test_names_of_folders_on_the_hub(source, expected):
     assert hub.parse(source) == expected
     if expected:
         assert str(expected) == source
 
 
-def test_a_published_folder_opens_by_its_name_and_then_without_a_network(folder, files, tmp_path):
+def test_a_published_folder_loads_by_its_name_and_then_without_a_network(folder, files, tmp_path, monkeypatch):
     expected = ganlib.load(folder, "cpu").sample(range(3))
     with FakeHub() as server:
+        server.use(monkeypatch, tmp_path)
         first = server.put("alice/toy", files)
         server.put("alice/toy", {"model.safetensors": b"of a later commit"})
         server.put("alice/toy", files, revision="good")
         server.put("alice/many", {f"toys/one/{name}": content for name, content in files.items()})
-        environment = server.environment(tmp_path)
-        sources = ("alice/toy@good", f"alice/toy@{first}", "alice/many/toys/one", "alice/toy")
-        there = load_elsewhere(environment, *sources)
-        for source in sources[:3]:
-            assert there[source]["name"] == source
-            assert torch.equal(torch.tensor(there[source]["x"]), expected)
-        assert "model.safetensors is not a whole safetensors file" in there["alice/toy"]["error"]
-        fetched = {Path(seen.path).name for seen in server.requests if "/resolve/" in seen.path}
-        assert fetched == set(hub.FETCHED)
-    gone = load_elsewhere(environment, *sources, "alice/other")  # with nobody at the address any more
-    assert "alice/other could not be fetched: the Hub could not be reached (" in gone.pop("alice/other")["error"]
-    assert gone == there
-    assert load_elsewhere({**environment, "HF_HUB_OFFLINE": "1"}, *sources[:2]) == {
-        source: there[source] for source in sources[:2]}
+        sources = "alice/toy@good", f"alice/toy@{first}", "alice/many/toys/one"
+        for source in sources:
+            model = ganlib.load(source, "cpu")
+            assert (model.name, model.sample(range(3)).tolist()) == (source, expected.tolist())
+        broken = refusal("alice/toy")
+        assert "model.safetensors is not a complete safetensors file" in broken
+        assert {Path(path).name for path in downloads(server)} == set(hub.FETCHED)
+    for source in sources:  # there is no server any more
+        assert ganlib.load(source, "cpu").sample(range(3)).equal(expected)
+    assert refusal("alice/toy") == broken
+    assert "alice/other could not be fetched: the Hub could not be reached (" in refusal("alice/other")
 
 
-def test_what_cannot_be_fetched_says_why_and_what_would_help(files, tmp_path):
+def test_a_cached_folder_loads_offline(server, files, monkeypatch):
+    from huggingface_hub import constants
+
+    server.put("alice/toy", files)
+    x = ganlib.load("alice/toy", "cpu").sample([1])
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    server.requests.clear()
+    assert ganlib.load("alice/toy", "cpu").sample([1]).equal(x)
+    assert server.requests == []
+
+
+def test_a_model_that_cannot_be_downloaded_is_refused_with_the_reason(server, files, monkeypatch):
     refusals = {
         "alice/nothing": "there is no folder 'alice/nothing', and alice/nothing could not be fetched: alice/nothing "
                          "does not exist on the Hub, or is private and there is no token, log in by `hf auth login`",
         "alice/private": "or is private and there is no token",
         "alice/gated": "alice/gated is gated, ask for access on its page, and log in by",
-        "alice/wordy": "alice/wordy on the Hub: config.json is 65 KB, and no more than 64 KB is fetched",
+        "alice/wordy": "alice/wordy on the Hub is too large: config.json: 65 KB, at most 64 KB",
         "alice/toy@v9": "alice/toy@v9 could not be fetched: alice/toy has no such revision",
-        "alice/notes": "alice/notes on the Hub is no ganlib model: it has no config.json",
-        "alice/toy/inside": "alice/toy/inside on the Hub is no ganlib model: it has no config.json",
-        "alice/huge": "alice/huge on the Hub: model.safetensors is 10,240 MB, and no more than 256 MB is fetched",
-        "alice/chatty": "alice/chatty on the Hub: history.json is 17 MB, and no more than 16 MB is fetched",
+        "alice/notes": "alice/notes on the Hub is not a ganlib model: it has no config.json",
+        "alice/toy/inside": "alice/toy/inside on the Hub is not a ganlib model: it has no config.json",
+        "alice/huge": "model.safetensors: 10,485,760 KB, at most 262,144 KB",
+        "alice/chatty": "history.json: 17,408 KB, at most 16,384 KB",
         "alice/foreign": "alice/foreign/config.json: unknown architecture 'os.system'",
         "alice/" + "a" * 300: "could not be fetched: ",
         "a" * 300: "there is no weights folder 'aaa",
-        "alice/pickle": "model.safetensors is not a whole safetensors file",
-        "alice/header": "model.safetensors is not a whole safetensors file",
+        "alice/pickle": "model.safetensors is not a complete safetensors file",
+        "alice/header": "model.safetensors is not a complete safetensors file",
     }
-    foreign = json.dumps({"architecture": {"kind": "os.system"}}).encode()
-    with FakeHub() as server:
-        for name in ("toy", "huge", "chatty", "wordy"):
-            server.put(f"alice/{name}", files)
-        server.put("alice/private", files, private=True)
-        server.put("alice/gated", files, gated=True)
-        server.put("alice/notes", {"README.md": b"notes"})
-        server.put("alice/foreign", {**files, "config.json": foreign})
-        server.put("alice/pickle", {**files, "model.safetensors": b"\x80\x04\x95junk"})
-        server.put("alice/header", {**files, "model.safetensors": (10 * 2**30).to_bytes(8, "little") + b"{}"})
-        server.claim("alice/huge", "model.safetensors", 10 * 2**30)
-        server.claim("alice/chatty", "history.json", 17 * 2**20)
-        server.claim("alice/wordy", "config.json", 65 * 2**10)
-        others = {
-            ("alice/private", "hf_bob"): "or is private and your token has no right to it",
-            ("alice/gated", "hf_bob"): "is gated, ask for access on its page",
-            ("alice/toy", "hf_wrong"): "the Hub refuses your token, log in by",
-            ("alice/toy", "hf_\u2026"): "your token has characters that no token has, log in by",
-            ("alice/toy", "hf_\fx"): "your token has characters that no token has, log in by",
-        }
-        owned = [(f"alice/{name}", "hf_alice") for name in ("private", "gated")]
-        there = load_elsewhere(server.environment(tmp_path), *refusals, *others, *owned)
-        for source, sentence in (refusals | others).items():
-            assert sentence in there[source]["error"], source
-            assert "\n" not in there[source]["error"]
-            assert "hf_" not in there[source]["error"]
-        assert all("x" in there[source] for source in owned)
-        got = [seen.path for seen in server.requests if seen.method == "GET" and "/resolve/" in seen.path]
-        assert not [path for path in got if "/huge/" in path or "/chatty/" in path]
+    for name in ("toy", "huge", "chatty", "wordy"):
+        server.put(f"alice/{name}", files)
+    server.put("alice/private", files, private=True)
+    server.put("alice/gated", files, gated=True)
+    server.put("alice/notes", {"README.md": b"notes"})
+    server.put("alice/foreign", {**files, "config.json": json.dumps({"architecture": {"kind": "os.system"}}).encode()})
+    server.put("alice/pickle", {**files, "model.safetensors": b"\x80\x04\x95junk"})
+    server.put("alice/header", {**files, "model.safetensors": (10 * 2**30).to_bytes(8, "little") + b"{}"})
+    server.claim("alice/huge", "model.safetensors", 10 * 2**30)
+    server.claim("alice/chatty", "history.json", 17 * 2**20)
+    server.claim("alice/wordy", "config.json", 65 * 2**10)
+    for source, sentence in refusals.items():
+        assert sentence in refusal(source), source
+    assert not [seen for seen in server.requests if seen.method == "GET" and re.search("(huge|chatty)/res", seen.path)]
+    for source, token, sentence in (
+            ("alice/private", "hf_bob", "or is private and your token has no right to it"),
+            ("alice/gated", "hf_bob", "is gated, ask for access on its page"),
+            ("alice/toy", "hf_wrong", "the Hub refuses your token, log in by"),
+            ("alice/toy", "hf_\u2026", "your token has characters that no token has, log in by"),
+            ("alice/toy", "hf_\fx", "your token has characters that no token has, log in by")):
+        monkeypatch.setenv("HF_TOKEN", token)
+        assert sentence in refusal(source), token
+    monkeypatch.setenv("HF_TOKEN", "hf_alice")
+    for source in ("alice/private", "alice/gated"):
+        assert ganlib.load(source, "cpu").name == source
 
 
-def test_a_broken_download_leaves_nothing_broken_and_can_be_repeated(files, tmp_path):
-    with FakeHub() as server:
-        server.put("alice/toy", files)
-        server.put("alice/cut", files)
-        server.fail("GET .*/resolve/.*/model.safetensors", status=500)
-        server.cut("GET .*alice/cut/resolve/.*/discriminator.safetensors", after=100)
-        broken, again, cut = load_elsewhere(server.environment(tmp_path), ("alice/toy", ""), "alice/toy",
-                                            "alice/cut").values()
-    assert broken["error"].endswith("could not be fetched: the Hub answered 500, Refused, as the test wants it")
-    assert again["x"] == cut["x"]
+def test_a_failed_download_can_be_repeated(server, files):
+    server.put("alice/toy", files)
+    server.answer("GET .*/resolve/.*/model.safetensors", 500)
+    assert refusal("alice/toy").endswith("could not be fetched: the Hub answered 500, Refused by the test")
+    assert ganlib.load("alice/toy", "cpu").name == "alice/toy"
 
 
-def test_what_answers_wrongly_is_said_in_one_sentence(files, tmp_path):
-    with FakeHub() as server:
-        server.put("alice/toy", files)
-        server.fail("GET /api/models/alice/busy", status=429, message="Too many requests.\nWait")
-        server.answer_instead("GET /api/models/alice/portal", "<html>Log in to this network")
-        busy, portal = load_elsewhere(server.environment(tmp_path), "alice/busy", "alice/portal").values()
-    assert busy["error"].endswith("could not be fetched: the Hub answered 429, Too many requests")
-    assert portal["error"].endswith("could not be fetched: what answers is not the Hub")
+def test_a_wrong_answer_is_one_sentence(server):
+    server.answer("GET /api/models/alice/busy", 429, "Too many requests.\nWait")
+    server.answer("GET /api/models/alice/portal", 200, "<html>Log in to this network")
+    assert refusal("alice/busy").endswith("could not be fetched: the Hub answered 429, Too many requests")
+    assert refusal("alice/portal").endswith("could not be fetched: the answer is not from the Hub")
 
 
-def test_without_sizes_nothing_is_fetched(files, tmp_path):
-    with FakeHub() as server:
-        server.put("alice/toy", files)
-        server.claim("alice/toy", "model.safetensors", 10 * 2**30)
-        server.fail("GET /api/models/alice/toy/tree/", status=418)  # which the client does not try again
-        first, second = load_elsewhere(server.environment(tmp_path), ("alice/toy", ""), "alice/toy").values()
-        assert not [seen for seen in server.requests if seen.method == "GET" and "/resolve/" in seen.path]
-    assert "the Hub answered 418, " in first["error"]
-    assert "model.safetensors is 10,240 MB" in second["error"]
+def test_nothing_is_downloaded_if_the_sizes_are_unknown(server, files):
+    server.put("alice/toy", files)
+    server.claim("alice/toy", "model.safetensors", 10 * 2**30)
+    server.answer("GET /api/models/alice/toy/tree/", 418)  # which the client does not retry
+    assert "the Hub answered 418, " in refusal("alice/toy")
+    assert "model.safetensors: 10,485,760 KB" in refusal("alice/toy")
+    assert downloads(server) == []
 
 
-def test_of_a_hostile_repo_nothing_but_the_models_own_files_is_asked_for(files, tmp_path):
+def test_only_a_models_own_files_are_downloaded(server, files, tmp_path):
     hostile = {"../config.json": b"{}", "toys/../../../../x": b"x", "/etc/x": b"x", "model.bin": b"\x80\x04.",
                "README.md": b"<script>alert(1)</script>"}
-    with FakeHub() as server:
-        server.put("alice/hostile", {**files, **hostile})
-        assert "x" in load_elsewhere(server.environment(tmp_path / "home"), "alice/hostile")["alice/hostile"]
-        fetched = {seen.path.partition("/resolve/")[2].partition("/")[2] for seen in server.requests} - {""}
-    assert fetched == set(hub.FETCHED)
+    server.put("alice/hostile", {**files, **hostile})
+    ganlib.load("alice/hostile", "cpu")
+    assert set(downloads(server)) == set(hub.FETCHED)
     assert not {path.name for path in tmp_path.rglob("*")} & {"x", "README.md", "model.bin"}
-    assert [path.name for path in tmp_path.iterdir()] == ["home"]
+    assert [path.name for path in tmp_path.iterdir()] == ["hub"]
 
 
-def test_a_folder_comes_before_a_repo_of_its_name(folder, tmp_path, monkeypatch):
+def test_a_folder_comes_before_a_repo_of_its_name(folder, monkeypatch):
     monkeypatch.chdir(folder.parent.parent)
     source = f"{folder.parent.name}/{folder.name}"
     assert ganlib.load(source, "cpu").folder == Path(source)
 
 
-ANONYMOUSLY = """
-import sys
-from ganlib import hub
-for name in sys.argv[1:]:
-    try:
-        hub.fetch(hub.parse(name), anonymous=True)
-        print("fetched")
-    except hub.HubError as error:
-        print(error)
-"""
+def test_a_visitor_gets_public_models_and_nothing_of_the_hosts_cache(server, files, monkeypatch):
+    server.put("alice/open", files)
+    server.put("alice/private", files, private=True)
+    server.put("alice/gated", files, gated=True)
+    server.put("alice/large", files)
+    server.claim("alice/large", "model.safetensors", 65 * 2**20)
+    monkeypatch.setenv("HF_TOKEN", "hf_alice")
+    for name in ("private", "gated"):
+        ganlib.load(f"alice/{name}", "cpu")  # is in the host's cache now
 
+    def visit(name: str) -> str:
+        with pytest.raises(hub.HubError) as caught:
+            hub.load_source(hub.Source(f"alice/{name}"), "cpu", anonymous=True)
+        return str(caught.value)
 
-def test_a_stranger_gets_what_is_public_and_nothing_of_the_owners_cache(files, tmp_path):
-    def as_a_stranger(environment: dict) -> list[str]:
-        sources = ["alice/open", "alice/private", "alice/gated", "alice/large"]
-        return subprocess.run([sys.executable, "-c", ANONYMOUSLY, *sources], env=environment, text=True,
-                              capture_output=True, timeout=300, check=True,
-                              cwd=Path(__file__).parents[1]).stdout.splitlines()
-
-    with FakeHub() as server:
-        server.put("alice/open", files)
-        server.put("alice/private", files, private=True)
-        server.put("alice/gated", files, gated=True)
-        server.put("alice/large", files)
-        server.claim("alice/large", "model.safetensors", 65 * 2**20)
-        environment = server.environment(tmp_path, "hf_alice")
-        owned = [(f"alice/{name}", "hf_alice") for name in ("private", "gated")]
-        assert all("x" in found for found in load_elsewhere(environment, *owned).values())
-        fetched, private, gated, large = as_a_stranger(environment)
-        assert fetched == "fetched"
-        assert private.startswith("alice/private could not be fetched: the Hub shows no model alice/private to everyb")
-        assert gated.startswith("alice/gated could not be fetched: the Hub shows no model alice/gated to everybody")
-        assert large == "alice/large on the Hub, as a whole, is 65 MB, and no more than 64 MB is fetched"
-    assert all("could not be fetched" in line for line in as_a_stranger(environment))
+    assert hub.load_source(hub.Source("alice/open"), "cpu", anonymous=True).name == "alice/open"
+    for name in ("private", "gated"):
+        assert visit(name).startswith(f"alice/{name} could not be fetched: the Hub has no public model of that name")
+    assert "all files together: 66,5" in visit("large")
+    server.answer("GET .*", 503)
+    assert "could not be fetched" in visit("open")

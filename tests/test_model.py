@@ -46,9 +46,9 @@ def test_wide_networks_compute_fewer_samples_at_once(model, monkeypatch):
     sizes = []
     model.generator.register_forward_hook(lambda module, inputs, output: sizes.append(len(output)))
     expected = model.sample(range(10))
-    monkeypatch.setattr("ganlib.model.MOST_AT_ONCE", 4 * model.architecture.widest)
+    monkeypatch.setattr("ganlib.model.MAX_ACTIVATIONS", 4 * model.architecture.widest)
     torch.testing.assert_close(model.sample(range(10)), expected, atol=1e-5, rtol=0)
-    monkeypatch.setattr("ganlib.model.MOST_AT_ONCE", 1)
+    monkeypatch.setattr("ganlib.model.MAX_ACTIVATIONS", 1)
     model.sample(range(2))
     assert sizes == [10, 4, 4, 2, 1, 1]
 

@@ -144,6 +144,7 @@ def use(space: Space) -> None:
     client.close()
 
 
+@pytest.mark.slow
 def test_the_environment_has_what_requirements_ask_for_and_no_more(environment):
     wanted = fresh.closure(fresh.lines(ROOT / "requirements.txt"))
     found = environment.run("from importlib.metadata import distributions; print(*(d.name for d in distributions()))")
@@ -153,6 +154,7 @@ def test_the_environment_has_what_requirements_ask_for_and_no_more(environment):
     assert environment.run(code) == "\n"
 
 
+@pytest.mark.slow
 def test_a_confined_process_reaches_loopback_and_writes_to_its_folder_and_no_further(tmp_path):
     inside, refused = tmp_path / "inside", tmp_path / "refused"
     inside.mkdir()
@@ -179,6 +181,7 @@ for far in (lambda: socket.socket().connect(("192.0.2.1", 80)), lambda: socket.g
     assert sorted(path.name for path in tmp_path.iterdir()) == ["inside", "refused"]
 
 
+@pytest.mark.slow
 def test_it_serves_its_page(space):
     with urllib.request.urlopen(space.address, timeout=300) as answer:
         assert answer.status == 200
@@ -189,6 +192,7 @@ def test_it_serves_its_page(space):
     assert tabs == ["Generate", "Interpolate", "Toy distributions", "Quality"]
 
 
+@pytest.mark.slow
 def test_it_generates_in_little_memory(space):
     use(space)
     if Path("/proc/self/statm").exists():
@@ -201,7 +205,7 @@ from ganlib.demo import build, models, quality
 from ganlib.demo.generate import generate
 
 build()
-print(len(spaces.DECORATED), models.get("toy-sine").device, next(quality._reader().parameters()).device)
+print(len(spaces.DECORATED), models.get("toy-sine").device, next(quality._classifier().parameters()).device)
 print(generate("mlp-gan", 5, 3, 1, [])[1])
 """
 

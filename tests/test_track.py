@@ -1,5 +1,6 @@
 """Tracked runs: what trackio's store holds afterwards, and what happens when trackio fails."""
 
+import functools
 import json
 import os
 import re
@@ -13,7 +14,9 @@ from pathlib import Path
 import pytest
 
 import ganlib
-from ganlib import hub, images
+from ganlib import hub, images, report
+from ganlib.data import Points
+from ganlib.evaluation import calibrate
 from train import track
 from train.__main__ import main
 
@@ -28,6 +31,9 @@ def run(*arguments: str | Path) -> int:
 @pytest.fixture(autouse=True)
 def _few_pictures(monkeypatch):
     monkeypatch.setattr(images, "MOMENTS", 2)
+    monkeypatch.setattr("ganlib.training.STATISTICS", 32)
+    monkeypatch.setattr(Points, "samples", 200)
+    monkeypatch.setattr(report, "calibrate", functools.partial(calibrate, samples=64))
 
 
 class Recorded:
@@ -60,6 +66,7 @@ class Recorded:
         self.note("log", row, step)
 
 
+@pytest.mark.slow
 def test_trackio_holds_rows_pictures_and_configuration_of_a_run_that_was_stopped_and_resumed(tmp_path):
     """A real trackio, in a process that may use no network: stopped at step 12, it goes on from that of step 10."""
     out, store = tmp_path / "mine", tmp_path / "store"
@@ -122,7 +129,7 @@ def test_an_untracked_run_needs_no_trackio_and_leaves_no_trace_of_it(tmp_path, m
 def test_a_tracker_that_fails_is_said_once_and_the_training_ends_well(failing, tmp_path, monkeypatch, capsys):
     Recorded(monkeypatch, failing)
     assert run(*TOY, "--steps", 3, "--out", tmp_path / "mine", "--track") == 0
-    assert capsys.readouterr().err.count("train: the run is tracked no longer (the disk is full)\n") == 1
+    assert capsys.readouterr().err.count("(the disk is full)\n") == 1
     assert len(ganlib.load(tmp_path / "mine").history) == 3
 
 
@@ -133,8 +140,8 @@ def test_a_tracker_that_cannot_start_stops_the_run_before_it_clears_anything(tmp
     Recorded(monkeypatch, "init")
     capsys.readouterr()
     assert run(*TOY, "--steps", 2, "--out", out, "--track") == 1
-    assert capsys.readouterr().err == ("train: trackio could not start, leave --track out to train without it (the "
-                                       "disk is full)\n")
+    assert "--track" in (error := capsys.readouterr().err)
+    assert error.endswith("(the disk is full)\n")
     assert sorted((out / "training").rglob("*")) == before
 
 

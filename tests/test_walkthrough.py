@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from gradio_client import Client
 from PIL import Image
 
@@ -25,6 +26,7 @@ def commands() -> list[list[str]]:
     return [shlex.split(line.replace("user/", "alice/"), comments=True) for line in block[1].splitlines()]
 
 
+@pytest.mark.slow
 def test_a_folder_of_pictures_becomes_a_model_on_a_space(tmp_path):
     work, home, page = tmp_path / "work", tmp_path / "home", tmp_path / "page"
     draw_folder(work / "my-pictures")

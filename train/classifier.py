@@ -1,10 +1,10 @@
-"""python -m train digit-classifier: the network whose features measure generated digits."""
+"""python -m train digit-classifier: train the network whose features measure generated digits."""
 
 import argparse
 import io
 import json
 import math
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -12,40 +12,37 @@ from tqdm import tqdm
 
 from ganlib import checkpoint, images
 from ganlib.card import classifier_card
-from ganlib.classifier import NAME, SHAPE, DigitClassifier, train_classifier, without_weights
+from ganlib.classifier import NAME, SHAPE, DigitClassifier, build_classifier, train_classifier
 from ganlib.data import DATASETS, ImageData, NotDownloaded, open_data, scale
 from ganlib.networks import count_parameters
 from ganlib.recipes import DIGIT_CLASSIFIER
 from ganlib.training import NonFiniteLoss
-from train.command import pick_device, pick_precision
+from train.command import configured, pick_device
 
-ROWS = 100  # of its history
-MISTAKES = 64  # shown in its picture at most
-FOREIGN = {"size": "size", "channels": "channels", "called": "name", "checkpoint_every": "checkpoint-every",
-           "resume": "resume", "push": "push", "track": "track"}  # options that are for generators
+ROWS = 100  # of the history
+MISTAKES = 64  # shown in the picture, at most
+FOREIGN = ("size", "channels", "called", "checkpoint_every", "resume", "push", "track")  # options of GANs only
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Do what the command line asks for. Raises ValueError saying what is wrong with it."""
-    for option, name in FOREIGN.items():
+    """Trains the classifier as the arguments say. Raises ValueError if one is wrong."""
+    for option in FOREIGN:
         if getattr(arguments, option) not in (None, False):
-            raise ValueError(f"{NAME} is trained in minutes, on digits of 28×28 pixels and for this library alone: "
-                             f"leave --{name} out")
+            raise ValueError(f"{NAME} trains in minutes, on digits of 28×28 pixels, for this library alone: leave "
+                             f"--{option.replace('called', 'name').replace('_', '-')} out")
     device, out = pick_device(arguments.device), arguments.out or Path("runs") / NAME
-    given = {key: getattr(arguments, key) for key in ("steps", "batch_size", "seed")}
-    config = replace(DIGIT_CLASSIFIER, **{key: value for key, value in given.items() if value is not None})
-    config = replace(config, bfloat16=pick_precision(arguments.precision, config.bfloat16, device))
+    config = configured(DIGIT_CLASSIFIER, arguments, device)
     try:
         data = open_data("mnist", arguments.data, download=not arguments.dry_run)
         words = data.description()
         if not (data.digits and data.shape == SHAPE):
-            raise ValueError(f"{NAME} learns digits of shape {SHAPE}, as mnist, emnist-digits and qmnist have, not "
+            raise ValueError(f"{NAME} learns digits of shape {SHAPE}, as in mnist, emnist-digits and qmnist, not "
                              f"{data.name}")
     except NotDownloaded:
         words = f"{arguments.data if arguments.data in DATASETS else 'mnist'}, to be downloaded"
     if arguments.dry_run:
         print(json.dumps({"name": NAME, "out": str(out), "data": words, "device": device, "train": asdict(config),
-                          "sizes": {"parameters": count_parameters(without_weights()),
+                          "sizes": {"parameters": count_parameters(build_classifier()),
                                     "samples_seen": config.steps * config.batch_size}}, indent=2))
         return
     print(f"Training {NAME} on {words}, on {device}.")
@@ -63,19 +60,19 @@ def run(arguments: argparse.Namespace) -> None:
     recipe = {"name": NAME, "data": data.name, "device": device, "train": asdict(config)}
     checkpoint.save_classifier(network, out, recipe, history)
     metrics, picture = report(network, data.held_out())
-    checkpoint.write_whole(out / checkpoint.METRICS, checkpoint.to_json(metrics))
-    checkpoint.write_whole(out / checkpoint.CARD, classifier_card(recipe, metrics).encode())
-    checkpoint.write_whole(out / checkpoint.SAMPLES, picture)
-    print(f"It reads {metrics['accuracy']:.2%} of {metrics['images']:,} images it has not seen. It is in {out}.")
+    checkpoint.write_atomically(out / checkpoint.METRICS, checkpoint.to_json(metrics))
+    checkpoint.write_atomically(out / checkpoint.CARD, classifier_card(recipe, metrics).encode())
+    checkpoint.write_atomically(out / checkpoint.SAMPLES, picture)
+    print(f"It reads {metrics['accuracy']:.2%} of {metrics['images']:,} held-out images correctly. It is in {out}.")
 
 
 def report(network: DigitClassifier, test: ImageData) -> tuple[dict, bytes]:
-    """Its accuracy on images it has not seen, and a picture of those it reads wrongly: read as, truly."""
+    """The accuracy on held-out images, and a PNG of the images that are read wrongly, with both digits."""
     read, truth = network.examine(scale(test.images))[1].argmax(1), test.labels.cpu()
     wrong = (read != truth).nonzero().flatten()
     metrics = {"data": test.name, "images": len(truth), "parameters": count_parameters(network),
                "accuracy": 1 - len(wrong) / len(truth)}
-    shown = wrong[:MISTAKES] if len(wrong) else torch.arange(min(MISTAKES, len(truth)))
+    shown = (wrong if len(wrong) else torch.arange(len(truth)))[:MISTAKES]
     captions = [f"{read[i]}, not {truth[i]}" if len(wrong) else str(read[i].item()) for i in shown]
     buffer = io.BytesIO()
     sheet = images.contact_sheet(scale(test.images[shown.to(test.images.device)]), scale=3, captions=captions)

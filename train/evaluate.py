@@ -1,4 +1,4 @@
-"""python -m train.evaluate FOLDER ...: measure weights folders anew, and rewrite their metrics, card and pictures."""
+"""python -m train.evaluate FOLDER ...: measure weights folders again, and rewrite their metrics, card and pictures."""
 
 import argparse
 import sys
@@ -7,51 +7,61 @@ from pathlib import Path
 from ganlib import checkpoint
 from ganlib.data import open_data
 from ganlib.measures import Comparison
+from ganlib.model import Model
 from ganlib.report import write_report
 from train.command import DEVICE, command, pick_device
-from train.run import measuring
+from train.progress import measuring
 
 
 def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(
         prog="python -m train.evaluate",
         description="Measure trained models: writes metrics.json, the model card and the pictures of each folder, and "
-                    "prints one table of all.")
+                    "prints one table of all models.")
     p.add_argument("folders", nargs="+", metavar="FOLDER", help="a weights folder, such as weights/dcgan")
     p.add_argument("--data", metavar="WHERE", help="as for python -m train (default: what the model was trained on)")
     p.add_argument("--device", **DEVICE)
     p.add_argument("--compare", action="store_true",
-                   help="print the table of what was measured before, measure nothing (default: measure)")
+                   help="print the table of earlier measures, measure nothing (default: measure)")
     return p
 
 
+def measure(source: str, model: Model, where: str | None) -> None:
+    """Measures the model of a folder on its own data or those of --data. Raises ValueError if they do not fit."""
+    recipe = model.config.get("recipe", {})
+    name = recipe.get("data", "mnist")
+    if recipe.get("data_is_folder"):
+        if where is None:
+            raise ValueError(f"{source} was trained on the images of a folder, {name}: name it by --data")
+        name = "mnist"
+    data = open_data(name, where, shape=model.shape)
+    classes = data.class_names or tuple(map(str, range(data.num_classes or 0)))
+    # older models of these data: their classes had no names
+    unnamed = "class_names" not in model.config and data.name == name and not data.folder
+    if model.num_classes == data.num_classes and classes != model.class_names and not unnamed:
+        raise ValueError(f"the classes of {source} are {', '.join(model.class_names)}, and those of the data are "
+                         f"{', '.join(classes)}")
+    with measuring(model.name) as progress:
+        write_report(model, data, model.folder, progress)
+
+
 def work(arguments: argparse.Namespace) -> None:
-    """Measure folder after folder, then show all of them side by side, also those before one that is broken."""
+    """Measures one folder after another, then prints the table, even if a later folder is broken."""
     measured: dict[str, dict] = {}
     try:
         for source in arguments.folders:
             model = checkpoint.load(Path(source), pick_device(arguments.device))
             if not arguments.compare:
-                recipe = model.config.get("recipe", {})
-                name = recipe.get("data", "mnist")
-                if recipe.get("data_is_folder") and arguments.data is None:
-                    raise ValueError(f"{source} was trained on the pictures of a folder, {name}: name it by --data")
-                data = open_data("mnist" if recipe.get("data_is_folder") else name, arguments.data, shape=model.shape)
-                theirs = data.class_names or tuple(map(str, range(data.num_classes or 0)))
-                if model.num_classes == data.num_classes and theirs != model.class_names:
-                    raise ValueError(f"the classes of {source} are {', '.join(model.class_names)}, and those of the "
-                                     f"data are {', '.join(theirs)}")
-                with measuring(model.name) as progress:
-                    write_report(model, data, model.folder, progress)
+                measure(source, model, arguments.data)
             elif not model.metrics:
                 raise ValueError(f"{source} has not been measured yet: leave --compare out")
-            measured[model.name if model.name not in measured else source] = model.metrics
+            measured[source if model.name in measured else model.name] = model.metrics
     finally:
         if measured:
             print("\n\n".join("\n".join(compared.markdown()) for compared in Comparison.several(measured)))
 
 
-main = command(parser, work, "stopped; what was measured is kept")
+main = command(parser, work, "stopped; finished measures are kept")
 
 if __name__ == "__main__":
     sys.exit(main())

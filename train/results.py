@@ -1,4 +1,4 @@
-"""Runs that are trained in memory to be measured; a JSON file keeps what came out, so that none is done twice."""
+"""Runs that are trained in memory to be measured, and a JSON file of their measures, so that no run is repeated."""
 
 import json
 from dataclasses import asdict
@@ -8,7 +8,7 @@ import torch
 from tqdm import tqdm
 
 from ganlib.architectures import Architecture, describe
-from ganlib.checkpoint import read_json, to_json, write_whole
+from ganlib.checkpoint import read_json, to_json, write_atomically
 from ganlib.classifier import DigitClassifier
 from ganlib.data import Data
 from ganlib.model import Model
@@ -17,32 +17,24 @@ from ganlib.training import NonFiniteLoss, TrainConfig, train
 
 def train_in_memory(name: str, architecture: Architecture, config: TrainConfig, data: Data, device: str,
                     shown: bool = True) -> Model | None:
-    """The model at the end of a run, None where a loss did not stay finite. shown: with a progress bar."""
+    """The model at the end of a run, None if a loss did not stay finite. shown: with a progress bar."""
     try:
-        with tqdm(total=config.steps, desc=f"{name}, seed {config.seed}", unit="step", dynamic_ncols=True, leave=False,
-                  disable=not shown) as bar:
-            for step in train(architecture, data, config, device):
-                bar.update()
+        for step in tqdm(train(architecture, data, config, device), f"{name}, seed {config.seed}", config.steps,
+                         unit="step", dynamic_ncols=True, leave=False, disable=not shown):
+            pass
     except NonFiniteLoss:
         return None
     return Model(name, architecture, step.generator, step.state.discriminator, history=step.state.history)
 
 
 class Results:
-    """The measures of runs of one file, or, without a path, of this process alone.
+    """The measures of runs, kept in a file or, without a path, in memory. Raises WeightsError for another kind of file.
 
-    A run is known by all that its result depends on: the data, who measures, where, the networks and their training.
-
-    Args:
-        path: of the file, or None.
-        data, network, device: what all runs have in common: the data, the classifier that measures, and where.
-        more: what else their measures depend on.
-
-    Raises:
-        WeightsError: there is a file that is no list of runs.
+    A run is identified by everything that its result depends on: data, classifier, device, networks and training;
+    `more` is what else the measures depend on.
     """
 
-    def __init__(self, path: Path | None, data: Data, network: DigitClassifier | None, device: str, **more):
+    def __init__(self, path: Path | None, data: Data, network: DigitClassifier | None, device: str, **more: object):
         self.path, self.entries = path, []
         self.common = {**data.fingerprint(), "device": torch.device(device).type,
                        "features": network and network.fingerprint(), **more}
@@ -51,19 +43,19 @@ class Results:
             path.parent.mkdir(parents=True, exist_ok=True)
 
     def find(self, architecture: Architecture, config: TrainConfig) -> dict | None:
-        """The measures of a run, None where they are not kept."""
-        wanted, known = self._identity(architecture, config), (e for e in self.entries if isinstance(e, dict))
-        return next((entry["measures"] for entry in known if entry.get("run") == wanted and "measures" in entry), None)
+        """The measures of a run, None if they are not kept."""
+        run, known = self._identity(architecture, config), (e for e in self.entries if isinstance(e, dict))
+        return next((entry["measures"] for entry in known if entry.get("run") == run and "measures" in entry), None)
 
     def add(self, title: str, architecture: Architecture, config: TrainConfig, measures: dict) -> None:
-        """Keep the measures of a run; title: what people know it by."""
+        """Keeps the measures of a run; `title` is for readers."""
         if self.path is not None:
             self.entries = read_json(self.path, list, missing=[])  # another command may have added to the file
         self.entries.append({"title": title, "run": self._identity(architecture, config), "measures": measures})
         if self.path is not None:
-            write_whole(self.path, to_json(self.entries))
+            write_atomically(self.path, to_json(self.entries))
 
     def _identity(self, architecture: Architecture, config: TrainConfig) -> dict:
-        """As JSON gives it back: tuples as lists, functions by their names."""
+        """As JSON returns it: tuples as lists, functions as their names."""
         known = {**self.common, "networks": describe(architecture), "train": asdict(config)}
         return json.loads(json.dumps(known, default=lambda function: function.__name__))

@@ -1,6 +1,6 @@
-"""--track: a run's losses, measures and pictures in trackio while it trains, on this machine or on a Space.
+"""--track: losses, measures and pictures of a run in trackio while it trains, on this machine or on a Space.
 
-Hours of training are worth more than their curves: where trackio fails, that is said once and the run goes on.
+If trackio fails during a run, one message says so and the training goes on.
 """
 
 import os
@@ -9,19 +9,20 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
 from ganlib import hub
 
-LOCAL = "local"  # what --track says where it names no Space
+LOCAL = "local"  # the value of --track without a Space
 
 
 def check(where: str | None) -> None:
-    """Check whether --track can be done, before anything is begun.
+    """Checks, before the run begins, whether it can be tracked.
 
     Raises:
-        ValueError: trackio is not installed, or that is no Space's name.
+        ValueError: trackio is not installed, or `where` is not a Space's name.
         HubError: the user may not write to the Space.
     """
     if where is not None and find_spec("trackio") is None:
@@ -31,62 +32,59 @@ def check(where: str | None) -> None:
 
 
 class Tracker:
-    """A run of a trackio project, from now to the end of a `with` block, or until trackio fails.
+    """A run of a trackio project, as a context. It stops logging at the first failure of trackio.
 
-    A resumed run goes on under its name; what was logged after the checkpoint it goes on from is there twice then.
+    A resumed run keeps its name; the rows between its checkpoint and its stop are then logged twice.
 
     Args:
         where: LOCAL, a Space "user/name", or None to track nothing.
-        project: what runs are gathered under.
-        name: the run's own, the same one when it is resumed.
-        config: JSON-ready.
-        resumed: whether the run goes on.
+        project, name, config: of the run; the config is JSON-ready.
+        resumed: whether the run was begun before.
 
     Raises:
         ValueError: trackio cannot start.
     """
 
-    def __init__(self, where: str | None, project: str, name: str, config: dict, resumed: bool):
-        self.name, self._run = name, None
+    def __init__(self, where: str | None, project: str, name: str, config: dict[str, Any], resumed: bool):
+        self._trackio = self._run = None
         if where is None:
             return
         import trackio
 
-        away = where != LOCAL or any(os.environ.get(f"TRACKIO_{what}") for what in ("SPACE_ID", "SERVER_URL"))
+        online = where != LOCAL or any(os.environ.get(f"TRACKIO_{what}") for what in ("SPACE_ID", "SERVER_URL"))
         try:
-            # offline, because trackio asks the Hub for the name of the token's owner even where everything stays here
-            with nullcontext() if away else hub.offline():
+            # offline because trackio asks the Hub for the name of the token's owner even when it stores locally
+            with nullcontext() if online else hub.offline():
                 self._run = trackio.init(project=project, name=name, config=config, embed=False, auto_log_cpu=False,
                                          auto_log_gpu=False, space_id=None if where == LOCAL else where,
                                          resume="allow" if resumed else "never")
-        except Exception as error:  # whatever a foreign package may raise
+        except Exception as error:  # trackio may raise anything
             raise ValueError(f"trackio could not start, leave --track out to train without it "
                              f"({_first_line(error)})") from None
+        self._trackio = trackio
 
     def __enter__(self) -> "Tracker":
         return self
 
-    def __exit__(self, *error) -> None:
-        self._do(lambda trackio: trackio.finish())
+    def __exit__(self, *error: object) -> None:
+        self._do(lambda trackio, run: trackio.finish())
 
-    def log(self, row: dict, step: int) -> None:
-        """Log numbers by their names, as a row of the history has them."""
-        self._do(lambda trackio: self._run.log({name: row[name] for name in row if name != "step"}, step=step))
+    def log(self, row: dict[str, Any], step: int) -> None:
+        """Logs a row of the history."""
+        self._do(lambda trackio, run: run.log({name: row[name] for name in row if name != "step"}, step=step))
 
     def picture(self, path: Path, step: int) -> None:
-        """Log a PNG of what is being made, which trackio copies."""
-        self._do(lambda trackio: self._run.log({"samples": trackio.Image(path)}, step=step))
+        """Logs a PNG of samples; trackio copies the file."""
+        self._do(lambda trackio, run: run.log({"samples": trackio.Image(path)}, step=step))
 
-    def _do(self, act: Callable) -> None:
+    def _do(self, act: Callable[..., object]) -> None:
         if self._run is None:
             return
-        import trackio
-
         try:
-            act(trackio)
-        except Exception as error:  # whatever a foreign package may raise
+            act(self._trackio, self._run)
+        except Exception as error:  # trackio may raise anything
             self._run = None
-            tqdm.write(f"train: the run is tracked no longer ({_first_line(error)})", file=sys.stderr)
+            tqdm.write(f"train: the run is no longer tracked ({_first_line(error)})", file=sys.stderr)
 
 
 def _first_line(error: Exception) -> str:

@@ -1,9 +1,9 @@
-"""The page: one file per tab. The only part of ganlib that imports gradio; nothing in ganlib imports it."""
+"""The page: one file per tab. The only part of ganlib that imports gradio; nothing else in ganlib imports it."""
 
 import os
 from pathlib import Path
 
-# before it is imported: left to itself matplotlib makes a folder in ~/.config, too
+# set before matplotlib is imported, because it would also create a folder in ~/.config
 os.environ.setdefault("MPLCONFIGDIR", str(Path("~/.cache/matplotlib").expanduser()))
 
 from ganlib.demo.page import build, launch

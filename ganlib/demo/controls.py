@@ -1,34 +1,44 @@
-"""What the tabs have in common: the seeds they offer, and handlers that refuse bad values in one sentence.
+"""What the tabs share: the range of seeds, and handlers that refuse wrong values in one sentence.
 
-Handlers check their arguments themselves. Gradio's own checks take fractions for whole numbers, fail on a value of
-another type, do not name the control, and log every refusal with a traceback.
+Handlers check their arguments themselves, because Gradio's own checks accept fractions as whole numbers, do not name
+the control, and log every refusal with a traceback.
 """
 
 import functools
 import html
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import gradio as gr
 
 from ganlib.checkpoint import WeightsError
+from ganlib.checks import check_int
 
 MAX_SEED = 9_999
 RANDOM_SEED = f"Math.floor(Math.random() * {MAX_SEED + 1})"  # JavaScript
 
 
-def listen(triggers: list[Callable], handler: Callable, inputs, outputs, **options):
-    """Call the handler on each trigger, with the controls' values as they were sent.
+def check_seed(seed: object, what: str = "Seed") -> int:
+    """The seed as an int. Raises ValueError unless it is a whole number from 0 to 9,999."""
+    return check_int(seed, 0, MAX_SEED, what)
+
+
+def listen(triggers: Sequence[Any], handler: Callable[..., Any], inputs: Any, outputs: Any, **options: Any) -> None:
+    """Call the handler on each trigger, with the values of the inputs.
 
     Its ValueError and WeightsError reach the visitor, or the API's caller, as one sentence, and are not logged.
-    Arguments and result are those of `gradio.on`.
+    Arguments are those of `gradio.on`; a component as a trigger means its change.
     """
     @functools.wraps(handler)
-    def wrapped(*args):
+    def wrapped(*args: Any) -> Any:
         try:
             return handler(*args)
         except (ValueError, WeightsError) as error:
-            # gradio shows it as HTML, and it may quote anybody's text
+            # escaped because gradio shows it as HTML, and it may quote text of strangers
             raise gr.Error(html.escape(str(error), quote=False), print_exception=False) from None
 
-    options = {"show_progress": "hidden", "trigger_mode": "always_last"} | options
-    return gr.on(triggers, wrapped, inputs, outputs, preprocess=False, **options)
+    events = [getattr(trigger, "change", trigger) for trigger in triggers]
+    options = {"show_progress": "hidden", "trigger_mode": "always_last", "api_visibility": "private"} | options
+    if "api_name" in options:
+        options["api_visibility"] = "public"
+    gr.on(events, wrapped, inputs, outputs, preprocess=False, **options)

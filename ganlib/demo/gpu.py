@@ -1,4 +1,4 @@
-"""Where the page computes: on the best device there is, but on a ZeroGPU Space on its CPU.
+"""The device of the page: the best one; on a ZeroGPU Space the CPU.
 
 There a GPU is lent for one call at a time, and a picture takes about 20 ms on the CPU.
 """
@@ -6,11 +6,11 @@ There a GPU is lent for one call at a time, and a picture takes about 20 ms on t
 import os
 
 ON_ZERO_GPU = bool(os.environ.get("SPACES_ZERO_GPU"))
-DEVICE = "cpu" if ON_ZERO_GPU else None  # None: the best there is
+DEVICE = "cpu" if ON_ZERO_GPU else None  # None: the best one
 
 if ON_ZERO_GPU:
     import spaces
 
-    @spaces.GPU
+    @spaces.GPU  # type: ignore[untyped-decorator]
     def unused() -> None:
         """Never called. A ZeroGPU Space does not start without a function that asks for its GPU."""

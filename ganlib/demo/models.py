@@ -1,7 +1,7 @@
-"""The models of the page: shipped ones, those the host names, and those that visitors open; loaded once, and kept.
+"""The models of the page: shipped ones, those that the host names, and those that visitors open. Each is loaded once.
 
-The host names models of the Hub in GANLIB_MODELS, separated by commas, which are fetched as the host; visitors open
-any that is public by its name, unless GANLIB_ALLOW_HUB is 0.
+The host names models of the Hub in GANLIB_MODELS, separated by commas; they are fetched with the host's token. Visitors
+open any public model by its name, unless GANLIB_ALLOW_HUB is 0.
 """
 
 import functools
@@ -9,10 +9,9 @@ import math
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, cast
 
 from ganlib import checkpoint, hub
 from ganlib.checkpoint import WeightsError
@@ -20,49 +19,49 @@ from ganlib.checks import quoted
 from ganlib.demo import gpu
 from ganlib.model import Model
 
-KEPT = 8  # models that visitors have opened, at most; the one opened first leaves first
-# of one sample of these, inside of the networks, of its latent, and classes; more takes long, and a page's memory
-MOST_NUMBERS, MOST_INSIDE, MOST_LATENTS, MOST_CLASSES = 3 * 256 * 256, 2**22, 1_024, 1_000
+KEPT = 8  # models opened by visitors, at most; the oldest is dropped first
+# of models opened by visitors, because larger ones take the page's time and memory
+MAX_SAMPLE, MAX_LAYER, MAX_LATENT, MAX_CLASSES = 3 * 256 * 256, 2**22, 1_024, 1_000
 
-_guard = threading.Lock()
-_models: dict[str, Future] = {}
+_lock = threading.Lock()
+_models: dict[str, Future[Model]] = {}
 
 
 def image_models() -> list[str]:
     """Names of the page's own models that make pictures; the convolutional ones, which make the best, first."""
-    return _of_dimensions(3, lambda name: ("/" in name, "dcgan" not in name, name))
+    return _names(3)
 
 
 def toy_models() -> list[str]:
     """Names of the page's own models that make numbers or points."""
-    return _of_dimensions(1, lambda name: ("/" in name, name))
+    return _names(1)
 
 
-def _of_dimensions(dimensions: int, order: Callable[[str], tuple]) -> list[str]:
-    return sorted((name for name, folder in own().items() if len(_config(folder).get("shape") or []) == dimensions),
-                  key=order)
+def _names(dimensions: int) -> list[str]:
+    names = [name for name, folder in own().items() if len(_config(folder).get("shape") or []) == dimensions]
+    return sorted(names, key=lambda name: ("/" in name, "dcgan" not in name, name))
 
 
 def own() -> dict[str, Path]:
-    """The folders of the page's own models, by name: the shipped ones, and those of GANLIB_MODELS that were fetched."""
+    """The folders of the page's own models, by name: the shipped ones, and those of GANLIB_MODELS."""
     return {**checkpoint.shipped(), **_hosted(os.environ.get("GANLIB_MODELS", ""))[0]}
 
 
 def missing() -> list[str]:
-    """A sentence for each model of GANLIB_MODELS that could not be had, saying why."""
+    """A sentence for each model of GANLIB_MODELS that could not be opened, with the reason."""
     return _hosted(os.environ.get("GANLIB_MODELS", ""))[1]
 
 
 @functools.cache
 def _hosted(names: str) -> tuple[dict[str, Path], list[str]]:
-    """Folders of models on the Hub, by name; and why others could not be had. Each is fetched and opened once."""
+    """The folders of models on the Hub, by name, and the reasons why others could not be opened."""
     folders, reasons = {}, []
     for name in filter(None, map(str.strip, names.split(","))):
         source = hub.parse(name)
         try:
             if source is None:
                 raise WeightsError("a model on the Hub is named user/repo")
-            folders[name] = hub.load_source(source, "cpu").folder
+            folders[name] = folder(hub.load_source(source, "cpu"))
         except WeightsError as error:
             reasons.append(f"{name}: {error}.")
     return folders, reasons
@@ -73,23 +72,23 @@ def hub_is_open() -> bool:
     return os.environ.get("GANLIB_ALLOW_HUB", "1").strip().lower() not in ("0", "false", "no", "off")
 
 
-def _config(folder: Path) -> dict:
+def _config(folder: Path) -> dict[str, Any]:
     return checkpoint.read_json(folder / checkpoint.CONFIG, dict)
 
 
 def class_names(name: str) -> tuple[str, ...]:
-    """What the classes of one of the page's own models are called, without loading the model; empty without classes."""
+    """The class names of one of the page's own models, without loading it; empty if it has no classes."""
     config = _config(own()[name])
     return tuple(config.get("class_names") or map(str, range(config.get("num_classes") or 0)))
 
 
-def measures(name: str) -> dict:
-    """The metrics.json of one of the page's own models, without loading the model."""
+def measures(name: str) -> dict[str, Any]:
+    """The metrics.json of one of the page's own models, without loading it."""
     return checkpoint.read_metrics(own()[name])
 
 
 def images(name: str) -> Model:
-    """The model of that name, which must make pictures. Raises WeightsError as `get` does, and ValueError."""
+    """The model of that name. Raises WeightsError as `get` does, and ValueError if it does not make pictures."""
     model = get(name)
     if len(model.shape) != 3 or model.shape[0] not in (1, 3):
         raise ValueError(f"{name} makes samples of shape {tuple(model.shape)}, which are no pictures")
@@ -97,66 +96,61 @@ def images(name: str) -> Model:
 
 
 def get(name: str) -> Model:
-    """The model of that name, loaded once, however many ask for it; nobody waits for another one's.
+    """The model of that name. It is loaded once, and no call waits for the loading of another model.
 
     Raises:
         WeightsError: why it cannot be opened.
     """
-    if not isinstance(name, str) or (name not in own() and _source(name) is None):
+    if not isinstance(name, str) or (name not in own() and not (hub_is_open() and hub.parse(name))):
         others = " and, from the Hugging Face Hub, those named user/repo" if hub_is_open() else ""
         raise WeightsError(f"there is no model {quoted(name)} on this page; it has {', '.join(own())}{others}")
-    with _guard:
-        future, first = _models.get(name), name not in _models
-        if first:
-            future = _models[name] = Future()
-            opened = [other for other in _models if other not in own()]
-            for other in opened[:-KEPT]:
-                del _models[other]
+    with _lock:
+        first = name not in _models
+        future = _models.setdefault(name, Future())
+        opened = [other for other in _models if other not in own()]
+        for other in opened[:-KEPT]:
+            del _models[other]
     if first:
         try:
             future.set_result(_load(name))
         except BaseException as error:
             future.set_exception(error)
-            with _guard:  # the next one may have more luck
+            with _lock:  # the next call tries again
                 _models.pop(name, None)
     return future.result()
 
 
-def _source(name: str) -> hub.Source | None:
-    """Where on the Hub a model of that name is; None where it cannot be there, or visitors may not open it."""
-    return hub.parse(name) if hub_is_open() else None
-
-
 def _load(name: str) -> Model:
-    if name in own():
+    source = hub.parse(name)
+    if name in own() or source is None:
         model = checkpoint.load(own()[name], gpu.DEVICE)
         model.name = name
         return model
-    # as a stranger: what the host's own token may see is not for everybody
-    model = hub.load_source(_source(name), gpu.DEVICE, anonymous=True)
-    sizes = {"numbers in a sample": (math.prod(model.shape), MOST_NUMBERS),
-             "numbers in a layer": (model.architecture.widest, MOST_INSIDE),
-             "numbers in a latent": (model.latent_dim, MOST_LATENTS),
-             "classes": (model.num_classes or 0, MOST_CLASSES)}
-    for what, (size, most) in sizes.items():
-        if size > most:
-            raise WeightsError(f"{name} is too large for this page: {size:,} {what}, where {most:,} are the most")
+    # anonymous, because not every visitor may see what the host's token may see
+    model = hub.load_source(source, gpu.DEVICE, anonymous=True)
+    for what, size, limit in (("numbers in a sample", math.prod(model.shape), MAX_SAMPLE),
+                              ("numbers in a layer", model.architecture.widest, MAX_LAYER),
+                              ("numbers in a latent", model.latent_dim, MAX_LATENT),
+                              ("classes", model.num_classes or 0, MAX_CLASSES)):
+        if size > limit:
+            raise WeightsError(f"{name} is too large for this page: {size:,} {what}, at most {limit:,}")
     return model
 
 
-def credit(model: Model, count: int, milliseconds: float) -> str:
-    """Who made the pictures, where, and how fast; Markdown."""
+def folder(model: Model) -> Path:
+    """The weights folder of a model of the page."""
+    return cast(Path, model.folder)
+
+
+now = time.perf_counter
+
+
+def credit(model: Model, count: int, start: float) -> str:
+    """Which model made the pictures, where, and how fast, as Markdown. start: of the work, by `now`."""
     return (f"**{model.name}** on {model.device.type.upper()}: {count} picture{'s' if count > 1 else ''} in "
-            f"{milliseconds:.0f} ms.")
+            f"{1000 * (now() - start):.0f} ms.")
 
 
 def calibrated(model: Model) -> str:
-    """What is to be said of the discriminator's probabilities."""
+    """A sentence on the discriminator's probabilities."""
     return " Its probability was calibrated after training." if "calibration" in model.config else ""
-
-
-@contextmanager
-def clock() -> Iterator[Callable[[], float]]:
-    """Milliseconds since it was entered."""
-    start = time.perf_counter()
-    yield lambda: (time.perf_counter() - start) * 1000

@@ -3,6 +3,7 @@
 import html
 import os
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
 
@@ -12,8 +13,8 @@ from ganlib.demo.theme import THEME
 CSS = Path(__file__).with_name("page.css")
 INTRODUCTION = """# ganlib
 
-Two small networks that were trained against each other: the **generator** makes pictures, and the **discriminator**
-tries to tell them from real ones. Move a slider and watch."""
+Two small networks were trained against each other. The **generator** makes pictures. The **discriminator** tries to
+tell them from real ones. Move a slider and watch."""
 
 
 def build() -> gr.Blocks:
@@ -21,23 +22,26 @@ def build() -> gr.Blocks:
 
     `/generate`; `/interpolate` and `/frame`; `/toy`; `/quality` and `/growth`.
     """
-    with gr.Blocks(title="ganlib", analytics_enabled=False, delete_cache=(3600, 7200)) as demo:
+    demo = gr.Blocks(title="ganlib", analytics_enabled=False, delete_cache=(3600, 7200))
+    with demo:
         gr.Markdown(INTRODUCTION, elem_id="introduction")
         if reasons := models.missing():
-            # no Markdown, in which what the reasons quote could show pictures from elsewhere
+            # not Markdown, in which a quoted text could show pictures from elsewhere
             items = "".join(f"<li>{html.escape(reason)}</li>" for reason in reasons)
             gr.HTML(f"These models could not be opened:<ul>{items}</ul>", elem_id="missing")
         for tab in (generate, interpolate, toy, quality):
             with gr.Tab(tab.TITLE, render_children=True):
+                gr.Markdown(tab.EXPLANATION, elem_classes="explain")
                 tab.build(demo)
-    # a few of each handler at once: one may wait for a download
-    return demo.queue(max_size=64, default_concurrency_limit=4)
+    # several calls of each handler at once, because one may wait for a download
+    demo.queue(max_size=64, default_concurrency_limit=4)
+    return demo
 
 
-def launch(demo: gr.Blocks, **options) -> tuple:
-    """Launch with the page's look and nothing from elsewhere; `options` are gradio's own, such as `server_port`."""
+def launch(demo: gr.Blocks, **options: Any) -> Any:
+    """Launch with the page's theme and without requests elsewhere; `options` are gradio's, such as `server_port`."""
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
-    options.setdefault("share", os.environ.get("GRADIO_SHARE", "").lower() == "true")  # gradio's default guesses
-    # in the head, since gradio confines its `css` to what lies inside the page's frame
+    options.setdefault("share", os.environ.get("GRADIO_SHARE", "").lower() == "true")  # gradio's default varies
+    # in the head, because gradio limits its `css` to the inside of the page's frame
     style = f"<style>{CSS.read_text(encoding='utf-8')}</style>"
     return demo.launch(theme=THEME, head=style, footer_links=["api"], **options)

@@ -1,4 +1,4 @@
-"""Colours and type of the page, light and dark. System fonts: the page works with no network at all."""
+"""Colours and fonts of the page, light and dark. System fonts, because the page must work without a network."""
 
 from pathlib import Path
 
@@ -35,9 +35,6 @@ THEME = gr.themes.Base(
     input_background_fill="#f3f5fa",
     input_background_fill_dark="#1c2130",
     slider_color="*primary_500",
-    button_primary_background_fill="*primary_500",
-    button_primary_background_fill_hover="*primary_600",
-    button_primary_text_color="#ffffff",
     button_secondary_background_fill="#eef1f8",
     button_secondary_background_fill_dark="#232a3d",
 )

@@ -1,4 +1,4 @@
-"""A package of somebody else's: a residual WGAN-GP, a data set of its own size, a loss, a penalty and a recipe."""
+"""An extension: a residual WGAN-GP, a dataset of another size, a loss, a penalty and a recipe."""
 
 from dataclasses import dataclass, replace
 
@@ -6,13 +6,14 @@ import torch
 from torch import Tensor, nn
 
 import ganlib
+from ganlib.architectures import Architecture
 from ganlib.losses import half_squared_gradient
 
 SHAPE = (3, 10, 14)
 
 
 class Block(nn.Module):
-    """Two convolutions beside an identity (He et al. 2016)."""
+    """Two convolutions with a skip connection (He et al. 2016)."""
 
     def __init__(self, channels: int):
         super().__init__()
@@ -53,7 +54,7 @@ class Critic(nn.Module):
 
 @ganlib.register("residual")
 @dataclass(frozen=True)
-class Residual:
+class Residual(Architecture):
     shape: tuple[int, int, int]
     latent_dim: int
     channels: int = 8
@@ -81,7 +82,7 @@ def stripes(root, train: bool = True, download: bool = True) -> ganlib.ImageData
     images[labels == 0, :, ::2] = 0
     images[labels == 1, :, :, ::2] = 0
     return ganlib.ImageData("stripes", images.to(torch.uint8), labels, 2, ("horizontal", "vertical"),
-                            held_out=None if not train else lambda: stripes(root, False))
+                            held_out=(lambda: stripes(root, False)) if train else None)
 
 
 ganlib.ARCHITECTURES["residual"] = Residual(SHAPE, 16)

@@ -1,0 +1,75 @@
+"""The documents: examples run, links lead somewhere, versions agree."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+import ganlib
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = [path for folder in (ROOT, ROOT / "docs") for path in sorted(folder.glob("*.md"))]
+
+
+def run(code: str, folder: Path) -> None:
+    done = subprocess.run([sys.executable, "-W", "error", "-c", code], cwd=folder, text=True, capture_output=True,
+                          timeout=600)
+    assert done.returncode == 0, done.stderr
+
+
+def headings(document: Path) -> set[str]:
+    """The anchors of a document's headings, as GitHub names them."""
+    titles = re.findall(r"^#+ (.*)$", document.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_links_lead_to_files_and_headings(document):
+    for target, anchor in re.findall(r"\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)", document.read_text(encoding="utf-8")):
+        path = (document.parent / target) if target else document
+        assert path.exists(), target
+        assert not anchor or anchor in headings(path), anchor
+
+
+def test_the_readmes_python_runs(tmp_path):
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    assert len(blocks) == 2
+    # a training of ten thousand steps is more than a test can wait for
+    run("\n".join(blocks).replace("recipe.train)", "__import__('dataclasses').replace(recipe.train, steps=1000))")
+        + "\nassert points.shape == (500, 2)", tmp_path)
+
+
+@pytest.mark.slow
+def test_the_notebook_runs(tmp_path):
+    notebook = json.loads((ROOT / "docs" / "ganlib.ipynb").read_text(encoding="utf-8"))
+    run("\n".join("".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code"), tmp_path)
+
+
+@pytest.mark.slow
+def test_the_api_documentation_is_made_without_warnings(tmp_path):
+    done = subprocess.run([sys.executable, "-W", "error", "-m", "pdoc", "--docformat", "google", "-o", tmp_path,
+                           "ganlib", "!ganlib.demo"], cwd=ROOT, text=True, capture_output=True, timeout=600)
+    assert done.returncode == 0, done.stderr
+    assert "warn" not in done.stderr.lower()
+    page = (tmp_path / "ganlib" / "model.html").read_text(encoding="utf-8")
+    assert "sample" in page
+
+
+def test_the_citation_is_of_this_version():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert citation["version"] == ganlib.__version__
+
+
+def test_workflows_run_commands_of_the_makefile_and_the_package():
+    targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    for path in (ROOT / ".github" / "workflows").glob("*.yml"):
+        jobs = yaml.safe_load(path.read_text(encoding="utf-8"))["jobs"]
+        steps = [step for job in jobs.values() for step in job["steps"] if "run" in step]
+        assert steps
+        for step in steps:
+            for made in re.findall(r"^make (.*)$", step["run"], re.MULTILINE):
+                assert set(made.split()) <= targets

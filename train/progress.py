@@ -1,0 +1,76 @@
+"""Progress bars of the command lines, and signals that stop a run after its step."""
+
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+
+from tqdm import tqdm
+
+from ganlib.data import Data
+from ganlib.evaluation import Progress
+from ganlib.runs import Run, threads
+from ganlib.version import __version__
+from train.track import Tracker
+
+
+def train(run: Run, data: Data, track: str | None) -> bool:
+    """Trains a run with a progress bar and, if `track` says so, in trackio. Returns False if a signal stopped it."""
+    config = {"library_version": __version__, **run.description(data.description())}
+    del config["out"]  # a path of this machine, which a Space would publish
+    unit, rate = ("img", "images_per_second") if len(data.shape) == 3 else ("pt", "points_per_second")
+    steps, size = run.config.steps, run.config.batch_size
+    with threads(run.recipe.threads, run.device):
+        with (Tracker(track, run.name, run.label, config, resumed=run.begun is not None) as tracker,
+              stop_on_signal() as stopped, closing(run.train(data)) as states):
+            state = next(states)
+            logged = len(state.history)
+            if state.step == 0:
+                tracker.picture(run.picture(0), 0)
+            with tqdm(total=steps * size, initial=state.step * size, desc=run.name, unit=unit, unit_scale=True,
+                      smoothing=0.05, dynamic_ncols=True) as bar:
+                for state in states:
+                    bar.update(size)
+                    for row in state.history[logged:]:
+                        if "generator_loss" in row:
+                            losses = row["discriminator_loss"], row["generator_loss"]
+                            bar.set_postfix_str("D {:.3f} G {:.3f}".format(*losses), False)
+                            row = {**row, rate: bar.format_dict["rate"] or 0}
+                        tracker.log(row, state.step)
+                    logged = len(state.history)
+                    if run.picture(state.step).exists():
+                        tracker.picture(run.picture(state.step), state.step)
+                    if stopped() and state.step < steps:
+                        return False
+        with measuring(run.name) as progress:
+            run.finish(data, state, progress)
+    return True
+
+
+@contextmanager
+def measuring(name: str) -> Iterator[Progress]:
+    """A progress bar for a model's evaluation; yields the function to call with what begins and the share done."""
+    with tqdm(desc=f"measuring {name}", total=100, dynamic_ncols=True, leave=False,
+              bar_format="{desc}: {percentage:3.0f}%|{bar}| {elapsed}{postfix}") as bar:
+        def progress(what: str, share: float) -> None:
+            bar.n = 100 * share
+            bar.set_postfix_str(what)
+
+        yield progress
+
+
+@contextmanager
+def stop_on_signal() -> Iterator[Callable[[], bool]]:
+    """Yields a function that says whether Ctrl-C or SIGTERM has come; a second signal raises KeyboardInterrupt."""
+    received: list[int] = []
+
+    def note(number, frame):
+        if received:
+            raise KeyboardInterrupt
+        received.append(number)
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: bool(received)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
