@@ -7,14 +7,14 @@ decorator `@register("its-kind")` makes it available to training, saving and loa
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import MISSING, Field, asdict, dataclass, fields, replace
+from dataclasses import Field, asdict, dataclass, replace
 from typing import Any, ClassVar, Self, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from ganlib.checks import check_float, check_int, listed, quoted, require
+from ganlib.checks import check_fields, check_float, check_int, quoted, require
 from ganlib.networks import DCGANDiscriminator, DCGANGenerator, MLPDiscriminator, MLPGenerator
 
 MOST_LAYERS = 32  # of one kind
@@ -252,8 +252,7 @@ def describe(architecture: Architecture) -> dict[str, Any]:
 def rebuild(description: Any) -> Architecture:
     """The architecture that `describe` described. Fields that the description lacks have their defaults.
 
-    Raises:
-        ValueError: the kind is not registered, or a field is unknown, missing or wrong.
+    Raises ValueError if the kind is not registered, or a field is unknown, missing or wrong.
     """
     require(isinstance(description, dict), f"an architecture must be a table of fields, not {quoted(description)}")
     values = dict(description)
@@ -262,12 +261,7 @@ def rebuild(description: Any) -> Architecture:
     kind = values.pop("kind", None)
     require(isinstance(kind, str) and kind in KINDS,
             f"unknown architecture {quoted(kind)}; known: {', '.join(KINDS)}, and what GANLIB_IMPORT registers")
-    known = {field.name: field for field in fields(KINDS[kind])}
-    foreign = sorted(set(values) - set(known))
-    require(not foreign, f"architecture {kind} has no field {listed(foreign)}")
-    missing = sorted(name for name, field in known.items()
-                     if name not in values and field.default is field.default_factory is MISSING)
-    require(not missing, f"architecture {kind} lacks the field {listed(missing)}")
+    check_fields(values, KINDS[kind], f"architecture {kind}")
     try:
         architecture: Architecture = KINDS[kind](**{key: _tuples(value) for key, value in values.items()})
     except TypeError as error:

@@ -6,7 +6,7 @@ for support vector machines", fits both; networks stay as they were trained.
 """
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -36,21 +36,16 @@ class Calibration:
         offsets = torch.tensor(self.offsets, dtype=torch.double, device=logits.device)
         return (logits.double() * self.scale + (offsets if len(offsets) == 1 else offsets[y])).sigmoid().float()
 
-    def describe(self) -> dict[str, Any]:
-        """JSON-ready, for `rebuild`."""
-        return {**asdict(self), "offsets": list(self.offsets)}
-
 
 def rebuild(description: dict[str, Any] | None, num_classes: int | None) -> Calibration:
-    """The calibration that `describe` described; the identity for None.
+    """The calibration that `dataclasses.asdict` described, also after JSON; the identity for None.
 
-    Raises:
-        ValueError: the description is not of a calibration, or of another number of classes.
+    Raises ValueError if the description is not of a calibration, or is of another number of classes.
     """
     if description is None:
         return Calibration()
     require(isinstance(description, dict) and description.keys() == {"scale", "offsets"}
-            and isinstance(description["offsets"], list),
+            and isinstance(description["offsets"], tuple | list),
             f"calibration must have a scale and a list of offsets, not {quoted(description)}")
     calibration = Calibration(description["scale"], tuple(description["offsets"]))
     require(len(calibration.offsets) in (1, num_classes),

@@ -130,8 +130,7 @@ def probability_line(x: Tensor, discriminator: Tensor, best: Tensor) -> Figure:
 
 
 @style()
-def probability_map(discriminator: Tensor, best: Tensor, extent: tuple[float, ...],
-                    curve: Tensor | None = None) -> Figure:
+def probability_map(discriminator: Tensor, best: Tensor, extent: tuple[float, ...], curve: Tensor | None) -> Figure:
     """The same over the plane: two maps (H, W), rows from the lowest x2 up, on `extent` (x1, x1, x2, x2)."""
     figure, axes = _figure("D(x)", columns=2)
     axes[1].set_title("Best, p/(p+q)")

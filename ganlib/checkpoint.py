@@ -19,6 +19,7 @@ import json
 import os
 import tempfile
 import warnings
+from dataclasses import asdict
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, TypeVar
@@ -330,7 +331,7 @@ def config_of(model: Model) -> dict[str, Any]:
         "architecture": architectures.describe(model.architecture),
         **_dimensions(model.architecture),
         **{key: model.config[key] for key in ("class_names",) if key in model.config},
-        **({} if model.calibration == Calibration() else {"calibration": model.calibration.describe()}),
+        **({} if model.calibration == Calibration() else {"calibration": asdict(model.calibration)}),
         "recipe": model.config.get("recipe", {}),
     }
 

@@ -5,6 +5,7 @@ import math
 import operator
 import re
 import reprlib
+from dataclasses import MISSING, fields
 from typing import Any
 
 _brief = reprlib.Repr()
@@ -28,12 +29,16 @@ def require(condition: bool, message: str) -> None:
         raise ValueError(message)
 
 
-def check_int(value: Any, low: int, high: int, what: str) -> int:
-    """The value as an int, from any integer type of Python, NumPy or torch.
+def check_fields(values: dict[str, Any], cls: Any, what: str) -> None:
+    """Raises ValueError if the values lack a field of a dataclass that has no default, or have an unknown field."""
+    needed = {field.name: field.default is field.default_factory is MISSING for field in fields(cls)}
+    foreign, missing = sorted(values.keys() - needed), sorted(name for name in needed.keys() - values if needed[name])
+    require(not foreign, f"{what} has no field {listed(foreign)}")
+    require(not missing, f"{what} lacks the field {listed(missing)}")
 
-    Raises:
-        ValueError: it is not a whole number from low to high.
-    """
+
+def check_int(value: Any, low: int, high: int, what: str) -> int:
+    """The value, of any integer type of Python, NumPy or torch, as an int. Raises ValueError unless low ≤ it ≤ high."""
     try:
         number = None if isinstance(value, bool) else operator.index(value)
     except (TypeError, ValueError):
@@ -44,13 +49,9 @@ def check_int(value: Any, low: int, high: int, what: str) -> int:
 
 
 def check_float(value: Any, low: float, high: float, what: str, above: bool = False) -> float:
-    """The value as a float, from any number type of Python, NumPy or torch.
+    """The value, of any number type of Python, NumPy or torch, as a float.
 
-    Args:
-        above: whether low itself is excluded.
-
-    Raises:
-        ValueError: it is not a finite number from low to high.
+    Raises ValueError unless it is a finite number from low, itself excluded if `above`, to high.
     """
     try:
         boolean = isinstance(value, bool) or str(getattr(value, "dtype", "")) in ("bool", "torch.bool")

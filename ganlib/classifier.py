@@ -93,8 +93,7 @@ class DigitClassifier(nn.Module):
     def examine(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Features (N, 128) and class probabilities (N, num_classes) of images (N, *shape), in batches, on the CPU.
 
-        Raises:
-            ValueError: the images have another shape.
+        Raises ValueError for images of another shape.
         """
         if tuple(x.shape[1:]) != self.shape:
             raise ValueError(f"the classifier takes images of shape {self.shape}, not {tuple(x.shape[1:])}")

@@ -199,22 +199,15 @@ class Points(Data):
         return {}
 
 
-@dataclass(frozen=True)
 class Gaussian(Points):
-    """x ~ N(mean, std²) in one dimension."""
+    """x ~ N(3, 2²) in one dimension."""
 
-    mean: float = 3.0
-    std: float = 2.0
-    extent: tuple[float, ...] = field(init=False)
-    truth: str = field(init=False)
-
+    mean, std = 3.0, 2.0
     name = "gaussian"
     shape = (1,)
+    extent = (-6.0, 12.0)
     bandwidth = 0.25
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "extent", (self.mean - 4.5 * self.std, self.mean + 4.5 * self.std))
-        object.__setattr__(self, "truth", f"the line is the true density of N({self.mean:g}, {self.std:g}²)")
+    truth = "the line is the true density of N(3, 2²)"
 
     def batch(self, n: int, rng: torch.Generator) -> tuple[Tensor, None]:
         x = torch.randn(n, 1, generator=rng, device=rng.device, dtype=torch.float32)
@@ -237,7 +230,6 @@ class Gaussian(Points):
         return {"mean": x.mean().item(), "std": x.std().item()}
 
 
-@dataclass(frozen=True)
 class Sine(Points):
     """Points (x1, sin x1) with x1 ~ U[0, 2π]: a curve in the plane, with no density of its own."""
 

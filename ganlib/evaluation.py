@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from ganlib import images, metrics, sampling
 from ganlib.calibration import Calibration, fit
+from ganlib.checks import require
 from ganlib.classifier import NAME, ClassifierConfig, DigitClassifier, train_classifier
 from ganlib.data import Data, ImageData, scale
 from ganlib.losses import LOSSES
@@ -59,9 +60,8 @@ def evaluate(model: Model, data: Data, samples: int | None = None, classifier: D
     held_out = data.held_out()
     for part in filter(None, (data, held_out)):
         check_fit(model.architecture, part)
-    if data.evaluation not in EVALUATIONS:
-        raise ValueError(f"{data.name} is evaluated by {data.evaluation!r}, which is none of "
-                         f"{', '.join(EVALUATIONS)}")
+    require(data.evaluation in EVALUATIONS,
+            f"{data.name} is evaluated by {data.evaluation!r}, which is none of {', '.join(EVALUATIONS)}")
     measures = EVALUATIONS[data.evaluation](Evaluation(model, data, held_out, samples, classifier, progress))
     return {"data": data.name, **({"data_is_folder": True} if data.folder else {}), **measures,
             **final_losses(model.history)}

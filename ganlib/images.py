@@ -105,7 +105,7 @@ def write_gif(x: Tensor, path: str | Path, scale: int = 8, seconds: float = 2.0)
     frames = [enlarge(to_pil(image), scale) for image in x]
     frames += frames[-2:0:-1]
     duration = max(20, round(seconds * 100 / max(1, len(x) - 1)) * 10)
-    partial = f"{path}.partial"
+    partial = f"{path}.partial"  # a file is written completely or not at all
     frames[0].save(partial, format="GIF", save_all=True, append_images=frames[1:], duration=duration, loop=0)
     os.replace(partial, path)
     return Path(path)

@@ -127,11 +127,8 @@ def modes(samples: Tensor, centres: Tensor, std: float) -> dict[str, float]:
 
 def nearest(queries: Tensor, references: Tensor) -> tuple[Tensor, Tensor]:
     """Euclidean distance (N,) from each query (N, D) to the nearest reference (M, D), and that one's index (N,)."""
-    norms = references.square().sum(1)
-    found = [(part.square().sum(1, keepdim=True) - 2 * part @ references.T + norms).min(1)
-             for part in torch.split(queries, 512)]
-    return (torch.cat([smallest.values for smallest in found]).clamp_min(0).sqrt(),
-            torch.cat([smallest.indices for smallest in found]))
+    distances, indices = zip(*(torch.cdist(part, references).min(1) for part in torch.split(queries, 512)))
+    return torch.cat(distances), torch.cat(indices)
 
 
 def class_shares(labels: Tensor, num_classes: int) -> Tensor:

@@ -14,7 +14,7 @@ from torch.nn.functional import one_hot
 from ganlib import sampling
 from ganlib.architectures import Architecture
 from ganlib.calibration import Calibration
-from ganlib.checks import check_float, check_int, quoted
+from ganlib.checks import check_float, check_int, quoted, require
 from ganlib.networks import exact_convolutions
 
 MAX_ACTIVATIONS = 2**22  # in the widest layer of one batch: 16 MB, which fits a CPU's cache
@@ -26,7 +26,8 @@ class Model:
     """A generator and, where there is one, its discriminator, in eval mode on one device.
 
     The networks given are copied: a model that is made of a training's step does not change with the next step. Its
-    attributes `shape` (of one sample), `latent_dim` and `num_classes` (or None) are the architecture's.
+    attributes `shape` (of one sample), `latent_dim` and `num_classes` (or None) are the architecture's. For a wrong
+    argument, every method raises a ValueError that says what is allowed.
 
     Args:
         name: of the model.
@@ -52,7 +53,7 @@ class Model:
         self.config = config or {}
         self.history = history or []
         self.metrics = metrics or {}
-        self.folder = folder
+        self.folder: Any = folder  # not None for a model that was loaded
 
     def __repr__(self) -> str:
         return f"<ganlib.Model {self.name}: {self.latent_dim} -> {self.shape} on {self.device}>"
@@ -82,15 +83,12 @@ class Model:
             seeds: whole numbers in [0, 2**32 - 1].
             labels: a class for all, or one for each; by default each seed picks one. None for a model without classes.
             truncation: ψ in [0, 2], see `ganlib.sampling.truncate`.
-
-        Raises:
-            ValueError: what is allowed.
         """
         seeds = sampling.check_seeds(seeds)
         return self.decode(sampling.truncate(self.latents(seeds), truncation), self.labels_of(seeds, labels))
 
     def latents(self, seeds: Iterable[int]) -> Tensor:
-        """Each seed's latent: (N, latent_dim) float32 on the CPU. Raises ValueError as `sample` does."""
+        """Each seed's latent: (N, latent_dim) float32 on the CPU."""
         return sampling.latents(seeds, self.latent_dim)
 
     def draw(self, n: int, seed: int, labels: Labels | None = None) -> Tensor:
@@ -98,9 +96,6 @@ class Model:
 
         Args:
             labels: as in `sample`, but by default the classes in turn.
-
-        Raises:
-            ValueError: what is allowed.
         """
         n = check_int(n, 1, 10**9, "the number of samples")
         if labels is None and self.num_classes:
@@ -118,9 +113,6 @@ class Model:
             labels: a class for the whole path, one for each end, or None, as in `sample`; between two classes their
                 shares change linearly.
             truncation: as in `sample`.
-
-        Raises:
-            ValueError: what is allowed.
         """
         steps = check_int(steps, 2, 10**6, "steps")
         return self.between(first, second, [i / (steps - 1) for i in range(steps)], method, labels, truncation)
@@ -131,8 +123,7 @@ class Model:
         interpolation, (start, end) = sampling.interpolation(method), self.latents([first, second])
         y = self.labels_of([first, second], labels)
         positions = [check_float(t, 0, 1, "a position") for t in positions]
-        if not positions:
-            raise ValueError("give at least one position")
+        require(len(positions) > 0, "give at least one position")
         if y is not None:
             from_class, to_class = one_hot(y, self.num_classes or -1).float()
             y = torch.stack([sampling.lerp(from_class, to_class, t) for t in positions])
@@ -145,9 +136,6 @@ class Model:
         Args:
             z: latents, a tensor or array of floating-point numbers.
             y: (N,) labels, or (N, num_classes) shares of the classes; None for a model without classes.
-
-        Raises:
-            ValueError: what is allowed.
         """
         z = _to_float32(z, (self.latent_dim,), "latents")
         if self.num_classes and y is None:
@@ -155,19 +143,17 @@ class Model:
         if not (self.num_classes and getattr(y, "ndim", 1) == 2):
             return self._in_batches(self.generator, z, self.labels_of(range(len(z)), y))
         shares = _to_float32(y, (self.num_classes,), "shares of the classes")
-        if len(shares) != len(z):
-            raise ValueError(f"there are {len(shares)} rows of shares for {len(z)} samples")
+        require(len(shares) == len(z), f"there are {len(shares)} rows of shares for {len(z)} samples")
         return self._in_batches(self.generator, z, shares)
 
     def discriminate(self, x: Tensor, labels: Labels | None = None) -> Tensor:
         """The calibrated probability that each sample is real: (N,) float32 in [0, 1], on the CPU.
 
+        Raises ValueError if the model has no discriminator.
+
         Args:
             x: (N, *shape), a tensor or array of floating-point numbers; images in [-1, 1].
             labels: as in `sample`, but a model with classes needs them.
-
-        Raises:
-            ValueError: what is allowed, or that the model has no discriminator.
         """
         logits = self.logits(x, labels)
         with _default_modes(logits.device):
@@ -190,13 +176,9 @@ class Model:
             return torch.cat([part.float().cpu() for part in parts])
 
     def labels_of(self, seeds: Sequence[int], labels: Labels | None = None) -> Tensor | None:
-        """The class (N,) of each seed's sample: `labels`, or the class that the seed picks; None without classes.
-
-        Raises ValueError as `sample` does.
-        """
+        """The class (N,) of each seed's sample: `labels`, or the class that the seed picks; None without classes."""
         if self.num_classes is None:
-            if labels is not None:
-                raise ValueError(f"{self.name} has no classes: leave labels out")
+            require(labels is None, f"{self.name} has no classes: leave labels out")
             return None
         if labels is None:
             return sampling.labels(seeds, self.num_classes)
@@ -204,8 +186,8 @@ class Model:
             chosen = list(labels)  # type: ignore[arg-type]
         except TypeError:  # one for all
             chosen = [labels] * len(seeds)
-        if len(chosen) != len(seeds):
-            raise ValueError(f"there are {len(chosen)} labels for {len(seeds)} samples; give one, or one for each")
+        require(len(chosen) == len(seeds),
+                f"there are {len(chosen)} labels for {len(seeds)} samples; give one, or one for each")
         checked = [check_int(label, 0, self.num_classes - 1, "a label") for label in chosen]
         return torch.tensor(checked, dtype=torch.long, device="cpu")
 
@@ -224,11 +206,7 @@ def _default_modes(device: torch.device) -> Iterator[None]:
 
 
 def _to_float32(values: Any, shape: tuple[int, ...], what: str) -> Tensor:
-    """Finite floating-point numbers of any type as a float32 tensor (N, *shape) without gradients.
-
-    Raises:
-        ValueError: they are not, or of another shape.
-    """
+    """Finite floating-point numbers of any type as a float32 tensor (N, *shape) without gradients, or a ValueError."""
     wanted = f"(N, {', '.join(map(str, shape))})"
     try:
         # a copy in C order: torch does not accept arrays that are read-only or reversed
@@ -241,6 +219,5 @@ def _to_float32(values: Any, shape: tuple[int, ...], what: str) -> Tensor:
     if x.ndim != len(shape) + 1 or not len(x) or tuple(x.shape[1:]) != shape:
         raise ValueError(f"{what} must be a tensor of shape {wanted}, N at least 1, not {tuple(x.shape)}")
     x = x.detach().float()
-    if not x.isfinite().all():
-        raise ValueError(f"{what} must be finite numbers that float32 can hold")
+    require(bool(x.isfinite().all()), f"{what} must be finite numbers that float32 can hold")
     return x

@@ -42,9 +42,6 @@ class SoftChoice(nn.Module):
         weights = (self.sharpness * first / scale).softmax(1) * math.sqrt(self.choices)
         return torch.cat([weights.to(z.dtype), z[:, self.choices:]], dim=1)
 
-    def extra_repr(self) -> str:
-        return f"choices={self.choices}, sharpness={self.sharpness:g}"
-
 
 class Dropout(nn.Module):
     """Dropout (Srivastava et al. 2014) that draws from the random generator `rng` if it is set.
@@ -62,9 +59,6 @@ class Dropout(nn.Module):
             return x
         mask = torch.empty_like(x).bernoulli_(1 - self.p, generator=self.rng)
         return x * mask.div_(1 - self.p)
-
-    def extra_repr(self) -> str:
-        return f"p={self.p}"
 
 
 class MLPGenerator(nn.Module):

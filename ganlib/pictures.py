@@ -37,8 +37,6 @@ def read_folder(folder: Path, shape: tuple[int, ...]) -> tuple[Tensor, Tensor | 
     if len(shape) != 3 or shape[0] not in (1, 3):
         raise ValueError(f"images have a shape (1 or 3, height, width), but samples of shape {tuple(shape)} are wanted")
     channels, height, width = shape
-    mode = "L" if channels == 1 else "RGB"
-    folder = Path(folder)
     flat = _files(folder)
     classes = [sub for sub in sorted(folder.iterdir()) if sub.is_dir() and _files(sub)]
     if flat and classes:
@@ -50,8 +48,8 @@ def read_folder(folder: Path, shape: tuple[int, ...]) -> tuple[Tensor, Tensor | 
     def read(path: Path) -> Tensor:
         try:
             with Image.open(path) as file:
-                image = ImageOps.fit(ImageOps.exif_transpose(file).convert(mode), (width, height),
-                                     Image.Resampling.LANCZOS)
+                image = ImageOps.fit(ImageOps.exif_transpose(file).convert("L" if channels == 1 else "RGB"),
+                                     (width, height), Image.Resampling.LANCZOS)
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
             raise ValueError(f"{path} is not a readable image ({error})") from None
         return torch.frombuffer(bytearray(image.tobytes()), dtype=torch.uint8).view(height, width, channels)

@@ -28,8 +28,7 @@ class Recipe:
     def build(self, shape: tuple[int, ...] | None = None, num_classes: int | None = None) -> Architecture:
         """Its architecture, fitted to samples of that shape and number of classes if a shape is given.
 
-        Raises:
-            ValueError: it cannot be fitted.
+        Raises ValueError if it cannot be fitted.
         """
         networks = ARCHITECTURES[self.architecture]
         if shape is None:

@@ -63,7 +63,7 @@ def write_report(model: Model, data: Data, folder: Path, progress: Progress) -> 
 def picture(model: Model, data: Any) -> bytes:
     """The PNG of fixed seeds: a contact sheet of images, a chart of numbers or points."""
     if len(model.shape) == 3:
-        return _png(images.contact_sheet(model.sample(SEEDS), scale=3))
+        return to_png(images.contact_sheet(model.sample(SEEDS), scale=3))
     from ganlib import charts
 
     real, _ = data.to("cpu").batch(POINTS, torch.Generator().manual_seed(SEED))
@@ -73,7 +73,7 @@ def picture(model: Model, data: Any) -> bytes:
 def growth_row(model: Model) -> bytes:
     """The PNG of fixed seeds side by side, at their own size, at one moment of a training."""
     x = model.sample(range(images.GROWTH_SEEDS))
-    return _png(images.to_pil(torch.cat(list(x), dim=2)))
+    return to_png(images.to_pil(torch.cat(list(x), dim=2)))
 
 
 def growth(rows: list[Path]) -> bytes:
@@ -84,7 +84,7 @@ def growth(rows: list[Path]) -> bytes:
     sheet = Image.fromarray(numpy.concatenate([numpy.asarray(images.read(path)) for path in rows]))
     text = PngInfo()
     text.add_text("steps", " ".join(str(int(path.stem.removeprefix("step-"))) for path in rows))
-    return _png(sheet.quantize(16, dither=Image.Dither.NONE) if sheet.mode == "L" else sheet, pnginfo=text)
+    return to_png(sheet.quantize(16, dither=Image.Dither.NONE) if sheet.mode == "L" else sheet, pnginfo=text)
 
 
 def nearest_real(model: Model, data: ImageData) -> bytes:
@@ -92,10 +92,11 @@ def nearest_real(model: Model, data: ImageData) -> bytes:
     x = model.sample(SEEDS)
     _, index = nearest_image(x, data)
     pairs = torch.cat([x, scale(data.images[index.to(data.images.device)]).cpu()], dim=2)
-    return _png(images.contact_sheet(pairs, columns=16, scale=2))
+    return to_png(images.contact_sheet(pairs, columns=16, scale=2))
 
 
-def _png(image: Image.Image, **options: Any) -> bytes:
+def to_png(image: Image.Image, **options: Any) -> bytes:
+    """The content of an image's PNG file."""
     buffer = io.BytesIO()
     image.save(buffer, format="PNG", optimize=True, **options)
     return buffer.getvalue()

@@ -133,20 +133,16 @@ class Run:
         data = open_data(self.recipe.data, self.where, shape=shape, download=download)
         if self.begun and self.begun["data"] != data.description():
             raise ValueError(f"the run in {self.out} was begun on {self.begun['data']}, not on {data.description()}")
-        if self.shape not in (None, tuple(data.shape)):
-            raise ValueError(f"the samples of {data.name} are of shape {tuple(data.shape)}: size and channels can be "
-                             f"chosen only for a folder of images")
+        require(self.shape in (None, tuple(data.shape)), f"the samples of {data.name} are of shape "
+                f"{tuple(data.shape)}: size and channels can be chosen only for a folder of images")
         run = replace(self, shape=tuple(data.shape), num_classes=data.num_classes)
         check_fit(run.architecture, data)
         return run, data
 
     def preview(self) -> tuple["Run", str]:
-        """The run and its data in words, without a download.
+        """The run and its data in words, without a download. Raises ValueError as `open` does.
 
         The recipe's own image set is not read, because its shape and classes are those of the recipe's networks.
-
-        Raises:
-            ValueError: as `open` does.
         """
         name = self.where or self.recipe.data
         folder = getattr(DATASETS.get(name), "folder", None)
@@ -265,8 +261,7 @@ def has_bfloat16(device: str) -> bool:
         return True
     if not hasattr(torch.cpu, "get_capabilities"):  # an older torch
         return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
-    capabilities = torch.cpu.get_capabilities()
-    return any(capabilities.get(unit) for unit in BFLOAT16_UNITS)
+    return any(map(torch.cpu.get_capabilities().get, BFLOAT16_UNITS))
 
 
 @contextmanager

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.linalg import vector_norm
 
-from ganlib.checks import check_float, check_int, quoted
+from ganlib.checks import check_float, check_int, quoted, require
 
 MAX_SEED = 2**32 - 1
 MAX_TRUNCATION = 2.0
@@ -27,8 +27,7 @@ def check_seeds(seeds: Iterable[int]) -> list[int]:
         seeds = list(seeds)
     except TypeError:
         raise ValueError(f"seeds must be a sequence of whole numbers, not {seeds!r}") from None
-    if not seeds:
-        raise ValueError("give at least one seed")
+    require(len(seeds) > 0, "give at least one seed")
     return [check_int(seed, 0, MAX_SEED, "a seed") for seed in seeds]
 
 
@@ -82,8 +81,7 @@ def slerp(a: Tensor, b: Tensor, t: float) -> Tensor:
     angle = torch.acos(cosine.double())
     if torch.sin(angle) < 1e-4 or length_a == 0 or length_b == 0:
         return lerp(a, b, t)
-    weight_a = (torch.sin((1 - t) * angle) / torch.sin(angle)).to(a.dtype)
-    weight_b = (torch.sin(t * angle) / torch.sin(angle)).to(a.dtype)
+    weight_a, weight_b = ((torch.sin(share * angle) / torch.sin(angle)).to(a.dtype) for share in (1 - t, t))
     direction: Tensor = weight_a * a / length_a + weight_b * b / length_b
     return direction * lerp(length_a, length_b, t)
 
@@ -93,6 +91,6 @@ INTERPOLATIONS: dict[str, Interpolation] = {"lerp": lerp, "slerp": slerp}
 
 def interpolation(method: str) -> Interpolation:
     """The interpolation of that name. Raises ValueError with the known names."""
-    if not isinstance(method, str) or method not in INTERPOLATIONS:
-        raise ValueError(f"method must be {' or '.join(INTERPOLATIONS)}, not {quoted(method)}")
+    require(isinstance(method, str) and method in INTERPOLATIONS,
+            f"method must be {' or '.join(INTERPOLATIONS)}, not {quoted(method)}")
     return INTERPOLATIONS[method]

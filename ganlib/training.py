@@ -10,7 +10,7 @@ import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from ganlib.architectures import Architecture, build
-from ganlib.checks import check_float, check_int, listed, quoted, require
+from ganlib.checks import check_fields, check_float, check_int, quoted, require
 from ganlib.data import Data
 from ganlib.losses import LOSSES, PENALTIES, PLACES, Loss
 from ganlib.networks import Dropout
@@ -92,13 +92,10 @@ class TrainConfig:
     def rebuild(cls, values: dict[str, Any]) -> "TrainConfig":
         """The config that `dataclasses.asdict` made these values of. A field that was added later has its default.
 
-        Raises:
-            ValueError: a field is unknown, missing or wrong.
+        Raises ValueError if a field is unknown, missing or wrong.
         """
         require(isinstance(values, dict), f"a training must be a table of fields, not {quoted(values)}")
-        foreign = sorted(set(values) - {field.name for field in fields(cls)})
-        require(not foreign, f"a training has no field {listed(foreign)}")
-        require({"steps", "batch_size"} <= set(values), "a training must have steps and batch_size")
+        check_fields(values, cls, "a training")
         return cls(**values)
 
 
@@ -127,8 +124,7 @@ class State:
     def fresh(cls, architecture: Architecture, config: TrainConfig, device: torch.device | str = "cpu") -> "State":
         """A run at step 0: initial weights are drawn on the CPU from the config's seed, then moved to the device.
 
-        Raises:
-            ValueError: the architecture has no discriminator.
+        Raises ValueError if the architecture has no discriminator.
         """
         weights_seed, noise_seed = split_seed(config.seed)
         with torch.inference_mode(False), torch.enable_grad():
@@ -256,10 +252,8 @@ def train(architecture: Architecture, data: Data, config: TrainConfig, device: t
         ValueError: the data do not fit the networks, or the state is of another config.
     """
     check_fit(architecture, data)
-    if state is None:
-        state = State.fresh(architecture, config, device)
-    elif state.config != config:
-        raise ValueError("the state is of a run with another configuration")
+    state = state or State.fresh(architecture, config, device)
+    require(state.config == config, "the state is of a run with another configuration")
     rng, loss, history_every = state.rng, LOSSES[config.loss], history_interval(config)
     data = data.to(rng.device)
     size = (config.batch_size, architecture.latent_dim)

@@ -1,4 +1,6 @@
+import json
 import math
+from dataclasses import asdict
 
 import numpy
 import pytest
@@ -132,7 +134,7 @@ def test_a_class_without_samples_gets_an_offset_of_0():
 def test_a_description_is_rebuilt():
     for found, classes in ((Calibration(0.5, (1.0,)), None), (Calibration(2.0, (1.0, -1.0)), 2),
                            (Calibration(2.0, (1.0,)), 2)):
-        assert calibration.rebuild(found.describe(), classes) == found
+        assert calibration.rebuild(json.loads(json.dumps(asdict(found))), classes) == found
     assert calibration.rebuild(None, 10) == Calibration()
 
 

@@ -1,5 +1,6 @@
 """The command lines of `train`, as a trainer calls them."""
 
+import argparse
 import functools
 import json
 import math
@@ -379,10 +380,11 @@ def test_precision_is_what_the_device_computes_or_what_was_asked_for(capsys, mon
         assert precision("--precision", "bfloat16") is True
         assert precision("--precision", "float32") is False
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"bf16": True})
-    assert command.pick_precision("auto", wanted=False, device="cpu") is False  # by the recipe
+    auto = argparse.Namespace(steps=None, batch_size=None, seed=None, precision="auto")
+    assert command.configured(RECIPES["toy-ring"].train, auto, "cpu").bfloat16 is False  # by the recipe
     for emulated in (True, False):
         monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation, e=emulated: not e)
-        assert command.pick_precision("auto", True, "cuda:0") is not emulated
+        assert command.configured(RECIPES["mlp-gan"].train, auto, "cuda:0").bfloat16 is not emulated
 
 
 def test_evaluating_rewrites_the_measures_and_nothing_else(tmp_path, capsys):

@@ -366,7 +366,7 @@ def test_a_configuration_is_rebuilt_and_a_field_that_came_later_has_its_default(
 
 @pytest.mark.parametrize(("values", "sentence"), [
     ({"steps": 4, "batch_size": 8, "warmup": 3}, "a training has no field 'warmup'"),
-    ({"steps": 4}, "must have steps and batch_size"), ([], "table of fields"), (None, "table of fields"),
+    ({"steps": 4}, "a training lacks the field 'batch_size'"), ([], "table of fields"), (None, "table of fields"),
     ({"steps": "4", "batch_size": 8}, "steps must be a whole number"),
 ])
 def test_a_foreign_configuration_is_refused(values, sentence):

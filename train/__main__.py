@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from ganlib import hub
-from ganlib.checks import check_int
+from ganlib.checks import check_int, require
 from ganlib.data import DATASETS
 from ganlib.recipes import DIGIT_CLASSIFIER, RECIPES
 from ganlib.runs import Run
@@ -27,7 +27,7 @@ def parser() -> argparse.ArgumentParser:
         prog="python -m train", description="Train a small GAN by one of ganlib's recipes.",
         epilog=f"Ctrl-C saves a checkpoint, and the same command with --resume continues from it. {classifier.NAME} "
                f"trains in minutes and has no checkpoints.")
-    p.add_argument("name", choices=configs, metavar="NAME",
+    p.add_argument("recipe", choices=configs, metavar="NAME",
                    help=f"the recipe: {', '.join(RECIPES)}; or {classifier.NAME}, which measures digits")
     p.add_argument("--steps", type=int, help=f"steps of each network (default: {recipes('steps')})")
     p.add_argument("--batch-size", type=int, help=f"real samples a step (default: {recipes('batch_size')})")
@@ -43,7 +43,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--channels", type=int, choices=(1, 3),
                    help="1 converts the images of a folder to grey, 3 to colour (default: the recipe's, 1, or 3 for "
                         "stacked-mnist)")
-    p.add_argument("--name", dest="called", metavar="NAME", help="the model's name (default: the recipe's)")
+    p.add_argument("--name", metavar="NAME", help="the model's name (default: the recipe's)")
     p.add_argument("--out", type=Path, metavar="FOLDER", help="the weights folder to write (default: runs/NAME)")
     p.add_argument("--checkpoint-every", type=int, metavar="STEPS",
                    help="steps between checkpoints, rounded down to whole rows of the history (default: a twentieth of "
@@ -66,34 +66,31 @@ def configure(arguments: argparse.Namespace) -> Run:
     Raises:
         ValueError: an option is wrong, or differs from the one that a resumed run began with.
     """
-    recipe, shape = RECIPES[arguments.name], None
-    name, device = arguments.called or arguments.name, pick_device(arguments.device)
+    recipe, shape = RECIPES[arguments.recipe], None
+    name, device = arguments.name or arguments.recipe, pick_device(arguments.device)
     out = arguments.out or Path("runs") / name
     if arguments.resume:
-        run = Run.resumed(arguments.name, out, device, arguments.checkpoint_every, arguments.data)
+        run = Run.resumed(arguments.recipe, out, device, arguments.checkpoint_every, arguments.data)
         begun = {"steps": run.config.steps, "batch-size": run.config.batch_size, "seed": run.config.seed,
-                 "called": run.name, "size": run.shape[-1], "channels": run.shape[0],
+                 "name": run.name, "size": run.shape[-1], "channels": run.shape[0],
                  "precision": "bfloat16" if run.config.bfloat16 else "float32"}
         for option, value in begun.items():
-            given = getattr(arguments, option.replace("-", "_"))
-            if given not in (None, "auto", value):
-                option = option.replace("called", "name")
-                raise ValueError(f"the run in {out} was begun with --{option} {value}: leave the option out")
+            require(getattr(arguments, option.replace("-", "_")) in (None, "auto", value),
+                    f"the run in {out} was begun with --{option} {value}: leave the option out")
         return run
     if arguments.size is not None or arguments.channels is not None:
         own = recipe.build().shape
-        if len(own) != 3:
-            raise ValueError(f"--size and --channels are for images, and {arguments.name} makes points")
+        require(len(own) == 3, f"--size and --channels are for images, and {arguments.recipe} makes points")
         size = own[1] if arguments.size is None else check_int(arguments.size, 1, 2**16, "--size")
         shape = (arguments.channels or own[0], size, size)
         recipe.build(shape, 1)  # raises if the networks cannot make this size
-    return Run(arguments.name, name, configured(recipe.train, arguments, device), device, out, shape, None,
+    return Run(arguments.recipe, name, configured(recipe.train, arguments, device), device, out, shape, None,
                arguments.data, arguments.checkpoint_every)
 
 
 def work(arguments: argparse.Namespace) -> int | None:
     """Trains as the arguments say, or shows what would be trained."""
-    if arguments.name == classifier.NAME:
+    if arguments.recipe == classifier.NAME:
         return classifier.run(arguments)
     run = configure(arguments)
     if arguments.push:

@@ -1,7 +1,6 @@
 """python -m train digit-classifier: train the network whose features measure generated digits."""
 
 import argparse
-import io
 import json
 import math
 from dataclasses import asdict
@@ -12,32 +11,32 @@ from tqdm import tqdm
 
 from ganlib import checkpoint, images
 from ganlib.card import classifier_card
+from ganlib.checks import require
 from ganlib.classifier import NAME, SHAPE, DigitClassifier, build_classifier, train_classifier
 from ganlib.data import DATASETS, ImageData, NotDownloaded, open_data, scale
 from ganlib.networks import count_parameters
 from ganlib.recipes import DIGIT_CLASSIFIER
+from ganlib.report import to_png
 from ganlib.training import NonFiniteLoss
 from train.command import configured, pick_device
 
 ROWS = 100  # of the history
 MISTAKES = 64  # shown in the picture, at most
-FOREIGN = ("size", "channels", "called", "checkpoint_every", "resume", "push", "track")  # options of GANs only
+FOREIGN = ("size", "channels", "name", "checkpoint_every", "resume", "push", "track")  # options of GANs only
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Trains the classifier as the arguments say. Raises ValueError if one is wrong."""
     for option in FOREIGN:
-        if getattr(arguments, option) not in (None, False):
-            raise ValueError(f"{NAME} trains in minutes, on digits of 28×28 pixels, for this library alone: leave "
-                             f"--{option.replace('called', 'name').replace('_', '-')} out")
+        require(getattr(arguments, option) in (None, False), f"{NAME} trains in minutes, on digits of 28×28 pixels, "
+                f"for this library alone: leave --{option.replace('_', '-')} out")
     device, out = pick_device(arguments.device), arguments.out or Path("runs") / NAME
     config = configured(DIGIT_CLASSIFIER, arguments, device)
     try:
         data = open_data("mnist", arguments.data, download=not arguments.dry_run)
         words = data.description()
-        if not (data.digits and data.shape == SHAPE):
-            raise ValueError(f"{NAME} learns digits of shape {SHAPE}, as in mnist, emnist-digits and qmnist, not "
-                             f"{data.name}")
+        require(data.digits and data.shape == SHAPE,
+                f"{NAME} learns digits of shape {SHAPE}, as in mnist, emnist-digits and qmnist, not {data.name}")
     except NotDownloaded:
         words = f"{arguments.data if arguments.data in DATASETS else 'mnist'}, to be downloaded"
     if arguments.dry_run:
@@ -74,7 +73,5 @@ def report(network: DigitClassifier, test: ImageData) -> tuple[dict, bytes]:
                "accuracy": 1 - len(wrong) / len(truth)}
     shown = (wrong if len(wrong) else torch.arange(len(truth)))[:MISTAKES]
     captions = [f"{read[i]}, not {truth[i]}" if len(wrong) else str(read[i].item()) for i in shown]
-    buffer = io.BytesIO()
     sheet = images.contact_sheet(scale(test.images[shown.to(test.images.device)]), scale=3, captions=captions)
-    sheet.save(buffer, format="PNG", optimize=True)
-    return metrics, buffer.getvalue()
+    return metrics, to_png(sheet)

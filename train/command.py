@@ -61,13 +61,8 @@ def pick_device(name: str) -> str:
     return name
 
 
-def pick_precision(asked: str, wanted: bool, device: str) -> bool:
-    """Whether to train in bfloat16: as --precision says; for "auto" if the recipe does and the device computes it."""
-    return {"float32": False, "bfloat16": True}.get(asked, wanted and has_bfloat16(device))
-
-
 def configured(config: Config, arguments: argparse.Namespace, device: str) -> Config:
     """A recipe's training with the steps, batch size, seed and precision of the command line."""
     given = {key: getattr(arguments, key) for key in ("steps", "batch_size", "seed")}
-    config = replace(config, **{key: value for key, value in given.items() if value is not None})
-    return replace(config, bfloat16=pick_precision(arguments.precision, config.bfloat16, device))
+    bfloat16 = {"float32": False, "bfloat16": True}.get(arguments.precision, config.bfloat16 and has_bfloat16(device))
+    return replace(config, bfloat16=bfloat16, **{key: value for key, value in given.items() if value is not None})

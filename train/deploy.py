@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ganlib import checkpoint, hub
-from ganlib.checks import require
+from ganlib.checks import listed, require
 from train.command import command
 from train.publish import show
 
@@ -71,13 +71,11 @@ def sources(names: str) -> list[hub.Source]:
 
     Raises ValueError for any other name.
     """
-    found = []
-    for name in dict.fromkeys(filter(None, map(str.strip, names.split(",")))):
-        if (source := hub.parse(name)) is None:
-            raise ValueError(f"a model on the Hub is named user/repo, user/repo@revision or user/repo/subfolder, not "
-                             f"{name!r}")
-        found.append(source)
-    return found
+    found = {name: hub.parse(name) for name in filter(None, map(str.strip, names.split(",")))}
+    wrong = [name for name, source in found.items() if source is None]
+    require(not wrong, f"a model on the Hub is named user/repo, user/repo@revision or user/repo/subfolder, not "
+                       f"{listed(wrong)}")
+    return list(found.values())
 
 
 def parser() -> argparse.ArgumentParser:

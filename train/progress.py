@@ -32,8 +32,8 @@ def train(run: Run, data: Data, track: str | None) -> bool:
                     bar.update(size)
                     for row in state.history[logged:]:
                         if "generator_loss" in row:
-                            losses = row["discriminator_loss"], row["generator_loss"]
-                            bar.set_postfix_str("D {:.3f} G {:.3f}".format(*losses), False)
+                            losses = "D {discriminator_loss:.3f} G {generator_loss:.3f}".format_map(row)
+                            bar.set_postfix_str(losses, False)
                             row = {**row, rate: bar.format_dict["rate"] or 0}
                         tracker.log(row, state.step)
                     logged = len(state.history)

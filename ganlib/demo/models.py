@@ -11,7 +11,7 @@ import threading
 import time
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from ganlib import checkpoint, hub
 from ganlib.checkpoint import WeightsError
@@ -61,7 +61,7 @@ def _hosted(names: str) -> tuple[dict[str, Path], list[str]]:
         try:
             if source is None:
                 raise WeightsError("a model on the Hub is named user/repo")
-            folders[name] = folder(hub.load_source(source, "cpu"))
+            folders[name] = hub.load_source(source, "cpu").folder
         except WeightsError as error:
             reasons.append(f"{name}: {error}.")
     return folders, reasons
@@ -82,11 +82,6 @@ def class_names(name: str) -> tuple[str, ...]:
     return tuple(config.get("class_names") or map(str, range(config.get("num_classes") or 0)))
 
 
-def measures(name: str) -> dict[str, Any]:
-    """The metrics.json of one of the page's own models, without loading it."""
-    return checkpoint.read_metrics(own()[name])
-
-
 def images(name: str) -> Model:
     """The model of that name. Raises WeightsError as `get` does, and ValueError if it does not make pictures."""
     model = get(name)
@@ -98,8 +93,7 @@ def images(name: str) -> Model:
 def get(name: str) -> Model:
     """The model of that name. It is loaded once, and no call waits for the loading of another model.
 
-    Raises:
-        WeightsError: why it cannot be opened.
+    Raises WeightsError, which says why it cannot be opened.
     """
     if not isinstance(name, str) or (name not in own() and not (hub_is_open() and hub.parse(name))):
         others = " and, from the Hugging Face Hub, those named user/repo" if hub_is_open() else ""
@@ -135,11 +129,6 @@ def _load(name: str) -> Model:
         if size > limit:
             raise WeightsError(f"{name} is too large for this page: {size:,} {what}, at most {limit:,}")
     return model
-
-
-def folder(model: Model) -> Path:
-    """The weights folder of a model of the page."""
-    return cast(Path, model.folder)
 
 
 now = time.perf_counter

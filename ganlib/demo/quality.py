@@ -52,7 +52,7 @@ def quality(model: str, seed: int) -> tuple[str, dict[str, Any]]:
         numbers |= {"counts": counts, "real_shares": real_shares, "verdict": words}
         parts.append((charts.class_shares(shares.tolist(), real_shares, CENSUS), f"{caption}{words}."))
     if any("fid_digit_classifier" in row for row in gan.history):
-        others = checkpoint.other_histories(models.folder(gan))
+        others = checkpoint.other_histories(gan.folder)
         dashed = f" Dashed: the same networks, trained as {' and '.join(others)}." if others else ""
         parts.append((charts.curves(gan.history, others),
                       f"FID is the distance between generated and real pictures, in the digit classifier’s features. "
@@ -73,7 +73,7 @@ def growth(model: str, moment: int) -> tuple[Image.Image | None, str]:
     """
     moment = check_int(moment, 0, images.MOMENTS, "Moment of the training")
     gan = models.images(model)
-    if not (models.folder(gan) / checkpoint.GROWTH).exists():
+    if not (gan.folder / checkpoint.GROWTH).exists():
         return None, f"The folder of {model} has no pictures of the training."
     steps, sheet = _growth(model)
     channels, height, width = gan.shape
@@ -87,7 +87,7 @@ def growth(model: str, moment: int) -> tuple[Image.Image | None, str]:
 
 def nearest(model: str) -> Image.Image | None:
     """The picture, if there is one, of samples above the training images nearest to them."""
-    path = models.folder(models.images(model)) / checkpoint.NEAREST
+    path = models.images(model).folder / checkpoint.NEAREST
     return images.read(path) if path.exists() else None
 
 
@@ -98,7 +98,7 @@ def _classifier() -> DigitClassifier | None:
 
 @functools.lru_cache(maxsize=16)
 def _growth(model: str) -> tuple[list[int], Image.Image]:
-    return images.read_growth(models.folder(models.images(model)) / checkpoint.GROWTH)
+    return images.read_growth(models.images(model).folder / checkpoint.GROWTH)
 
 
 def tables(measured: dict[str, dict[str, Any]]) -> str:
@@ -118,7 +118,7 @@ def _table(compared: Comparison) -> str:
 
 
 def build(demo: gr.Blocks) -> None:
-    own = {name: models.measures(name) for name in models.image_models()}
+    own = {name: checkpoint.read_metrics(models.own()[name]) for name in models.image_models()}
     with gr.Row():
         with gr.Column(min_width=280):
             model = model_picker(list(own), models.images)
