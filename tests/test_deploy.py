@@ -26,11 +26,8 @@ def test_a_space_gets_what_the_page_needs_and_no_more(matter):
     assert {"app.py", "requirements.txt", "README.md", "LICENSE", "ganlib/demo/page.css", "ganlib/py.typed",
             "weights/dcgan/model.safetensors", "weights/digit-classifier/config.json", "docs/page.png"} <= set(files)
     assert {name.partition("/")[0] for name in files if "/" in name} == {"ganlib", "weights", "docs", "tests"}
-    linked = re.findall(r"\]\((?!https?:)(.*?)(?:#(.*?))?\)", files["README.md"].decode())
-    assert {deploy.PICTURE, "docs/log.md", "LICENSE"} <= {file for file, _ in linked} <= set(files)
-    headings = {(file, title.lower().replace(" ", "-")) for file, _ in linked if file.endswith(".md")
-                for title in re.findall(r"^## (.*)$", (ROOT / file).read_text(), re.MULTILINE)}
-    assert {link for link in linked if link[1]} <= headings
+    linked = re.findall(r"\]\((?!https?:)(.*?)(?:#.*?)?\)", files["README.md"].decode())
+    assert {deploy.PICTURE, "docs/log.md", "LICENSE"} <= set(linked) <= set(files)
     assert not [name for name in files if name.endswith((".pyc", ".partial")) or name.startswith("train")]
     assert [name for name in files if name.startswith("tests")] == ["tests/extension/stripes.py"]
     front = matter(files["README.md"])
