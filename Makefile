@@ -3,6 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
+MODULES := $(patsubst ganlib/%.py,ganlib.%,$(filter-out ganlib/__init__.py,$(wildcard ganlib/*.py)))
 
 .PHONY: app test test-slow lint docs bench clean
 
@@ -21,7 +22,7 @@ lint: .venv/dev
 	$(BIN)/mypy
 
 docs: .venv/dev
-	$(BIN)/pdoc --docformat google --output-directory docs/api ganlib '!ganlib.demo'
+	$(BIN)/pdoc --docformat google --output-directory docs/api ganlib $(MODULES)
 
 bench: .venv/dev
 	$(BIN)/python -m tests.benchmarks.training
