@@ -46,6 +46,12 @@ def test_the_readmes_python_runs(tmp_path):
     run(code, tmp_path)
 
 
+def test_the_example_of_the_package_runs(tmp_path):
+    lines = [line.strip() for line in ganlib.__doc__.splitlines() if line.startswith("    ")]
+    assert len(lines) >= 3
+    run("\n".join(lines) + "\nassert x.shape == (16, 1, 28, 28)", tmp_path)
+
+
 @pytest.mark.slow
 def test_the_notebook_runs(tmp_path):
     notebook = json.loads((ROOT / "docs" / "ganlib.ipynb").read_text(encoding="utf-8"))
