@@ -11,6 +11,7 @@ they register is available to command lines and the page too.
 import importlib as _importlib
 import os as _os
 
+from ganlib import toys as _toys  # noqa: F401  adds its distributions to DATASETS
 from ganlib.architectures import ARCHITECTURES, register
 from ganlib.checkpoint import WeightsError, save, shipped
 from ganlib.data import DATASETS, ImageData, open_data

@@ -1,4 +1,4 @@
-"""Data to learn from: image sets held in memory, and toy distributions with a known density.
+"""Data to learn from: image sets held in memory. `ganlib.toys` adds toy distributions with a known density.
 
 Data know nothing of models. `DATASETS` is a table: `ganlib.DATASETS["mine"] = opener` makes your own data available
 everywhere; the opener takes (root folder, training part?, download if missing?) and returns `Data`.
@@ -6,7 +6,6 @@ everywhere; the opener takes (root folder, training part?, download if missing?)
 
 import functools
 import hashlib
-import math
 import os
 import tempfile
 from abc import ABC, abstractmethod
@@ -18,7 +17,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from ganlib import metrics, pictures
+from ganlib import pictures
 from ganlib.checks import quoted, require
 
 
@@ -173,153 +172,6 @@ def scale(images: Tensor) -> Tensor:
     return images.float().div_(127.5).sub_(1)
 
 
-class Points(Data):
-    """A toy distribution: every batch is drawn afresh, and no part is held out.
-
-    Training needs `name`, `shape` and `batch`; the page needs `bandwidth`, `extent`, `truth` and `density` too.
-    """
-
-    evaluation = "points"
-    samples = 100_000  # how many a model is measured by
-    bandwidth: float  # of the densities on the page
-    extent: tuple[float, ...]  # the region in charts: x from, to; in the plane x1 from, to, x2 from, to
-    truth: str  # where real samples are, in words
-    density: Callable[..., Tensor]  # (N,) at points (N, D), smoothed by N(0, bandwidth² I) where a bandwidth is given
-
-    def curve(self, n: int) -> Tensor | None:
-        """n points (n, D) along the curve that all samples are on, None where there is none."""
-        return None
-
-    def distance(self, x: Tensor, real: Tensor) -> float:
-        """Sliced Wasserstein distance of samples x (N, D) to real ones (N, D)."""
-        return metrics.sliced_wasserstein(x, real)
-
-    def measure(self, x: Tensor) -> dict[str, float]:
-        """Other measures of samples x (N, D), by their names in metrics.json."""
-        return {}
-
-
-class Gaussian(Points):
-    """x ~ N(3, 2²) in one dimension."""
-
-    mean, std = 3.0, 2.0
-    name = "gaussian"
-    shape = (1,)
-    extent = (-6.0, 12.0)
-    bandwidth = 0.25
-    truth = "the line is the true density of N(3, 2²)"
-
-    def batch(self, n: int, rng: torch.Generator) -> tuple[Tensor, None]:
-        x = torch.randn(n, 1, generator=rng, device=rng.device, dtype=torch.float32)
-        return x.mul_(self.std).add_(self.mean), None
-
-    def density(self, x: Tensor, bandwidth: float = 0.0) -> Tensor:
-        """Density (N,) at points x (N, 1), smoothed by N(0, bandwidth²)."""
-        return metrics.kernel_density(x.new_tensor([[self.mean]]), x, math.hypot(self.std, bandwidth))
-
-    def quantiles(self, n: int) -> Tensor:
-        """The quantiles (n, 1) at (i + ½)/n, ascending."""
-        standard: Tensor = torch.special.ndtri((torch.arange(n, dtype=torch.float64, device="cpu") + 0.5) / n)
-        return (standard * self.std + self.mean).float()[:, None]
-
-    def distance(self, x: Tensor, real: Tensor) -> float:
-        """Wasserstein-1 distance of samples x (N, 1) to the exact quantiles."""
-        return metrics.wasserstein_1(x, self.quantiles(len(x)))
-
-    def measure(self, x: Tensor) -> dict[str, float]:
-        return {"mean": x.mean().item(), "std": x.std().item()}
-
-
-class Sine(Points):
-    """Points (x1, sin x1) with x1 ~ U[0, 2π]: a curve in the plane, with no density of its own."""
-
-    name = "sine"
-    shape = (2,)
-    extent = (-0.8, 2 * math.pi + 0.8, -1.8, 1.8)
-    bandwidth = 0.12
-    truth = "the line is sin x₁, where all real ones lie"
-
-    def batch(self, n: int, rng: torch.Generator) -> tuple[Tensor, None]:
-        x = torch.rand(n, generator=rng, device=rng.device, dtype=torch.float32).mul_(2 * math.pi)
-        return torch.stack([x, x.sin()], dim=1), None
-
-    def curve(self, n: int) -> Tensor:
-        x = torch.linspace(0, 2 * math.pi, n, dtype=torch.float32, device="cpu")
-        return torch.stack([x, x.sin()], dim=1)
-
-    def density(self, x: Tensor, bandwidth: float = 0.0) -> Tensor:
-        """Density (N,) at points x (N, 2), smoothed by N(0, bandwidth² I), bandwidth > 0; by the midpoint rule."""
-        require(bandwidth > 0, "points on a curve have no density; give a bandwidth above 0")
-        return metrics.kernel_density(self.curve(2049)[1::2].to(x.device), x, bandwidth)
-
-    def measure(self, x: Tensor) -> dict[str, float]:
-        return {"mean_distance_from_sine": (x[:, 1] - x[:, 0].sin()).abs().mean().item(),
-                "largest_gap_in_x1": metrics.largest_gap(x[:, 0], 0, 2 * math.pi)}
-
-
-@dataclass(frozen=True)
-class Mixture(Points):
-    """Equal Gaussians N(centre, std² I) in the plane, of which 100,000 fixed points are the training data.
-
-    Ring and grid are those of Srivastava et al. 2017 ("VEEGAN") and Lin et al. 2018 ("PacGAN").
-
-    Args:
-        centres: (M, 2).
-        std: of each Gaussian.
-        name, bandwidth, truth: as in `Points`.
-    """
-
-    name: str
-    centres: tuple[tuple[float, float], ...]
-    std: float
-    bandwidth: float = 0.1
-    truth: str = ""
-    extent: tuple[float, ...] = field(init=False)
-
-    shape = (2,)
-    samples = 2_500  # as Lin et al. measure
-    POINTS = 100_000
-
-    def __post_init__(self) -> None:
-        reach = 1.3 * max(abs(number) for centre in self.centres for number in centre)
-        object.__setattr__(self, "extent", (-reach, reach, -reach, reach))
-
-    def draw(self, n: int, rng: torch.Generator) -> Tensor:
-        """n fresh points (n, 2)."""
-        index = torch.randint(len(self.centres), (n,), generator=rng, device=rng.device)
-        noise = torch.randn(n, 2, generator=rng, device=rng.device, dtype=torch.float32)
-        return self._centres(rng.device)[index] + self.std * noise
-
-    def _centres(self, device: torch.device) -> Tensor:
-        return torch.tensor(self.centres, dtype=torch.float32, device=device)
-
-    def batch(self, n: int, rng: torch.Generator) -> tuple[Tensor, None]:
-        points = _training_points(self, rng.device)
-        return points[torch.randint(len(points), (n,), generator=rng, device=rng.device)], None
-
-    def description(self) -> str:
-        return f"{self.POINTS:,} points of {self.name}"
-
-    def density(self, x: Tensor, bandwidth: float = 0.0) -> Tensor:
-        """Density (N,) at points x (N, 2), smoothed by N(0, bandwidth² I)."""
-        return metrics.kernel_density(self._centres(x.device), x, math.hypot(self.std, bandwidth))
-
-    def measure(self, x: Tensor) -> dict[str, float]:
-        return {"centres": len(self.centres), **metrics.modes(x, self._centres(x.device), self.std)}
-
-
-@functools.cache
-def _training_points(mixture: Mixture, device: torch.device) -> Tensor:
-    """The points (100,000, 2) that a mixture is known by, always the same."""
-    return mixture.draw(mixture.POINTS, torch.Generator().manual_seed(0)).to(device)
-
-
-RING = Mixture("ring", tuple((math.cos(i * math.pi / 4), math.sin(i * math.pi / 4)) for i in range(8)), 0.01, 0.06,
-               "real ones sit on eight spots of the unit circle, 0.01 wide")
-GRID = Mixture("grid", tuple((float(x), float(y)) for x in range(-4, 5, 2) for y in range(-4, 5, 2)), 0.05, 0.2,
-               "real ones sit on 25 spots, 0.05 wide")
-
-
 class NotDownloaded(ValueError):
     """An image set would have to be downloaded first."""
 
@@ -391,10 +243,6 @@ DATASETS: dict[str, Callable[..., Data]] = {
     "qmnist": ImageSet("qmnist", "QMNIST", "QMNIST/raw", digits=True),
     "cifar10": ImageSet("cifar10", "CIFAR10", "cifar-10-batches-py"),
     "stacked-mnist": lambda *arguments: StackedDigits(DATASETS["mnist"](*arguments)),  # type: ignore[arg-type]
-    "gaussian": lambda *arguments: Gaussian(),
-    "sine": lambda *arguments: Sine(),
-    "ring": lambda *arguments: RING,
-    "grid": lambda *arguments: GRID,
 }
 
 

@@ -3,6 +3,7 @@
 `LOSSES` and `PENALTIES` are tables: `ganlib.LOSSES["mine"] = Loss(...)` makes your own loss available everywhere.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -30,6 +31,13 @@ class Loss:
     paired: bool = False
     log_odds: bool = False
     weight: float = 1.0
+
+    @property
+    def logistic(self) -> bool:
+        """Whether both losses are ln 2 where all logits are 0, as they are where D(x) = 1/2 everywhere."""
+        zero = torch.zeros(1)
+        return all(math.isclose(side(zero, zero), math.log(2), rel_tol=1e-6)
+                   for side in (self.discriminator, self.generator))
 
 
 def logistic_discriminator(real: Tensor, fake: Tensor) -> Tensor:

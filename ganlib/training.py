@@ -254,35 +254,83 @@ def train(architecture: Architecture, data: Data, config: TrainConfig, device: t
     check_fit(architecture, data)
     state = state or State.fresh(architecture, config, device)
     require(state.config == config, "the state is of a run with another configuration")
-    rng, loss, history_every = state.rng, LOSSES[config.loss], history_interval(config)
+    rng, history_every = state.rng, history_interval(config)
     data = data.to(rng.device)
-    size = (config.batch_size, architecture.latent_dim)
-    autocast = torch.autocast(rng.device.type, torch.bfloat16, enabled=config.bfloat16)
     state.generator.train(), state.discriminator.train()
 
     while state.step < config.steps:
-        lr = 1 - (1 - config.final_lr) * state.step / config.steps
-        # gradients are recorded in float32, whatever modes the caller's thread has set
-        with torch.inference_mode(False), torch.enable_grad(), torch.autocast(rng.device.type, enabled=False):
-            for _ in range(config.n_critic):
-                real, y = data.batch(config.batch_size, rng)
-                with autocast:
-                    d_loss, penalty = discriminator_loss(state, loss, real, _normal(size, rng), y)
-                _descend(state.discriminator_optimizer, loss.weight * d_loss + penalty, config.discriminator_lr * lr)
-
-            with autocast:
-                g_loss = generator_loss(state, loss, real, _normal(size, rng), y)
-            _descend(state.generator_optimizer, g_loss, config.generator_lr * lr)
-
-            update_average(state.average, state.generator, min(config.ema, (1 + state.step) / (10 + state.step)))
-            state.step += 1
-            d_loss, g_loss, penalty = d_loss.detach(), g_loss.detach(), penalty.detach()
-            state.window.append(torch.stack([d_loss, g_loss, penalty]))
-            if state.step % history_every == 0 or state.step == config.steps:
-                _record(state)
-            if state.step == config.steps:
+        for _ in range(config.n_critic):
+            real, y = draw(state, data)
+            d_loss, penalty = train_discriminator(state, architecture, real, y)
+        g_loss = train_generator(state, architecture, real, y)
+        state.window.append(torch.stack([d_loss, g_loss, penalty]))
+        if state.step % history_every == 0 or state.step == config.steps:
+            _record(state)
+        if state.step == config.steps:
+            with _float32(rng.device):
                 recompute_statistics(state.average, architecture, data, rng)
         yield Step(state.step, d_loss, g_loss, penalty, state.average, state)
+
+
+def draw(state: State, data: Data) -> tuple[Tensor, Tensor | None]:
+    """A batch of the run: real samples (N, *shape) and their labels (N,) or None, by the run's random numbers."""
+    with _float32(state.rng.device):
+        return data.batch(state.config.batch_size, state.rng)
+
+
+def train_discriminator(state: State, architecture: Architecture, real: Tensor,
+                        y: Tensor | None) -> tuple[Tensor, Tensor]:
+    """One step of the discriminator on real samples (N, *shape) with labels (N,) or None, and as many fresh fakes.
+
+    Returns:
+        Two scalars: its loss without penalties, and what the penalties added.
+    """
+    config, loss = state.config, LOSSES[state.config.loss]
+    with _float32(state.rng.device):
+        with _autocast(state):
+            d_loss, penalty = discriminator_loss(state, loss, real, _latents(state, architecture), y)
+        _descend(state.discriminator_optimizer, loss.weight * d_loss + penalty, config.discriminator_lr * _decay(state))
+    return d_loss.detach(), penalty.detach()
+
+
+def train_generator(state: State, architecture: Architecture, real: Tensor, y: Tensor | None) -> Tensor:
+    """One step of the generator, and of its average, against a frozen discriminator; counts as a step of the run.
+
+    Args:
+        real: samples (N, *shape), which a paired loss compares the fakes with.
+        y: labels (N,) of the fakes, or None.
+
+    Returns:
+        Its loss, a scalar.
+    """
+    config, loss = state.config, LOSSES[state.config.loss]
+    with _float32(state.rng.device):
+        with _autocast(state):
+            g_loss = generator_loss(state, loss, real, _latents(state, architecture), y)
+        _descend(state.generator_optimizer, g_loss, config.generator_lr * _decay(state))
+        update_average(state.average, state.generator, min(config.ema, (1 + state.step) / (10 + state.step)))
+    state.step += 1
+    return g_loss.detach()
+
+
+@contextmanager
+def _float32(device: torch.device) -> Iterator[None]:
+    """Gradients are recorded in float32, whatever modes the caller's thread has set."""
+    with torch.inference_mode(False), torch.enable_grad(), torch.autocast(device.type, enabled=False):
+        yield
+
+
+def _autocast(state: State) -> torch.autocast:
+    return torch.autocast(state.rng.device.type, torch.bfloat16, enabled=state.config.bfloat16)
+
+
+def _decay(state: State) -> float:
+    """The share of the learning rates that is left at this step."""
+    return 1 - (1 - state.config.final_lr) * state.step / state.config.steps
+
+
+def _latents(state: State, architecture: Architecture) -> Tensor:
+    return _normal((state.config.batch_size, architecture.latent_dim), state.rng)
 
 
 def _normal(size: tuple[int, int], rng: torch.Generator) -> Tensor:

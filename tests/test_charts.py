@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ganlib import charts
-from ganlib.data import RING, Gaussian, Sine
+from ganlib.toys import RING, Gaussian, Sine
 
 HISTORY = [{"step": i, "discriminator_loss": 0.69, "generator_loss": 0.7} for i in range(1, 50)]
 LINE, CURVE = torch.linspace(-5, 10, 50), Sine().curve(50)

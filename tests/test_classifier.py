@@ -7,8 +7,9 @@ import torch
 import ganlib
 from ganlib import WeightsError, checkpoint
 from ganlib.classifier import NAME, SHAPE, ClassifierConfig, DigitClassifier, distort, train_classifier
-from ganlib.data import DATASETS, Gaussian, ImageData, StackedDigits, open_data, scale
+from ganlib.data import DATASETS, ImageData, StackedDigits, open_data, scale
 from ganlib.recipes import DIGIT_CLASSIFIER
+from ganlib.toys import Gaussian
 from tests.conftest import MNIST_ROOT, needs_mnist
 from train import classifier as command
 from train.__main__ import main

@@ -16,7 +16,8 @@ from PIL import Image
 
 import ganlib
 from ganlib.architectures import MLP
-from ganlib.data import DATASETS, GRID, RING, Data, Gaussian, ImageData, Sine, StackedDigits, open_data, scale
+from ganlib.data import DATASETS, Data, ImageData, StackedDigits, open_data, scale
+from ganlib.toys import GRID, RING, Gaussian, Sine
 from tests.conftest import MNIST_ROOT, needs_mnist
 
 

@@ -14,10 +14,11 @@ import ganlib
 from ganlib import images
 from ganlib.architectures import MLP
 from ganlib.checkpoint import WeightsError
-from ganlib.data import DATASETS, Points
+from ganlib.data import DATASETS
 from ganlib.demo import generate, interpolate, models, quality, toy
 from ganlib.model import Model
 from ganlib.report import growth
+from ganlib.toys import Points
 from tests.conftest import untrained
 
 SMALL = {"generator_channels": (8, 8, 8), "discriminator_channels": (8, 8), "features": 8}
@@ -38,12 +39,13 @@ def pixels(path: str) -> numpy.ndarray:
 
 def test_the_api_has_the_promised_names(client):
     named = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
-    assert set(named) == {"/generate", "/interpolate", "/frame", "/toy", "/quality", "/growth"}
+    assert set(named) == {"/generate", "/interpolate", "/frame", "/lab", "/toy", "/quality", "/growth"}
     assert [p["parameter_name"] for p in named["/generate"]["parameters"]] == [
         "model", "seed", "count", "truncation", "captions", "digit"]
     assert [p["parameter_name"] for p in named["/interpolate"]["parameters"]] == [
         "model", "first", "second", "steps", "method"]
     assert [p["parameter_name"] for p in named["/toy"]["parameters"]] == ["model", "count", "seed"]
+    assert [p["parameter_name"] for p in named["/lab"]["parameters"]] == ["settings", "steps", "every"]
     assert [p["parameter_name"] for p in named["/quality"]["parameters"]] == ["model", "seed"]
     assert [p["parameter_name"] for p in named["/growth"]["parameters"]] == ["model", "moment"]
 

@@ -9,7 +9,7 @@ from torch import nn
 from ganlib import checkpoint, evaluation, sampling
 from ganlib.architectures import ARCHITECTURES, build
 from ganlib.classifier import DigitClassifier
-from ganlib.data import RING, Gaussian, ImageData, Sine, StackedDigits, scale
+from ganlib.data import ImageData, StackedDigits, scale
 from ganlib.evaluation import (
     EVALUATIONS,
     calibrate,
@@ -20,6 +20,7 @@ from ganlib.evaluation import (
     verdict,
 )
 from ganlib.model import Model
+from ganlib.toys import RING, Gaussian, Sine
 from tests.conftest import untrained
 
 

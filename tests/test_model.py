@@ -13,7 +13,7 @@ import ganlib
 from ganlib import Model
 from ganlib.architectures import ARCHITECTURES
 from ganlib.calibration import Calibration
-from ganlib.data import Gaussian
+from ganlib.toys import Gaussian
 from ganlib.training import TrainConfig, train
 from tests.conftest import untrained
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from ganlib.data import Points
 from ganlib.evaluation import calibrate
+from ganlib.toys import Points
 from train import repeat
 
 ROOT = Path(__file__).parents[1]

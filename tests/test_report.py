@@ -13,8 +13,9 @@ from ganlib import checkpoint, hub, report
 from ganlib.architectures import DCGAN, register
 from ganlib.calibration import Calibration
 from ganlib.card import is_our_card
-from ganlib.data import RING, Gaussian, ImageData, StackedDigits
+from ganlib.data import ImageData, StackedDigits
 from ganlib.model import Model
+from ganlib.toys import RING, Gaussian
 from tests.conftest import untrained
 from train import evaluate
 

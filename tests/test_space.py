@@ -129,7 +129,7 @@ def space(request, folder, environment, app):
 
 
 def use(space: Space) -> None:
-    """Generate, interpolate, and draw from a toy distribution."""
+    """Generate, interpolate, draw from a toy distribution, and train on one."""
     client = space.client()
     sheet, made_by = client.predict("dcgan", 7, 9, 1, [], api_name="/generate")
     with Image.open(sheet) as image:
@@ -141,6 +141,7 @@ def use(space: Space) -> None:
     charts, numbers = client.predict("toy-sine", 500, 3, api_name="/toy")
     assert charts.count("<svg") == 3
     assert len(numbers["samples"]) == 500
+    assert [row["step"] for row in client.submit({"target": "ring"}, 25, 10, api_name="/lab")] == [10, 20, 25]
     client.close()
 
 
@@ -189,7 +190,7 @@ def test_it_serves_its_page(space):
     with urllib.request.urlopen(f"{space.address}/config", timeout=300) as answer:
         tabs = [component["props"]["label"] for component in json.load(answer)["components"]
                 if component["type"] == "tabitem"]
-    assert tabs == ["Generate", "Interpolate", "Toy distributions", "Quality"]
+    assert tabs == ["Generate", "Interpolate", "Toy lab", "Quality"]
 
 
 @pytest.mark.slow

@@ -15,8 +15,8 @@ import pytest
 
 import ganlib
 from ganlib import hub, images, report
-from ganlib.data import Points
 from ganlib.evaluation import calibrate
+from ganlib.toys import Points
 from train import track
 from train.__main__ import main
 
@@ -77,7 +77,7 @@ def refuse(*arguments, **options):
 socket.socket.connect = socket.getaddrinfo = refuse
 from itertools import count
 from ganlib import images
-from ganlib.data import Sine
+from ganlib.toys import Sine
 from train.__main__ import main
 images.MOMENTS = 2
 batch, batches = Sine.batch, count(1)

@@ -22,10 +22,11 @@ from safetensors.torch import save_file
 
 import ganlib
 from ganlib import images, report
-from ganlib.data import DATASETS, ImageData, Points, Sine
+from ganlib.data import DATASETS, ImageData
 from ganlib.evaluation import calibrate
 from ganlib.recipes import RECIPES
 from ganlib.runs import Run
+from ganlib.toys import Points, Sine
 from ganlib.training import TrainConfig, saved_run
 from train import command, evaluate
 from train.__main__ import main, parser

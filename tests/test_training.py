@@ -9,9 +9,10 @@ from torch import nn
 
 from ganlib import LOSSES, PENALTIES
 from ganlib.architectures import ARCHITECTURES, Architecture, build
-from ganlib.data import GRID, RING, Gaussian, ImageData, Sine, StackedDigits
+from ganlib.data import ImageData, StackedDigits
 from ganlib.recipes import RECIPES
 from ganlib.sampling import noise
+from ganlib.toys import GRID, RING, Gaussian, Sine
 from ganlib.training import (
     NonFiniteLoss,
     State,

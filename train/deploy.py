@@ -16,6 +16,7 @@ README, PICTURE = "README.md", "docs/page.png"
 # needed beside the package and the weights; the README links to the last one
 TOP_LEVEL = ("app.py", "requirements.txt", "LICENSE", README, "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", PICTURE,
              "tests/extension/stripes.py")
+PACKAGE_FILES = (".py", ".typed", ".css", ".svg", ".html", ".js", ".gz")  # of the package; the last one of films
 HARDWARE = "cpu-basic"
 MODELS = "GANLIB_MODELS"  # the page's environment variable that names models on the Hub
 
@@ -36,7 +37,7 @@ def space_files(root: Path, repo: str, hardware: str | None = None, models: Sequ
     missing = [name for name in (*TOP_LEVEL, "ganlib") if not (root / name).exists()]
     require(not missing, f"{root} is not a checkout of ganlib: it has no {', '.join(missing)}")
     package = [path for path in (root / "ganlib").rglob("*")
-               if path.is_file() and path.suffix in (".py", ".typed", ".css", ".svg")
+               if path.is_file() and path.suffix in PACKAGE_FILES
                and not any(part.startswith(".") for part in path.relative_to(root).parts)]
     documents = [path for path in (root / PICTURE).parent.iterdir() if path.suffix in (".png", ".md", ".ipynb")]
     weights = [path for folder in (root / "weights").iterdir() if (folder / checkpoint.CONFIG).is_file()

@@ -12,12 +12,13 @@ from torch import Tensor
 
 from ganlib import charts, metrics
 from ganlib.checks import check_int, require
-from ganlib.data import Points, open_data
+from ganlib.data import open_data
 from ganlib.demo import models
 from ganlib.demo.controls import MAX_SEED, check_seed, listen
 from ganlib.demo.picker import model_picker
 from ganlib.losses import LOSSES
 from ganlib.model import Model
+from ganlib.toys import Points
 
 TITLE = "Toy distributions"
 EXPLANATION = ("Here the true distribution is known. So you can compare it with what a GAN learned. Blue is real. "

@@ -18,8 +18,9 @@ from torch.utils.data import DataLoader
 from torchvision import datasets, transforms
 
 from ganlib.architectures import ARCHITECTURES, build
-from ganlib.data import Gaussian, default_root, open_data
+from ganlib.data import default_root, open_data
 from ganlib.recipes import RECIPES
+from ganlib.toys import Gaussian
 from ganlib.training import TrainConfig, train
 from train.command import has_bfloat16
 

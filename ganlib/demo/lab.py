@@ -1,0 +1,332 @@
+"""The tab where a GAN is trained live: the words of its controls, the functions that its stage calls, and its API.
+
+The stage (`stage/`) draws, and asks for the next frame when it has drawn the last one. So nothing trains for a page
+that is closed or hidden.
+"""
+
+import asyncio
+import base64
+import functools
+import html
+import json
+import logging
+import os
+import threading
+import uuid
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from ganlib.checks import check_int, quoted, require
+from ganlib.data import NotDownloaded
+from ganlib.demo import gif, toy
+from ganlib.demo.labs import MAX_ACTIONS, Labs, Progress, Reached, check_goal, count
+from ganlib.demo.mnist import DOWNLOAD, Mnist
+from ganlib.lab import (
+    DIGIT_LIMITS,
+    HEIGHTS,
+    LIMITS,
+    MAX_POINTS,
+    MAX_STEPS,
+    PENALTY_CHOICES,
+    STEPS_OF_COORDINATE,
+    TARGETS,
+    Lab,
+    Settings,
+    unpack,
+)
+from ganlib.losses import LOSSES
+from ganlib.stories import STORIES
+
+TITLE = "Toy lab"
+EXPLANATION = ("Here a GAN learns while you watch. **Blue** is real. **Orange** is generated. Stop the training, go "
+               "back, and change what you like. The same settings and the same seed always give the same film.")
+FINISHED = ("### Trained to the end\n\nThese models are finished. The distribution that each has learned is known. So "
+            "you can compare the two.")
+
+STAGE = Path(__file__).with_name("stage")
+FILM_FOLDER = Path(__file__).with_name("films")
+SPEEDS = (1, 2, 5, 10, 20, 50)  # steps a frame
+MAX_GIFS = 4  # that wait at once
+MAX_API_STEPS, API_CALLS = 2_000, 4  # steps in one call of the API, and calls at once
+
+LABS, MNIST = Labs(), Mnist()
+log = logging.getLogger(__name__)
+
+GROUPS = {"line": "Numbers", "plane": "Points", "digits": "Digits"}
+KINDS = list(GROUPS)
+
+# name of a film: its title, its target, and a sentence
+FILMS = {
+    "digits": ("Digits from noise", "digits", "Eighty seeds become digits. The network learns from 60,000 real ones."),
+    "ring": ("Ring of eight", "ring", "Points move to the eight spots of a ring."),
+    "grid": ("Grid of 25", "grid", "Points move to the 25 spots of a grid."),
+    "sine": ("Sine curve", "sine", "Points bend into a sine curve."),
+    "normal": ("Normal distribution", "normal", "Numbers move until their histogram fits the true density."),
+}
+
+LOSS_LABELS = {
+    "non-saturating": "Non-saturating", "saturating": "Minimax (saturating)", "least-squares": "Least squares",
+    "hinge": "Hinge", "wasserstein": "Wasserstein", "relativistic": "Relativistic"}
+PENALTY_LABELS = {
+    "none": "None", "r1": "R1, on real samples", "r2": "R2, on generated samples", "r1+r2": "R1 and R2",
+    "wgan-gp": "WGAN-GP, slope 1 between both", "0-gp": "0-GP, slope 0 between both"}
+
+
+def control(name: str, label: str, info: str, kinds: list[str] = KINDS, targets: list[str] | None = None,
+            step: float | None = 1, log: bool = False, choices: list[list[str]] | None = None) -> dict[str, Any]:
+    """A control of the stage, for PAGE; its bounds are those of the lab.
+
+    Args:
+        name: of the setting.
+        label, info: in words.
+        kinds, targets: where it applies; None: everywhere.
+        step: 1 for whole numbers; of a logarithmic scale that begins at 0, the least number above it.
+        log: whether the scale is logarithmic.
+        choices: [value, label], for a setting that is not a number.
+    """
+    shared = {"name": name, "label": label, "info": info, "kinds": kinds, "targets": targets}
+    if choices is not None:
+        return {**shared, "type": "choice", "choices": choices}
+    low, high = (DIGIT_LIMITS if kinds == ["digits"] else LIMITS)[name]
+    return {**shared, "type": "whole" if step == 1 else "number", "low": low, "high": high, "step": step,
+            "log": log}
+
+
+def controls() -> list[dict[str, Any]]:
+    """All controls of the stage. Those that have other bounds for digits occur twice."""
+    toys, digits = KINDS[:2], KINDS[2:]
+    return [
+        control("mean", "Mean", "The middle of the target.", ["line"], ["normal"], 0.1),
+        control("std", "Standard deviation σ", "The width of the target.", ["line"], ["normal"], 0.1),
+        control("loss", "Loss", "What both networks minimise.",
+                choices=[[name, LOSS_LABELS.get(name, name)] for name in LOSSES]),
+        control("penalty", "Penalty", "Keeps the slope of the discriminator small.",
+                choices=[[name, PENALTY_LABELS[name]] for name in PENALTY_CHOICES]),
+        control("gamma", "Strength γ", "The weight of the penalty. At 0 there is none.", step=0.01, log=True),
+        control("generator_lr", "Learning rate of G", "How far one step moves the generator.", step=None, log=True),
+        control("discriminator_lr", "Learning rate of D", "How far one step moves the discriminator.", step=None,
+                log=True),
+        *(control("n_critic", "D steps per G step", "How often the discriminator learns before the generator does.",
+                  kinds) for kinds in (toys, digits)),
+        *(control("batch_size", "Batch size", "Real samples in one step, and as many generated ones.", kinds)
+          for kinds in (toys, digits)),
+        control("latent_dim", "Latent size", "How many random numbers the generator gets for a sample."),
+        control("width", "Width", "Units in each hidden layer of both networks.", toys),
+        control("width", "Channels", "Channels at the full size. Each further layer has twice as many.", digits),
+        *(control("depth", "Depth", "Hidden layers of both networks.", kinds) for kinds in (toys, digits)),
+        control("seed", "Seed", "Names all random numbers. The same seed repeats the film."),
+    ]
+
+
+def page() -> dict[str, Any]:
+    """What the stage knows of the lab: PAGE in its JavaScript."""
+    films = [{"name": name, "title": title, "target": target, "sentence": sentence}
+             for name, (title, target, sentence) in FILMS.items() if (FILM_FOLDER / f"{name}.gz").is_file()]
+    return {
+        "controls": controls(),
+        "targets": [{"name": name, "label": target.label, "kind": target.kind, "group": GROUPS[target.kind]}
+                    for name, target in TARGETS.items()],
+        "defaults": {name: asdict(Settings.of({"target": name})) for name in TARGETS},
+        "stories": [{"name": story.name, "title": story.title, "watch": story.watch,
+                     "settings": asdict(Settings.of(story.settings)), "steps": story.steps, "cures": story.cures}
+                    for story in STORIES],
+        "films": films,
+        "first": films[0]["name"] if films else None,
+        "speeds": SPEEDS,
+        "space": os.environ.get("SPACE_ID") or None,
+        "digits": MNIST.state(),
+        "limits": {"points": MAX_POINTS, "heights": HEIGHTS, "steps": MAX_STEPS, "actions": MAX_ACTIONS},
+    }
+
+
+def script() -> str:
+    """The stage's JavaScript, in one piece: PAGE, then all files in the order of their names, stage.js last."""
+    parts = sorted(STAGE.glob("*.js"), key=lambda path: (path.name == "stage.js", path.name))
+    return "\n".join([f"const PAGE = {json.dumps(page(), ensure_ascii=False)};",
+                      *(path.read_text(encoding="utf-8") for path in parts)])
+
+
+def style() -> str:
+    """The stage's CSS, for the page's head."""
+    return (STAGE / "stage.css").read_text(encoding="utf-8")
+
+
+def answering(function: Callable[..., Awaitable[dict[str, Any]]]) -> Callable[..., Awaitable[dict[str, Any]]]:
+    """A function for the stage that answers {"error": sentence} where the given one raises.
+
+    An exception would reach the browser as a number without a reason.
+    """
+    @functools.wraps(function)
+    async def wrapped(*arguments: Any) -> dict[str, Any]:
+        try:
+            return await function(*arguments)
+        except NotDownloaded:
+            return {"download": DOWNLOAD}
+        except ValueError as error:
+            return {"error": str(error)}
+        except Exception as error:
+            log.exception("%s failed", function.__name__)
+            return {"error": f"Something went wrong on the server ({type(error).__name__})."}
+
+    return wrapped
+
+
+def table(values: Any) -> dict[str, Any]:
+    """What the stage sent. Raises ValueError unless it is a dictionary."""
+    require(isinstance(values, dict), f"the request must be a table of names and values, not {quoted(values)}")
+    return values  # type: ignore[no-any-return]
+
+
+def in_text(data: bytes) -> str:
+    """Bytes as base64, because they travel in JSON."""
+    return base64.b64encode(data).decode()
+
+
+@answering
+async def lab_frame(asked: Any, request: gr.Request) -> dict[str, Any]:
+    """The frame at a goal of the visitor's lab.
+
+    Args:
+        asked: {"settings": of the lab, "goal": all actions from the start, "opening": whether to send the film's
+            opening too, "download": whether the visitor agreed to download MNIST}.
+
+    Returns:
+        {"frame": base64, "opening": base64 if asked for}; {"progress": steps done, "of": steps} if the same request has
+        to be repeated; {"download": sentence} if MNIST has to be downloaded first; or {"error": sentence}.
+    """
+    asked = table(asked)
+    settings, goal = Settings.of(asked.get("settings")), check_goal(asked.get("goal"))
+    if settings.kind == "digits" and not await MNIST.open(settings, asked.get("download") is True):
+        return {"progress": 0, "of": count(goal)}
+    visitor = (await request.json())["session_hash"]
+    answer = await LABS.frame(visitor, settings, goal, asked.get("opening") is True)
+    if isinstance(answer, Progress):
+        return {"progress": answer.done, "of": answer.of}
+    opening = {} if answer.opening is None else {"opening": in_text(answer.opening)}
+    return {"frame": in_text(answer.frame), **opening}
+
+
+@answering
+async def lab_film(asked: Any) -> dict[str, Any]:
+    """A recorded film: {"film": base64 of its file}, or {"error": sentence}. asked: {"name": one of FILMS}."""
+    name = table(asked).get("name")
+    require(isinstance(name, str) and name in FILMS, f"there is no film {quoted(name)}")
+    path = FILM_FOLDER / f"{name}.gz"
+    require(path.is_file(), f"the film {name} is not on this server")
+    return {"film": in_text(await asyncio.to_thread(path.read_bytes))}
+
+
+_gifs = ThreadPoolExecutor(1, thread_name_prefix="gif")  # its thread starts with the first GIF
+_waiting = threading.Semaphore(MAX_GIFS)
+
+
+@answering
+async def lab_gif(asked: Any) -> dict[str, Any]:
+    """Pictures as one GIF: {"gif": base64}, or {"error": sentence}.
+
+    Args:
+        asked: {"frames": base64 of 1 to 80 PNG, WebP or JPEG pictures of one size, at most 800 pixels a side and 12 MB
+            together, "milliseconds": that each is shown, 20 to 2,000}.
+    """
+    asked = table(asked)
+    frames = gif.decode(asked.get("frames"))
+    require(_waiting.acquire(blocking=False), "the server makes GIFs for others at this moment; try again in a minute")
+    try:
+        made = await asyncio.wrap_future(_gifs.submit(gif.make, frames, asked.get("milliseconds")))
+    finally:
+        _waiting.release()
+    return {"gif": in_text(made)}
+
+
+async def stream(settings: dict, steps: int = 1_000, every: int = 10) -> dict:  # type: ignore[misc,type-arg]
+    """Train a GAN on a toy distribution or on digits, and stream what is measured.
+
+    Args:
+        settings: of the lab, such as {"target": "ring", "seed": 3}; the others are the target's own.
+        steps: of the generator, 1 to 2,000.
+        every: a dictionary follows after each so many steps, 1 to 2,000, and after the last one.
+
+    Returns:
+        One after the other, dictionaries: step, discriminator_loss and generator_loss (means since the last one),
+        distance, distance_of_real, verdict, numbers, calibrated; and, unless the target is digits, samples.
+    """
+    caller = f"api {uuid.uuid4()}"
+    try:
+        checked = Settings.of(settings)
+        steps = check_int(steps, 1, MAX_API_STEPS, "steps")
+        every = check_int(every, 1, MAX_API_STEPS, "every")
+        if checked.kind == "digits":
+            require(await MNIST.open(checked, False), "MNIST is being downloaded; try again in a minute")
+        extent = None
+        for step in [*range(every, steps, every), steps]:
+            answer = await reached(caller, checked, step)
+            if answer.opening is not None:
+                extent = unpack(answer.opening)[0].get("extent")
+            yield row(answer.frame, extent)
+    except NotDownloaded:
+        raise refusal("the digits are from MNIST, which is not on this server") from None
+    except ValueError as error:
+        raise refusal(str(error)) from None
+    finally:
+        LABS.close(caller)
+
+
+def refusal(sentence: str) -> gr.Error:
+    """An error that gradio shows, and does not log. It shows it as HTML, and the sentence may quote text of strangers.
+    """
+    return gr.Error(html.escape(sentence, quote=False), print_exception=False)
+
+
+async def reached(caller: str, settings: Settings, step: int) -> Reached:
+    """The frame at a step, however many requests that takes; the first time with the opening."""
+    first = caller not in LABS
+    while isinstance(answer := await LABS.frame(caller, settings, (("both", step),), first), Progress):
+        pass
+    return answer
+
+
+def row(frame: bytes, extent: list[float] | None) -> dict[str, Any]:
+    """A frame's numbers, and its samples in their own units where there is an extent."""
+    header, arrays = unpack(frame)
+    numbers = {key: value for key, value in header.items() if key not in ("arrays", "actions")}
+    if extent is None:
+        return numbers
+    low, high = extent[::2], extent[1::2]
+    samples = [[(a + b) / 2 + (b - a) / 2 * int(x) / STEPS_OF_COORDINATE for x, a, b in zip(sample, low, high)]
+               for sample in arrays["generated"]]
+    return {**numbers, "samples": samples}
+
+
+def warm_up() -> None:
+    """Train once, aside, so that no visitor waits for what PyTorch does before its first step: it takes a second."""
+    def train() -> None:
+        lab = Lab(Settings.of({}))
+        lab.advance("both")
+        lab.frame()
+
+    threading.Thread(target=train, daemon=True).start()
+
+
+def leave(request: gr.Request) -> None:
+    """Drop the lab of a page that was closed."""
+    if request.session_hash:
+        LABS.close(request.session_hash)
+
+
+def is_linked(request: gr.Request) -> bool:
+    """Whether the page's address restores a lab."""
+    return not {"target", "story"}.isdisjoint(request.query_params)
+
+
+def build(demo: gr.Blocks) -> None:
+    gr.HTML(html_template=(STAGE / "stage.html").read_text(encoding="utf-8"), js_on_load=script(), elem_id="lab",
+            apply_default_css=False, label="the lab", server_functions=[lab_frame, lab_film, lab_gif])
+    gr.Markdown(FINISHED, elem_classes="explain")
+    toy.build(demo)
+    gr.api(stream, api_name="lab", concurrency_limit=API_CALLS)  # type: ignore[attr-defined]
+    demo.unload(leave)

@@ -1,0 +1,86 @@
+// What all drawers share: colours, canvases at the screen's resolution, elements.
+
+/** The colours of ganlib/charts.py: blue is real, orange is generated. */
+const REAL = "#3b82f6", FAKE = "#f97316", SECOND = "#a855f7";
+const REAL_RGB = [59, 130, 246], FAKE_RGB = [249, 115, 22];
+const LN2 = Math.log(2), NO_ANSWER_AT = 255;
+const FONT = "ui-sans-serif, system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif";
+
+/** @typedef {{dark: boolean, ground: string, ink: string, faint: string, outline: string, heat: Uint32Array}} Colours */
+
+const LIGHT = {dark: false, ground: "#ffffff", ink: "#4b5468", strong: "#1f2937", faint: "#e3e7f0",
+               outline: "rgba(255,255,255,0.85)", heat: heatColours([251, 252, 254])};
+const DARK = {dark: true, ground: "#11141e", ink: "#a9b2c6", strong: "#e5e9f2", faint: "#2a3145",
+              outline: "rgba(13,15,22,0.75)", heat: heatColours([21, 25, 37])};
+
+/** @returns {Colours} */
+function coloursNow() {
+  return document.body.classList.contains("dark") ? DARK : LIGHT;
+}
+
+function moves() {
+  return !window.matchMedia("(prefers-reduced-motion: reduce)").matches;
+}
+
+/** 256 colours as pixels: orange for 0, `middle` for 1/2, blue for 254; nothing for 255, which is no answer. */
+function heatColours(middle) {
+  const pixels = new Uint32Array(256);
+  for (let i = 0; i < NO_ANSWER_AT; i++) {
+    const share = (Math.abs(i - 127) / 127) ** 0.8 * 0.72, end = i < 127 ? FAKE_RGB : REAL_RGB;
+    const [r, g, b] = middle.map((value, c) => Math.round(value + (end[c] - value) * share));
+    pixels[i] = (255 << 24 | b << 16 | g << 8 | r) >>> 0;
+  }
+  return pixels;
+}
+
+/** Between orange (0) and blue (1), by way of grey. */
+function probabilityColour(share) {
+  const grey = [148, 156, 176], weight = Math.abs(share - 0.5) * 2, end = share < 0.5 ? FAKE_RGB : REAL_RGB;
+  return `rgb(${grey.map((value, c) => Math.round(value + (end[c] - value) * weight)).join(",")})`;
+}
+
+/** @returns {number} device pixels for one CSS pixel, at most 2 */
+function density() {
+  return Math.min(2, window.devicePixelRatio || 1);
+}
+
+/** Set the canvas to a size in CSS pixels. @returns {CanvasRenderingContext2D} which draws in CSS pixels */
+function sized(canvas, width, height, scale = density()) {
+  const w = Math.max(1, Math.round(width * scale)), h = Math.max(1, Math.round(height * scale));
+  if (canvas.width !== w || canvas.height !== h) [canvas.width, canvas.height] = [w, h];
+  const context = canvas.getContext("2d");
+  context.setTransform(scale, 0, 0, scale, 0, 0);
+  context.globalAlpha = 1;
+  return context;
+}
+
+/** @returns {HTMLCanvasElement} of device pixels, not in the page */
+function scratch(width, height) {
+  const canvas = document.createElement("canvas");
+  [canvas.width, canvas.height] = [width, height];
+  return canvas;
+}
+
+/**
+ * An element with attributes and children. Texts become text nodes, never markup.
+ * @param {Object<string, *>} attributes "on…" are listeners; true and false set and leave out
+ */
+function make(tag, attributes = {}, ...children) {
+  const found = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name.startsWith("on")) found.addEventListener(name.slice(2), value);
+    else if (value === true) found.setAttribute(name, "");
+    else if (value !== false && value !== null && value !== undefined) found.setAttribute(name, value);
+  }
+  found.append(...children.filter((child) => child !== null && child !== undefined));
+  return found;
+}
+
+/** @param {number} value @returns {string} as short as it is exact enough */
+function short(value) {
+  if (value === 0) return "0";
+  const size = Math.abs(value);
+  if (size >= 1000) return Math.round(value).toLocaleString("en");
+  if (size < 0.001) return value.toExponential(0).replace("e-", "e−");
+  return String(Number(value.toPrecision(3)));
+}

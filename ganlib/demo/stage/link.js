@@ -1,0 +1,146 @@
+// Links: settings and a moment of the film to the query of an address, and back.
+
+const LETTERS = {both: "b", discriminator: "d", generator: "g"};
+const MAX_PARTS = 2_000;  // of the actions in a link
+const HIDEABLE = {controls: "All controls", stories: "Stories", layers: "Layers", draw: "Drawing"};
+
+function hex(value) {
+  return Math.round(Math.min(1, Math.max(0, value)) * 255).toString(16).padStart(2, "0");
+}
+
+/** @param {number[] | number[][]} drawn @returns {string} two hexadecimal digits for each height or coordinate */
+function encodeDrawn(drawn) {
+  return drawn.map((item) => Array.isArray(item) ? item.map((value) => hex((value + 1) / 2)).join("") : hex(item)).join("");
+}
+
+/** @returns {number[] | number[][] | null} null where the text is no drawing of that target */
+function decodeDrawn(text, target, limits) {
+  if (!/^([0-9a-f]{2})+$/.test(text)) return null;
+  const values = text.match(/../g).map((pair) => parseInt(pair, 16) / 255);
+  if (target === "drawn-line") return values.length === limits.heights && values.some((value) => value > 0) ? values : null;
+  if (target !== "drawn-cloud" || values.length % 2 || values.length / 2 > limits.points) return null;
+  return values.flatMap((x, i) => i % 2 ? [] : [[x * 2 - 1, values[i + 1] * 2 - 1]]);
+}
+
+/** @param {Action[]} actions @returns {[string, string] | null} the part of the query that names this moment */
+function encodeActions(actions) {
+  if (!actions.length) return null;
+  if (actions.every(([who]) => who === "both")) return ["step", String(countOf(actions))];
+  return ["do", actions.map(([who, n]) => LETTERS[who] + n).join("-")];
+}
+
+/** @returns {Action[] | null} null where they are no actions that the film can have */
+function decodeActions(query, limits) {
+  if (query.has("step")) {
+    const step = query.get("step");
+    return /^\d{1,7}$/.test(step) && Number(step) <= limits.steps ? withAction([], "both", Number(step)) : null;
+  }
+  const parts = query.get("do").split("-"), found = [];
+  if (parts.length > MAX_PARTS || !parts.every((part) => /^[bdg]\d{1,7}$/.test(part))) return null;
+  for (const part of parts) {
+    const who = Object.keys(LETTERS).find((name) => LETTERS[name] === part[0]);
+    found.push([who, Number(part.slice(1))]);
+  }
+  const merged = found.reduce((actions, [who, n]) => withAction(actions, who, n), []);
+  return countOf(merged) <= limits.steps ? merged : null;
+}
+
+function sameSetting(one, other) {
+  return JSON.stringify(one) === JSON.stringify(other);
+}
+
+/**
+ * The query of a link.
+ * @param {Object} page @param {Object} settings @param {Action[]} actions @param {string[]} hide
+ * @param {Object | null} story where the moment is the end of an unchanged story
+ */
+function encodeLink(page, settings, actions, hide, story) {
+  const query = new URLSearchParams(), defaults = page.defaults[settings.target];
+  if (story) query.set("story", story.name);
+  else {
+    query.set("target", settings.target);
+    for (const [name, value] of Object.entries(settings)) {
+      if (name === "target" || sameSetting(value, defaults[name])) continue;
+      query.set(name, name === "drawn" ? encodeDrawn(value) : String(value));
+    }
+    const moment = encodeActions(actions);
+    if (moment) query.set(...moment);
+  }
+  if (hide.length) query.set("hide", hide.join(","));
+  return query.toString().replaceAll("%2C", ",");
+}
+
+/** @returns {* } the value of a control that a text stands for; undefined where it is not allowed */
+function decodeValue(control, text) {
+  if (control.type === "choice") return control.choices.map(([value]) => value).find((value) => String(value) === text);
+  const value = Number(text), whole = control.type !== "whole" || Number.isInteger(value);
+  return text.trim() !== "" && whole && value >= control.low && value <= control.high ? value : undefined;
+}
+
+/**
+ * The state that a query names.
+ * @param {Object} page @param {string} search @param {function(string): Control[]} controlsOf of a target
+ * @returns {{story: Object | null, settings: Object | null, actions: Action[], hide: string[], wrong: string[]}}
+ */
+function decodeLink(page, search, controlsOf) {
+  const query = new URLSearchParams(search), wrong = [];
+  const found = {story: null, settings: null, actions: [], hide: decodeHide(page, query, wrong), wrong};
+  if (query.has("story")) {
+    found.story = page.stories.find(({name}) => name === query.get("story")) ?? null;
+    if (!found.story) wrong.push("story");
+  } else if (query.has("target")) {
+    const target = page.targets.find(({name}) => name === query.get("target"));
+    if (target) found.settings = decodeSettings(page, query, target.name, controlsOf(target.name), wrong);
+    else wrong.push("target");
+    if (target && (query.has("step") || query.has("do"))) {
+      const actions = decodeActions(query, page.limits);
+      if (actions) found.actions = actions;
+      else wrong.push("step");
+    }
+  }
+  return found;
+}
+
+function decodeHide(page, query, wrong) {
+  const names = (query.get("hide") || "").split(",").filter((name) => name);
+  const known = new Set(["target", ...Object.keys(HIDEABLE), ...page.controls.map(({name}) => name)]);
+  if (names.some((name) => !known.has(name))) wrong.push("hide");
+  return names.filter((name) => known.has(name));
+}
+
+function decodeSettings(page, query, target, controls, wrong) {
+  const settings = {...page.defaults[target]};
+  for (const control of controls) {
+    if (!query.has(control.name) || ["target", "drawn"].includes(control.name)) continue;
+    const value = decodeValue(control, query.get(control.name));
+    if (value === undefined) wrong.push(control.name);
+    else settings[control.name] = value;
+  }
+  if (query.has("drawn")) {
+    const drawn = decodeDrawn(query.get("drawn"), target, page.limits);
+    if (drawn) settings.drawn = drawn;
+    else wrong.push("drawn");
+  }
+  return settings;
+}
+
+/** @returns {string} the address at which this page is found from elsewhere */
+function addressOf(page, query) {
+  const base = page.space ? `https://huggingface.co/spaces/${page.space}`
+    : window.location.origin + window.location.pathname;
+  return `${base}?${query}`;
+}
+
+/** Copy a text. @returns {Promise<boolean>} whether it is in the clipboard; else it is selected in `field` */
+async function copyText(text, field) {
+  field.value = text;
+  field.hidden = false;
+  try {
+    await navigator.clipboard.writeText(text);
+    return true;
+  } catch {
+    field.focus();
+    field.select();
+    return false;
+  }
+}

@@ -1,0 +1,66 @@
+// Bytes to headers and arrays: the format that ganlib/lab.py documents at `pack`.
+
+/** @typedef {Uint8Array | Int16Array | Float32Array} Numbers */
+/** @typedef {{header: Object, arrays: Object<string, Numbers>, shapes: Object<string, number[]>}} Pack */
+
+const ARRAY_TYPES = {uint8: Uint8Array, int16: Int16Array, float32: Float32Array};
+
+/** @param {string} text base64 @returns {ArrayBuffer} */
+function fromBase64(text) {
+  const characters = atob(text), bytes = new Uint8Array(characters.length);
+  for (let i = 0; i < bytes.length; i++) bytes[i] = characters.charCodeAt(i);
+  return bytes.buffer;
+}
+
+/** @param {Blob} blob @returns {Promise<string>} base64, without the prefix of a data address */
+function toBase64(blob) {
+  return new Promise((resolve, reject) => {
+    const reader = new FileReader();
+    reader.onload = () => resolve(reader.result.slice(reader.result.indexOf(",") + 1));
+    reader.onerror = () => reject(reader.error);
+    reader.readAsDataURL(blob);
+  });
+}
+
+/** @param {boolean} ok @param {string} sentence what is wrong otherwise */
+function require(ok, sentence) {
+  if (!ok) throw new Error(sentence);
+}
+
+/** @param {ArrayBuffer} buffer @returns {[Object, number]} the header, and where the arrays begin */
+function readHeader(buffer) {
+  require(buffer.byteLength >= 4, "The frame is empty.");
+  const start = 4 + new DataView(buffer).getUint32(0, true);
+  require(start % 4 === 0 && start <= buffer.byteLength, "The frame's header is cut off.");
+  let header = null;
+  try {
+    header = JSON.parse(new TextDecoder("utf-8", {fatal: true}).decode(new Uint8Array(buffer, 4, start - 4)));
+  } catch {
+    throw new Error("The frame's header cannot be read.");
+  }
+  require(header !== null && Array.isArray(header.arrays), "The frame's header names no arrays.");
+  return [header, start];
+}
+
+/**
+ * The header and the arrays of a pack. The arrays are views of `buffer`, which is not copied.
+ * @param {ArrayBuffer} buffer
+ * @returns {Pack}
+ * @throws {Error} a sentence that says what is wrong with the bytes
+ */
+function unpack(buffer) {
+  const [header, start] = readHeader(buffer);
+  const arrays = {}, shapes = {};
+  let place = start;
+  for (const [name, dtype, shape] of header.arrays) {
+    require(Object.hasOwn(ARRAY_TYPES, dtype), `The frame's array ${name} has an unknown type.`);
+    const count = shape.reduce((product, n) => product * n, 1), kind = ARRAY_TYPES[dtype];
+    require(Number.isInteger(count) && count >= 0, `The frame's array ${name} has no valid shape.`);
+    require(place + count * kind.BYTES_PER_ELEMENT <= buffer.byteLength, `The frame's array ${name} is cut off.`);
+    arrays[name] = new kind(buffer, place, count);
+    shapes[name] = shape;
+    place += Math.ceil(count * kind.BYTES_PER_ELEMENT / 4) * 4;
+  }
+  require(place === buffer.byteLength, "The frame is longer than its header says.");
+  return {header, arrays, shapes};
+}

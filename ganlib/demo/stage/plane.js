@@ -1,0 +1,126 @@
+// Points in the plane over a heat map of the discriminator's probability.
+
+/** @typedef {{opening: Pack, arrays: Object<string, Numbers>, layers: Set<string>, colours: Colours, width: number,
+ *             height: number, scale: number}} Scene */
+
+const DOTS = new Map();
+
+/** A dot, drawn once for each colour, ground and resolution. */
+function dot(colour, radius, outline, scale) {
+  const key = `${colour} ${radius} ${outline} ${scale}`;
+  if (!DOTS.has(key)) {
+    const size = Math.ceil((2 * radius + 2) * scale), canvas = scratch(size, size), context = canvas.getContext("2d");
+    context.arc(size / 2, size / 2, radius * scale, 0, 2 * Math.PI);
+    [context.fillStyle, context.strokeStyle, context.lineWidth] = [colour, outline, 0.75 * scale];
+    context.fill();
+    context.stroke();
+    DOTS.set(key, canvas);
+  }
+  return DOTS.get(key);
+}
+
+/** Coordinates of the pack (-4096 to 4096 from edge to edge) to CSS pixels; x2 points up. */
+function placeX(i, scene) {
+  return (i / 4096 + 1) / 2 * scene.width;
+}
+
+function placeY(i, scene) {
+  return (1 - (i / 4096 + 1) / 2) * scene.height;
+}
+
+function drawDots(context, points, colour, radius, scene) {
+  const picture = dot(colour, radius, scene.colours.outline, scene.scale), size = picture.width / scene.scale;
+  for (let i = 0; i < points.length; i += 2) {
+    context.drawImage(picture, placeX(points[i], scene) - size / 2, placeY(points[i + 1], scene) - size / 2, size, size);
+  }
+}
+
+const HEAT = {canvas: null, pixels: null, image: null};
+
+/** The map, row 0 lowest, smoothly over the whole picture. */
+function drawHeat(context, map, shape, scene) {
+  const [rows, columns] = shape;
+  if (!HEAT.canvas || HEAT.canvas.width !== columns || HEAT.canvas.height !== rows) {
+    HEAT.canvas = scratch(columns, rows);
+    HEAT.image = HEAT.canvas.getContext("2d").createImageData(columns, rows);
+    HEAT.pixels = new Uint32Array(HEAT.image.data.buffer);
+  }
+  for (let row = 0; row < rows; row++) {
+    const above = (rows - 1 - row) * columns;
+    for (let column = 0; column < columns; column++) {
+      HEAT.pixels[above + column] = scene.colours.heat[Math.round(map[row * columns + column])];
+    }
+  }
+  HEAT.canvas.getContext("2d").putImageData(HEAT.image, 0, 0);
+  context.imageSmoothingEnabled = true;
+  context.imageSmoothingQuality = "high";
+  context.drawImage(HEAT.canvas, 0, 0, scene.width, scene.height);
+}
+
+function drawCurve(context, points, scene) {
+  context.beginPath();
+  for (let i = 0; i < points.length; i += 2) context.lineTo(placeX(points[i], scene), placeY(points[i + 1], scene));
+  [context.strokeStyle, context.lineWidth, context.globalAlpha] = [scene.colours.ink, 1, 0.7];
+  context.stroke();
+  context.globalAlpha = 1;
+}
+
+/** The generator's picture of a regular grid of latents. */
+function drawNet(context, net, [rows, columns], scene) {
+  context.beginPath();
+  const go = (row, column, start) => {
+    const i = 2 * (row * columns + column), x = placeX(net[i], scene), y = placeY(net[i + 1], scene);
+    if (start) context.moveTo(x, y);
+    else context.lineTo(x, y);
+  };
+  for (let row = 0; row < rows; row++) for (let column = 0; column < columns; column++) go(row, column, column === 0);
+  for (let column = 0; column < columns; column++) for (let row = 0; row < rows; row++) go(row, column, row === 0);
+  [context.strokeStyle, context.lineWidth, context.globalAlpha] = [scene.colours.strong, 0.8, 0.55];
+  context.stroke();
+  context.globalAlpha = 1;
+}
+
+/** From each of the first generated points the way in which the discriminator pulls it. */
+function drawArrows(context, arrows, points, scene) {
+  context.beginPath();
+  for (let i = 0; i < arrows.length; i += 2) {
+    const x = placeX(points[i], scene), y = placeY(points[i + 1], scene);
+    const dx = arrows[i] / 8192 * scene.width, dy = -arrows[i + 1] / 8192 * scene.height, length = Math.hypot(dx, dy);
+    if (length < 1) continue;
+    const head = Math.min(5, length / 2) / length;
+    context.moveTo(x, y);
+    context.lineTo(x + dx, y + dy);
+    context.moveTo(x + dx - head * (dx - dy / 2), y + dy - head * (dy + dx / 2));
+    context.lineTo(x + dx, y + dy);
+    context.lineTo(x + dx - head * (dx + dy / 2), y + dy - head * (dy - dx / 2));
+  }
+  [context.strokeStyle, context.lineWidth, context.globalAlpha] = [scene.colours.strong, 1, 0.6];
+  context.stroke();
+  context.globalAlpha = 1;
+}
+
+const PLANE = {
+  layers: [["real", "Real points", REAL, true], ["generated", "Generated points", FAKE, true],
+           ["learned", "D’s heat map", "heat", true], ["best", "Best possible D", "heat", false],
+           ["arrows", "Pull on points", "ink", true], ["net", "Generator’s net", "ink", false]],
+
+  /** Only one of these layers is on at a time. */
+  either: ["learned", "best"],
+
+  /** @param {Pack} opening @returns {number} height for a width of 1 */
+  aspect({header: {extent: [left, right, low, high]}}) {
+    return Math.min(1, Math.max(0.7, (high - low) / (right - left)));
+  },
+
+  /** @param {CanvasRenderingContext2D} context @param {Scene} scene */
+  draw(context, scene) {
+    const {opening, arrays, shapes, layers} = scene;
+    if (layers.has("learned")) drawHeat(context, arrays.probability, shapes.probability, scene);
+    if (layers.has("best")) drawHeat(context, arrays.best, shapes.best, scene);
+    if (opening.arrays.curve && layers.has("real")) drawCurve(context, opening.arrays.curve, scene);
+    if (layers.has("real")) drawDots(context, opening.arrays.real, REAL, 2.4, scene);
+    if (layers.has("net")) drawNet(context, arrays.net, shapes.net, scene);
+    if (layers.has("generated")) drawDots(context, arrays.generated, FAKE, 2.7, scene);
+    if (layers.has("arrows")) drawArrows(context, arrays.arrows, arrays.generated, scene);
+  },
+};

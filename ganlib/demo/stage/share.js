@@ -1,0 +1,49 @@
+// What a visitor takes away: a link, a picture, a film; and what a link hides.
+
+class Share {
+  /**
+   * @param {HTMLElement} place
+   * @param {Object} page
+   * @param {{link: function(string[]): string, picture: function(): void, film: function(): void}} actions
+   */
+  constructor(place, page, actions) {
+    this.actions = actions;
+    this.boxes = [];
+    this.field = make("input", {type: "text", readonly: true, hidden: true, class: "lab-link", "aria-label": "Link",
+                                onfocus: () => this.field.select()});
+    this.told = make("p", {class: "lab-told", role: "status"});
+    const button = (label, title, onclick) => make("button", {type: "button", title, onclick}, label);
+    place.append(make("div", {class: "lab-bar"},
+      button("Copy link", "A link that opens the lab at this moment, with these settings", () => this.copy()),
+      button("Save picture", "The picture above as a PNG file", actions.picture),
+      button("Save film", "The film as an animated GIF file", actions.film)),
+    this.field, this.told, this.exercise(page));
+  }
+
+  /** What the link hides, as boxes to tick. */
+  exercise(page) {
+    const rows = new Map(page.controls.map(({name, label}) => [name, label]));
+    const box = (name, label) => {
+      const input = make("input", {type: "checkbox", value: name});
+      this.boxes.push(input);
+      return make("label", {class: "lab-tick"}, input, label);
+    };
+    const all = [...Object.entries(HIDEABLE), ["target", "Target"], ...rows].filter(([name]) => name !== "drawn");
+    return make("details", {class: "lab-exercise"}, make("summary", {}, "Make an exercise: hide parts in the link"),
+                make("div", {class: "lab-ticks"}, ...new Map(all.map(([name, label]) => [name, box(name, label)])).values()));
+  }
+
+  /** @returns {string[]} names of what the link hides */
+  get hide() {
+    return this.boxes.filter(({checked}) => checked).map(({value}) => value);
+  }
+
+  set hide(names) {
+    for (const box of this.boxes) box.checked = names.includes(box.value);
+  }
+
+  async copy() {
+    const copied = await copyText(this.actions.link(this.hide), this.field);
+    this.told.textContent = copied ? "The link is copied." : "The link is selected. Copy it.";
+  }
+}

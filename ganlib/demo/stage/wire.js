@@ -1,0 +1,73 @@
+// Calls of the server's functions: one at a time, and answers that are sentences become errors.
+
+/** What went wrong, in a sentence for the visitor. `cause`: "server", "connection" or "download". */
+class Trouble extends Error {
+  constructor(sentence, cause) {
+    super(sentence);
+    this.cause = cause;
+  }
+}
+
+const NO_ANSWER = "The server does not answer. Check your connection, then press Play to go on.";
+
+class Wire {
+  /** @param {Object<string, function(Object): Promise<Object>>} server */
+  constructor(server) {
+    this.server = server;
+    this.last = Promise.resolve();
+  }
+
+  /**
+   * Call a function of the server once all earlier calls have ended.
+   * @param {function(): Promise<boolean>} wanted is asked just before; where it says no, nothing is sent
+   * @returns {Promise<Object | null>} the answer; null where it was no longer wanted
+   */
+  call(name, data, wanted = async () => true) {
+    const answer = this.last.then(async () => await wanted() ? this.send(name, data) : null);
+    this.last = answer.catch(() => null);
+    return answer;
+  }
+
+  async send(name, data) {
+    let answer = null;
+    try {
+      answer = await this.server[name](data);
+    } catch {
+      throw new Trouble(NO_ANSWER, "connection");
+    }
+    if (answer === null || typeof answer !== "object") throw new Trouble(NO_ANSWER, "connection");
+    if (answer.download) throw new Trouble(String(answer.download), "download");
+    if (answer.error) throw new Trouble(String(answer.error), "server");
+    return answer;
+  }
+
+  /**
+   * The frame at a goal. Asks again while the server catches up.
+   * @param {{settings: Object, goal: Action[], opening: boolean, download: boolean}} request
+   * @param {function(): Promise<boolean>} wanted
+   * @param {function(number, number): void} progress steps done, and of how many
+   * @returns {Promise<{frame: ArrayBuffer, opening: ArrayBuffer | null} | null>}
+   */
+  async frame(request, wanted, progress) {
+    for (;;) {
+      const answer = await this.call("lab_frame", request, wanted);
+      if (answer === null) return null;
+      if (answer.frame) {
+        return {frame: fromBase64(answer.frame), opening: answer.opening ? fromBase64(answer.opening) : null};
+      }
+      progress(answer.progress, answer.of);
+    }
+  }
+
+  /** @param {string} name @returns {Promise<Film>} */
+  async film(name) {
+    const {film} = await this.call("lab_film", {name});
+    return readFilm(fromBase64(film));
+  }
+
+  /** @param {string[]} frames base64 pictures @returns {Promise<ArrayBuffer>} */
+  async gif(frames, milliseconds) {
+    const {gif} = await this.call("lab_gif", {frames, milliseconds});
+    return fromBase64(gif);
+  }
+}
