@@ -13,6 +13,7 @@ import json
 import math
 import struct
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -26,7 +27,7 @@ from ganlib import calibration, checkpoint, metrics, sampling, toys
 from ganlib.architectures import DCGAN, MLP, Architecture
 from ganlib.checks import check_fields, check_float, check_int, quoted, require
 from ganlib.data import Data, ImageData, open_data, scale
-from ganlib.losses import LOSSES
+from ganlib.losses import LOSSES, Loss
 from ganlib.toys import Points
 from ganlib.training import NonFiniteLoss, State, TrainConfig, draw, train, train_discriminator, train_generator
 
@@ -44,6 +45,7 @@ NUMBERS, POINTS, SEEDS = 1_000, 500, 8  # how many samples a frame shows, by the
 LINE, MAP, ARROWS, NET = 129, 40, 100, 17  # places of D on the line and, a side, in the plane; arrows; latents a side
 STEPS_OF_COORDINATE = 4096  # in half an extent
 NO_ANSWER = 255  # of a probability; 254 is 1
+LOSSES_SHOWN = 10  # steps whose mean losses a frame shows
 DIRECTIONS = 32  # of the sliced Wasserstein distance
 CONFIDENT = 0.9  # from this probability on the classifier is confident of a digit
 
@@ -69,7 +71,7 @@ class Target:
 
 _LINE = {"latent_dim": 2, "width": 32, "depth": 2, "batch_size": 256}
 _PLANE = {"latent_dim": 2, "width": 64, "depth": 2, "batch_size": 128}
-_DIGITS = {"latent_dim": 32, "width": 16, "depth": 3, "batch_size": 64, "gamma": 1.0, "generator_lr": 1.5e-3,
+_DIGITS = {"latent_dim": 16, "width": 16, "depth": 3, "batch_size": 32, "gamma": 0.3, "generator_lr": 1.5e-3,
            "discriminator_lr": 1.5e-3}
 
 TARGETS: dict[str, Target] = {
@@ -255,8 +257,9 @@ class Lab:
         self.state = State.fresh(self.architecture, settings.training())
         self.actions: tuple[Action, ...] = ()
         self._steps = train(self.architecture, self.data, self.state.config, state=self.state)
-        self._losses: list[Tensor] = []  # (discriminator, generator) since the last frame
-        self._view = VIEWS[settings.kind](settings, self.data)
+        self._losses: deque[Tensor] = deque(maxlen=LOSSES_SHOWN)  # (discriminator, generator) of the last steps
+        with torch.inference_mode(False):
+            self._view = view(LOSSES[settings.loss], settings.latent_dim, self.data)
 
     @property
     def kind(self) -> Kind:
@@ -296,22 +299,14 @@ class Lab:
 
     def opening(self) -> bytes:
         """What does not change in the film, packed: real samples, the true density, the extent."""
-        header, arrays = self._view.opening()
-        logistic = LOSSES[self.settings.loss]
-        return pack({"kind": self.kind, "settings": asdict(self.settings), "ln2": logistic.logistic, **header}, arrays)
+        return self._view.opening(asdict(self.settings))
 
     def frame(self) -> bytes:
         """The present moment, packed. The training's random numbers are not touched.
 
         Raises NonFiniteLoss where a network's outputs are no longer finite.
         """
-        losses, self._losses = self._losses, []
-        d_loss, g_loss = (torch.stack(losses).nanmean(0).tolist() if losses else (math.nan, math.nan))
-        with torch.inference_mode(False):
-            header, arrays = self._view.frame(self.state)
-        header = {"step": self.step, "actions": self.actions, "discriminator_loss": _or_none(d_loss),
-                  "generator_loss": _or_none(g_loss), **header}
-        return pack(header, arrays)
+        return self._view.frame(self.state, self.actions, list(self._losses))
 
 
 def merged(actions: Iterable[Sequence[Any]]) -> tuple[Action, ...]:
@@ -329,17 +324,43 @@ def _or_none(number: float) -> float | None:
 
 
 class View(ABC):
-    """What a lab shows of its networks at fixed latents, beside fixed real samples."""
+    """What a film shows of a training: its networks at fixed latents, beside fixed real samples.
 
-    def __init__(self, settings: Settings, data: Any):
-        self.data, self.loss = data, LOSSES[settings.loss]
-        self.latent_dim = settings.latent_dim
+    Args:
+        loss: of the training.
+        latent_dim: numbers in a latent.
+        data: what it learns.
+    """
+
+    kind: Kind
+
+    def __init__(self, loss: Loss, latent_dim: int, data: Any):
+        self.loss, self.latent_dim, self.data = loss, latent_dim, data
+
+    def opening(self, settings: dict[str, Any]) -> bytes:
+        """What does not change in a film, packed; `settings` are the lab's."""
+        header, arrays = self.fixed()
+        return pack({"kind": self.kind, "settings": settings, "ln2": self.loss.logistic, **header}, arrays)
+
+    def frame(self, state: State, actions: Sequence[Action], losses: Sequence[Tensor] = ()) -> bytes:
+        """A moment of a training after these actions, packed; losses are (discriminator, generator) of the last steps.
+
+        Raises NonFiniteLoss where a network's outputs are not finite.
+        """
+        d_loss, g_loss = torch.stack(list(losses)).nanmean(0).tolist() if losses else (math.nan, math.nan)
+        with torch.inference_mode(False):
+            header, arrays = self.moment(state)
+        return pack({"step": state.step, "actions": actions, "discriminator_loss": _or_none(d_loss),
+                     "generator_loss": _or_none(g_loss), "verdict": _verdict(state.step, header["numbers"]), **header},
+                    arrays)
 
     @abstractmethod
-    def opening(self) -> tuple[dict[str, Any], dict[str, Tensor]]: ...
+    def fixed(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        """The header and the arrays of the opening."""
 
     @abstractmethod
-    def frame(self, state: State) -> tuple[dict[str, Any], dict[str, Tensor]]: ...
+    def moment(self, state: State) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        """The header and the arrays of a frame."""
 
     def judge(self, real_logits: Tensor, fake_logits: Tensor) -> tuple[calibration.Calibration, dict[str, Any]]:
         """How to show logits as probabilities, and how many of these samples the discriminator then tells right.
@@ -359,12 +380,13 @@ class View(ABC):
 class PointsView(View):
     """Numbers or points: samples, D(x) over the extent beside the best possible D, and the pull on the samples."""
 
-    def __init__(self, settings: Settings, data: Points):
-        super().__init__(settings, data)
-        line = len(data.shape) == 1 and data.shape[0] == 1
+    def __init__(self, loss: Loss, latent_dim: int, data: Points):
+        super().__init__(loss, latent_dim, data)
+        line = data.shape == (1,)
+        self.kind: Kind = "line" if line else "plane"
         self.count = NUMBERS if line else POINTS
         self.real, self.other = (data.batch(self.count, torch.Generator().manual_seed(seed))[0] for seed in (1, 2))
-        self.z = sampling.noise(0, self.count, settings.latent_dim)
+        self.z = sampling.noise(0, self.count, latent_dim)
         low, high = (torch.tensor(data.extent[i::2]) for i in (0, 1))
         self.middle, self.half = (low + high) / 2, (high - low) / 2
         # the line has places at both ends, the plane at the middles of its cells
@@ -374,7 +396,7 @@ class PointsView(View):
         self.p = data.density(self.places, data.bandwidth)
         self.distance_of_real = self.distance(self.other)
         self.overlap_of_real = self._overlap(metrics.kernel_density(self.other, self.places, data.bandwidth))
-        self.net = _latent_net(settings.latent_dim)
+        self.net = _latent_net(latent_dim)
 
     def distance(self, x: Tensor) -> float:
         """Sliced Wasserstein distance of samples to the fixed real ones."""
@@ -384,7 +406,7 @@ class PointsView(View):
         """The share of the target's mass that a density at the places, smoothed as the target's, covers."""
         return (torch.minimum(self.p, q).sum() / self.p.sum()).item()
 
-    def opening(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    def fixed(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
         arrays = {"real": self._coordinates(self.real)}
         if self.data.shape[0] == 1:
             arrays["density"] = self.data.density(self.places).float()
@@ -393,7 +415,7 @@ class PointsView(View):
         unit = "Wasserstein-1 distance" if self.data.shape[0] == 1 else "sliced Wasserstein distance"
         return {"extent": list(self.data.extent), "truth": self.data.truth, "unit": unit}, arrays
 
-    def frame(self, state: State) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    def moment(self, state: State) -> tuple[dict[str, Any], dict[str, Tensor]]:
         with torch.no_grad():
             x = state.average(self.z).float()
             logits = state.discriminator(torch.cat([self.real, x, self.places]))
@@ -415,7 +437,7 @@ class PointsView(View):
             with torch.no_grad():
                 arrays["net"] = self._coordinates(state.average(self.net).float()).view(NET, NET, 2)
         header = {"distance": distance, "distance_of_real": self.distance_of_real, "numbers": numbers,
-                  "calibrated": judged["calibrated"], "verdict": _verdict(state.step, numbers)}
+                  "calibrated": judged["calibrated"]}
         return header, arrays
 
     def _pull(self, state: State, x: Tensor) -> Tensor:
@@ -453,12 +475,14 @@ def _latent_net(latent_dim: int) -> Tensor:
 class DigitsView(View):
     """Ten digits of eight seeds, and the discriminator's probability of each."""
 
-    def __init__(self, settings: Settings, data: ImageData):
-        super().__init__(settings, data)
+    kind = "digits"
+
+    def __init__(self, loss: Loss, latent_dim: int, data: ImageData):
+        super().__init__(loss, latent_dim, data)
         assert data.labels is not None
         assert data.num_classes is not None
         self.y = torch.arange(data.num_classes).repeat(SEEDS)
-        self.z = sampling.latents(range(SEEDS), settings.latent_dim).repeat_interleave(data.num_classes, 0)
+        self.z = sampling.latents(range(SEEDS), latent_dim).repeat_interleave(data.num_classes, 0)
         # the first images of each digit, in the order of the sheet
         places = torch.stack([(data.labels == digit).nonzero()[:2 * SEEDS, 0] for digit in range(data.num_classes)], 1)
         self.real, self.other = (scale(data.images[part.flatten()]) for part in torch.split(places, SEEDS))
@@ -469,18 +493,18 @@ class DigitsView(View):
         """Sliced Wasserstein distance of the pixels of two sheets."""
         return metrics.sliced_wasserstein(x.flatten(1), self.real.flatten(1), DIRECTIONS)
 
-    def opening(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    def fixed(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
         return ({"truth": "real ones are from MNIST", "unit": "sliced Wasserstein distance of pixels"},
                 {"real": self._pixels(self.real)})
 
-    def frame(self, state: State) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    def moment(self, state: State) -> tuple[dict[str, Any], dict[str, Tensor]]:
         with torch.no_grad():
             x = state.average(self.z, self.y).float()
             real_logits, fake_logits = state.discriminator(torch.cat([self.real, x]), self.y.repeat(2)).chunk(2)
         shown, judged = self.judge(real_logits, fake_logits)
         numbers = {"accuracy": judged["accuracy"], **self._reading(x)}
         header = {"distance": self.distance(x), "distance_of_real": self.distance_of_real, "numbers": numbers,
-                  "calibrated": judged["calibrated"], "verdict": _verdict(state.step, numbers)}
+                  "calibrated": judged["calibrated"]}
         shades = (shown.probability(fake_logits) * 254).round().to(torch.uint8)
         return header, {"sheet": self._pixels(x), "probability": shades}
 
@@ -491,13 +515,16 @@ class DigitsView(View):
         _, probability = self.classifier.examine(x)
         confidence, read = probability.max(1)
         confident = confidence >= CONFIDENT
-        return {"digits": len(x), "confident": int(confident.sum()), "readable": int((confident & (read == self.y)).sum())}
+        return {"digits": len(x), "confident": int(confident.sum()),
+                "readable": int((confident & (read == self.y)).sum())}
 
     def _pixels(self, x: Tensor) -> Tensor:
         return x.add(1).mul(127.5).round().clamp(0, 255).to(torch.uint8)[:, 0]
 
 
-VIEWS: dict[str, type[Any]] = {"line": PointsView, "plane": PointsView, "digits": DigitsView}
+def view(loss: Loss, latent_dim: int, data: Any) -> View:
+    """The view of trainings on these data: toy distributions, or images of digits."""
+    return (PointsView if data.evaluation == "points" else DigitsView)(loss, latent_dim, data)
 
 
 def _verdict(step: int, numbers: dict[str, Any]) -> str:

@@ -328,7 +328,8 @@ def on_grid(n: int) -> tuple[tuple[float, float], ...]:
 
 RING = Mixture("ring", on_ring(8), 0.01, 0.06, "real ones sit on eight spots of the unit circle, 0.01 wide")
 GRID = Mixture("grid", on_grid(5), 0.05, 0.2, "real ones sit on 25 spots, 0.05 wide")
-TWO_BUMPS = Mixture("two-bumps", ((-2.0,), (2.0,)), 0.5, 0.15, "the line is the true density, two bumps 0.5 wide")
+TWO_BUMPS = Mixture("two-bumps", ((-2.0,), (2.0,)), 0.5, 0.15, "the line is the true density, two bumps 0.5 wide",
+                    (-4.5, 4.5))
 UNIFORM = Boxes("uniform", (((-1.0, 1.0),),), (1.0,), 0.06, (-2.0, 2.0), "the line is the true density, ½ from −1 to 1")
 CHECKERBOARD = Boxes(
     "checkerboard", tuple(((float(x), x + 1.0), (float(y), y + 1.0)) for x in range(-2, 2) for y in range(-2, 2)
