@@ -63,5 +63,5 @@ STORIES: tuple[Story, ...] = (
     Story("relativistic", "The relativistic loss moves",
           "Only the loss has changed: it compares each generated number with a real one. Watch the orange numbers move "
           "to the target.",
-          _STALLS | {"loss": "relativistic"}, 1_000, "saturating-stall"),
+          _STALLS | {"loss": "relativistic"}, 1_500, "saturating-stall"),
 )

@@ -24,7 +24,7 @@ from PIL import Image
 from ganlib.data import NotDownloaded
 from ganlib.demo import gif, lab
 from ganlib.demo import mnist as demo_mnist
-from ganlib.demo.labs import Dropped, Labs, Progress, Reached, Seat, Turns, check_goal, count, remaining
+from ganlib.demo.labs import Closed, Labs, Progress, Reached, Replaced, Seat, Turns, check_goal, count, remaining
 from ganlib.demo.page import open_linked
 from ganlib.lab import MAX_STEPS, Lab, Settings, merged, read_film, unpack
 from ganlib.training import NonFiniteLoss
@@ -212,7 +212,7 @@ def test_of_two_requests_of_one_visitor_the_newer_one_counts():
         older = asyncio.create_task(labs.frame("a", RING, both(3)))
         await asyncio.to_thread(gate.entered.acquire)
         newer = asyncio.create_task(labs.frame("a", RING, both(2)))
-        with pytest.raises(Dropped, match="a newer request of the same page took the place of this one"):
+        with pytest.raises(Replaced, match="a newer request of the same page took the place of this one"):
             await older
         assert not await asyncio.to_thread(gate.entered.acquire, timeout=0.1)  # no second thread is in the lab
         gate.open.set()
@@ -364,7 +364,7 @@ def test_a_closed_lab_frees_its_memory_and_gives_up_its_work():
         asked = asyncio.create_task(labs.frame("a", RING, both(1_000)))
         await asyncio.to_thread(gate.entered.acquire)
         labs.close("a")
-        with pytest.raises(Dropped, match="the page that asked was closed"):
+        with pytest.raises(Closed, match="the page that asked was closed"):
             await asked
         gate.open.set()
 
@@ -560,6 +560,20 @@ def test_the_stage_asks_again_while_a_lab_catches_up(monkeypatch):
         answers.append(ask(lab.lab_frame, request, Asks("a")))
     assert [answer["of"] for answer in answers[:-1]] == [9] * (len(answers) - 1)
     assert set(answers[-1]) == {"frame"}
+
+
+def test_a_page_that_lost_its_lab_while_it_waited_asks_again(monkeypatch):
+    gate = Gate()
+    monkeypatch.setattr(lab, "LABS", Labs(gate.lab, workers=1))
+
+    async def lose():
+        asked = asyncio.create_task(lab.lab_frame({"settings": asdict(RING), "goal": [["both", 9]]}, Asks("a")))
+        await asyncio.to_thread(gate.entered.acquire)
+        lab.leave(SimpleNamespace(session_hash="a"))
+        gate.open.set()
+        return await asked
+
+    assert asyncio.run(lose()) == {"progress": 0, "of": 9}
 
 
 @pytest.mark.parametrize(("request_", "sentence"), [

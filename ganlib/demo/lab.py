@@ -11,6 +11,7 @@ import html
 import json
 import logging
 import os
+import re
 import threading
 import uuid
 from collections.abc import Awaitable, Callable
@@ -24,7 +25,7 @@ import gradio as gr
 from ganlib.checks import check_int, quoted, require
 from ganlib.data import NotDownloaded
 from ganlib.demo import gif, toy
-from ganlib.demo.labs import MAX_ACTIONS, Labs, Progress, Reached, check_goal, count
+from ganlib.demo.labs import MAX_ACTIONS, Closed, Labs, Progress, Reached, check_goal, count
 from ganlib.demo.mnist import DOWNLOAD, Mnist
 from ganlib.lab import (
     DIGIT_LIMITS,
@@ -132,7 +133,7 @@ def page() -> dict[str, Any]:
         "targets": [{"name": name, "label": target.label, "kind": target.kind, "group": GROUPS[target.kind]}
                     for name, target in TARGETS.items()],
         "defaults": {name: asdict(Settings.of({"target": name})) for name in TARGETS},
-        "stories": [{"name": story.name, "title": story.title, "watch": story.watch,
+        "stories": [{"name": story.name, "title": story.title, "watch": sentences(story.watch),
                      "settings": asdict(Settings.of(story.settings)), "steps": story.steps, "cures": story.cures}
                     for story in STORIES],
         "films": films,
@@ -142,6 +143,11 @@ def page() -> dict[str, Any]:
         "digits": MNIST.state(),
         "limits": {"points": MAX_POINTS, "heights": HEIGHTS, "steps": MAX_STEPS, "actions": MAX_ACTIONS},
     }
+
+
+def sentences(text: str) -> list[str]:
+    """The sentences of a text."""
+    return re.split(r"(?<=[.!?])\s", text)
 
 
 def script() -> str:
@@ -204,7 +210,10 @@ async def lab_frame(asked: Any, request: gr.Request) -> dict[str, Any]:
     if settings.kind == "digits" and not await MNIST.open(settings, asked.get("download") is True):
         return {"progress": 0, "of": count(goal)}
     visitor = (await request.json())["session_hash"]
-    answer = await LABS.frame(visitor, settings, goal, asked.get("opening") is True)
+    try:
+        answer = await LABS.frame(visitor, settings, goal, asked.get("opening") is True)
+    except Closed:  # a page whose connection broke for a moment is still there, and asks again
+        answer = Progress(0, count(goal))
     if isinstance(answer, Progress):
         return {"progress": answer.done, "of": answer.of}
     opening = {} if answer.opening is None else {"opening": in_text(answer.opening)}

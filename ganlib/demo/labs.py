@@ -63,8 +63,12 @@ Answer = Reached | Progress
 Slices = Generator[None, None, Answer]  # the work of a request; each `yield` lets others go first
 
 
-class Dropped(ValueError):
-    """The work of a request was given up."""
+class Replaced(ValueError):
+    """The visitor asked for something else before the work of this request was done."""
+
+
+class Closed(ValueError):
+    """The visitor left before the work of this request was done."""
 
 
 @dataclass(eq=False)
@@ -85,9 +89,9 @@ class Work:
             settle(self.future, error)
         return True
 
-    def drop(self, reason: str) -> None:
+    def drop(self, reason: Exception) -> None:
         """Tell who waits for it that it will not be done."""
-        settle(self.future, Dropped(reason))
+        settle(self.future, reason)
 
 
 def settle(future: "Future[Answer]", error: BaseException | None = None, result: Any = None) -> None:
@@ -151,20 +155,20 @@ class Turns:
         with self._changed:
             if not self._started:
                 self._start()
-            self._drop(seat, "a newer request of the same page took the place of this one")
+            self._drop(seat, Replaced("a newer request of the same page took the place of this one"))
             seat.work, seat.spent, seat.arrived = work, max(seat.spent, self._floor), next(self._arrivals)
             if not seat.running:
                 self._ready.append(seat)
                 self._changed.notify()
         return work
 
-    def stop(self, seat: Seat, reason: str, work: Work | None = None) -> None:
+    def stop(self, seat: Seat, work: Work | None = None) -> None:
         """Give up what the seat is doing, or, where `work` is given, only that work."""
         with self._changed:
             if work is None or seat.work is work:
-                self._drop(seat, reason)
+                self._drop(seat, Closed("the page that asked was closed"))
 
-    def _drop(self, seat: Seat, reason: str) -> None:
+    def _drop(self, seat: Seat, reason: Exception) -> None:
         if seat.work is None:
             return
         seat.work.drop(reason)
@@ -286,7 +290,7 @@ class Labs:
         """The frame at a goal, or how far the training came in the time that one request has.
 
         The visitor's lab goes on if its actions are the goal's beginning, else another is made. A second request of
-        the same visitor takes the place of the first, which then raises Dropped.
+        the same visitor takes the place of the first, which then raises Replaced.
 
         Args:
             visitor: who asks.
@@ -294,7 +298,10 @@ class Labs:
             goal: all actions from the film's start, as `check_goal` returns them.
             opening: whether to return the film's opening too.
 
-        Raises ValueError in one sentence: the training broke down, the work was dropped, or the labs are all in use.
+        Raises:
+            Replaced: by a newer request of the visitor.
+            Closed: `close` was called for the visitor.
+            ValueError: the training broke down, or all labs are in use; in one sentence.
         """
         with self._lock:
             seat = self._seat(visitor)
@@ -303,7 +310,7 @@ class Labs:
         try:
             return await asyncio.wrap_future(work.future)
         except asyncio.CancelledError:
-            self._turns.stop(seat, "the request was cancelled", work)
+            self._turns.stop(seat, work)
             raise
         finally:
             seat.used = self._clock()
@@ -321,7 +328,7 @@ class Labs:
 
     def _close(self, visitor: str) -> None:
         if seat := self._seats.pop(visitor, None):
-            self._turns.stop(seat, "the page that asked was closed")
+            self._turns.stop(seat)
 
     def _seat(self, visitor: str) -> Seat:
         """The visitor's seat. A new one may take the place of the one that is idle longest."""

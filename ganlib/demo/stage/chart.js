@@ -5,6 +5,11 @@
 
 const MARGIN = {left: 40, right: 10, top: 8, bottom: 20};
 
+/** @returns {number} the step at x pixels from a chart's left edge */
+function stepAt(x, width, end) {
+  return Math.max(0, x - MARGIN.left) / (width - MARGIN.left - MARGIN.right) * end;
+}
+
 /** Without the last hundredth at either end, so that one spike does not flatten the rest. */
 function rangeOf(values, levels) {
   const sorted = values.toSorted((a, b) => a - b), cut = Math.floor(sorted.length / 100);
@@ -12,7 +17,7 @@ function rangeOf(values, levels) {
   return shown.length ? [Math.min(...shown), Math.max(...shown)] : [0, 1];
 }
 
-/** @returns {{low: number, high: number, at: function(number): number, marks: number[]}} values to 0 (low) … 1 (high) */
+/** @returns {{at: (value: number) => number, marks: number[]}} a value to its place, 0 (lowest) to 1 (highest) */
 function linearScale([low, high]) {
   const margin = 0.08 * (high - low) + 0.02;
   [low, high] = [low - margin, high + margin];

@@ -37,7 +37,7 @@ function applies(control, target) {
   return control.kinds.includes(target.kind) && (!control.targets || control.targets.includes(target.name));
 }
 
-/** @returns {[HTMLElement, function(): void]} a button that opens a text, and the text under it */
+/** @returns {[HTMLElement, HTMLElement]} a button that opens a text, and the text under it */
 function explained(control, id) {
   const text = make("p", {class: "lab-info", id: `${id}-info`, hidden: true}, control.info);
   const button = make("button", {type: "button", class: "lab-ask", title: control.info, "aria-expanded": "false",
@@ -61,7 +61,8 @@ function numberControl(control, id, change) {
   const [low, high, step] = control.log ? [0, NOTCHES, 1] : [control.low, control.high, control.step || "any"];
   const slider = make("input", {type: "range", id, min: low, max: high, step});
   const box = make("input", {type: "number", class: "lab-number", min: control.low, max: control.high,
-                             step: control.type === "whole" ? 1 : "any", "aria-label": `${control.label}, as a number`});
+                             step: control.type === "whole" ? 1 : "any",
+                             "aria-label": `${control.label}, as a number`});
   let shown = control.low;
   const show = (value) => {
     shown = value;
@@ -79,8 +80,7 @@ function numberControl(control, id, change) {
     box.value = String(fromNotch(control, Number(slider.value)));
   });
   slider.addEventListener("change", () => choose(fromNotch(control, Number(slider.value))));
-  box.addEventListener("change", () => choose(box.value === "" || !box.checkValidity() && !Number.isFinite(box.valueAsNumber)
-    ? shown : box.valueAsNumber));
+  box.addEventListener("change", () => choose(Number.isFinite(box.valueAsNumber) ? box.valueAsNumber : shown));
   return {inputs: [slider, box], show};
 }
 
@@ -115,8 +115,8 @@ class Controls {
   /**
    * @param {HTMLElement} place
    * @param {Object} page
-   * @param {function(string, *): void} change is told the name and the new value of a setting
-   * @param {function(): void} again is called to draw the target once more
+   * @param {(name: string, value: *) => void} change is told the name and the new value of a setting
+   * @param {() => void} again is called to draw the target once more
    */
   constructor(place, page, change, again) {
     this.page = page;

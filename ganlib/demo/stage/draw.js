@@ -6,7 +6,8 @@ const REAL_RGB = [59, 130, 246], FAKE_RGB = [249, 115, 22];
 const LN2 = Math.log(2), NO_ANSWER_AT = 255;
 const FONT = "ui-sans-serif, system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif";
 
-/** @typedef {{dark: boolean, ground: string, ink: string, faint: string, outline: string, heat: Uint32Array}} Colours */
+/** @typedef {{dark: boolean, ground: string, ink: string, strong: string, faint: string, outline: string,
+ *             heat: Uint32Array}} Colours */
 
 const LIGHT = {dark: false, ground: "#ffffff", ink: "#4b5468", strong: "#1f2937", faint: "#e3e7f0",
                outline: "rgba(255,255,255,0.85)", heat: heatColours([251, 252, 254])};

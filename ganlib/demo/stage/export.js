@@ -1,6 +1,7 @@
 // Files of what is seen: one frame as PNG, the film as GIF.
 
-const GIF_FRAMES = 60, GIF_WIDTH = 480, GIF_BYTES = 8e6, GIF_MILLISECONDS = 100;
+const GIF_FRAMES = 60, GIF_WIDTH = 480, GIF_MILLISECONDS = 100;
+const GIF_BYTES = 9.5e6;  // of all pictures together; the server takes 12 MB
 const CAPTION = {line: 20, margin: 14};
 
 /** Hand a file to the visitor. */
@@ -11,9 +12,9 @@ function download(blob, name) {
 }
 
 /** @returns {Promise<Blob>} */
-function toBlob(canvas, type, quality) {
+function toBlob(canvas, type) {
   return new Promise((resolve, reject) => canvas.toBlob(
-    (blob) => blob ? resolve(blob) : reject(new Error("The browser could not make a picture.")), type, quality));
+    (blob) => blob ? resolve(blob) : reject(new Error("The browser could not make a picture.")), type));
 }
 
 /** Break a text into lines that are not wider than `width`. */
@@ -29,15 +30,20 @@ function wrap(context, text, width) {
 
 /**
  * A picture with its title and verdict under it, on a canvas of its own.
- * @param {function(CanvasRenderingContext2D, number, number, number): void} draw draws into (width, height) at a scale
- * @param {number} lines how many lines of the verdict there is room for
+ * @param {(context: CanvasRenderingContext2D, width: number, height: number, scale: number) => void} draw
+ * @param {Object} caption the size and scale of the picture, its words, and how many lines there are for the verdict
  */
 function captioned(draw, {width, height, scale, title, verdict, colours, lines}) {
   const canvas = scratch(1, 1), {line, margin} = CAPTION;
   const context = sized(canvas, width, height + margin + line * (1 + lines) + margin / 2, scale);
   context.fillStyle = colours.ground;
   context.fillRect(0, 0, width, canvas.height);
+  context.save();
+  context.beginPath();
+  context.rect(0, 0, width, height);
+  context.clip();
   draw(context, width, height, scale);
+  context.restore();
   [context.textAlign, context.textBaseline, context.fillStyle] = ["left", "top", colours.strong];
   context.font = `600 14px ${FONT}`;
   context.fillText(title, margin, height + margin);
@@ -54,20 +60,20 @@ function evenly(items, count) {
 }
 
 /**
+ * Pictures of a film in base64: as many as stay under the limit, evenly chosen.
  * @param {Moment[]} moments
- * @param {function(Moment): HTMLCanvasElement} render
- * @param {function(number): void} progress share that is done
- * @returns {Promise<string[]>} pictures in base64, which together stay under the server's limit
+ * @param {(moment: Moment) => HTMLCanvasElement} render
+ * @param {(share: number) => void} progress is told the share that is done
+ * @returns {Promise<string[]>}
  */
-async function renderAll(moments, render, progress) {
-  const found = [];
-  let bytes = 0;
-  for (const [i, moment] of moments.entries()) {
-    const blob = await toBlob(render(moment), "image/webp", 0.92);
-    bytes += blob.size;
-    require(bytes < GIF_BYTES, "The film's pictures are too large for a GIF.");
-    found.push(await toBase64(blob));
-    progress((i + 1) / moments.length);
+async function renderFilm(moments, render, progress) {
+  const picture = (moment) => toBlob(render(moment), "image/png"), found = [];
+  const samples = await Promise.all(evenly(moments, 3).map(picture));
+  const largest = Math.max(...samples.map(({size}) => size));
+  const chosen = evenly(moments, Math.max(2, Math.min(GIF_FRAMES, Math.floor(GIF_BYTES / largest))));
+  for (const [i, moment] of chosen.entries()) {
+    found.push(await toBase64(await picture(moment)));
+    progress((i + 1) / chosen.length);
   }
   return found;
 }

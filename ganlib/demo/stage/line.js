@@ -52,7 +52,7 @@ function ticks(low, high, count) {
   const raw = (high - low) / count, size = 10 ** Math.floor(Math.log10(raw));
   const step = [1, 2, 5, 10].map((n) => n * size).find((n) => n >= raw);
   const found = [];
-  for (let i = Math.ceil(low / step); i * step <= high + 1e-9 * step; i++) found.push(Number((i * step).toPrecision(6)));
+  for (let i = Math.ceil(low / step); i <= high / step + 1e-9; i++) found.push(Number((i * step).toPrecision(6)));
   return found;
 }
 
@@ -117,6 +117,8 @@ const LINE = {
       drawLine(context, arrays.best, (value) => value === NO_ANSWER_AT ? null : chance(value), place,
                {strokeStyle: colours.ink, lineWidth: 1.4, dash: [6, 4]});
     }
-    if (layers.has("learned")) drawLine(context, arrays.probability, chance, place, {strokeStyle: SECOND, lineWidth: 2});
+    if (layers.has("learned")) {
+      drawLine(context, arrays.probability, chance, place, {strokeStyle: SECOND, lineWidth: 2});
+    }
   },
 };

@@ -1,7 +1,6 @@
 // Links: settings and a moment of the film to the query of an address, and back.
 
 const LETTERS = {both: "b", discriminator: "d", generator: "g"};
-const MAX_PARTS = 2_000;  // of the actions in a link
 const HIDEABLE = {controls: "All controls", stories: "Stories", layers: "Layers", draw: "Drawing"};
 
 function hex(value) {
@@ -10,14 +9,15 @@ function hex(value) {
 
 /** @param {number[] | number[][]} drawn @returns {string} two hexadecimal digits for each height or coordinate */
 function encodeDrawn(drawn) {
-  return drawn.map((item) => Array.isArray(item) ? item.map((value) => hex((value + 1) / 2)).join("") : hex(item)).join("");
+  const point = (item) => item.map((value) => hex((value + 1) / 2)).join("");
+  return drawn.map((item) => Array.isArray(item) ? point(item) : hex(item)).join("");
 }
 
 /** @returns {number[] | number[][] | null} null where the text is no drawing of that target */
 function decodeDrawn(text, target, limits) {
   if (!/^([0-9a-f]{2})+$/.test(text)) return null;
   const values = text.match(/../g).map((pair) => parseInt(pair, 16) / 255);
-  if (target === "drawn-line") return values.length === limits.heights && values.some((value) => value > 0) ? values : null;
+  if (target === "drawn-line") return values.length === limits.heights && Math.max(...values) > 0 ? values : null;
   if (target !== "drawn-cloud" || values.length % 2 || values.length / 2 > limits.points) return null;
   return values.flatMap((x, i) => i % 2 ? [] : [[x * 2 - 1, values[i + 1] * 2 - 1]]);
 }
@@ -36,7 +36,7 @@ function decodeActions(query, limits) {
     return /^\d{1,7}$/.test(step) && Number(step) <= limits.steps ? withAction([], "both", Number(step)) : null;
   }
   const parts = query.get("do").split("-"), found = [];
-  if (parts.length > MAX_PARTS || !parts.every((part) => /^[bdg]\d{1,7}$/.test(part))) return null;
+  if (parts.length > limits.actions || !parts.every((part) => /^[bdg]\d{1,7}$/.test(part))) return null;
   for (const part of parts) {
     const who = Object.keys(LETTERS).find((name) => LETTERS[name] === part[0]);
     found.push([who, Number(part.slice(1))]);
@@ -79,7 +79,7 @@ function decodeValue(control, text) {
 
 /**
  * The state that a query names.
- * @param {Object} page @param {string} search @param {function(string): Control[]} controlsOf of a target
+ * @param {Object} page @param {string} search @param {(target: string) => Control[]} controlsOf of a target
  * @returns {{story: Object | null, settings: Object | null, actions: Action[], hide: string[], wrong: string[]}}
  */
 function decodeLink(page, search, controlsOf) {

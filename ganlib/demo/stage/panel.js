@@ -2,7 +2,7 @@
 
 const SPOKEN_EVERY = 3_000, SEEN_EVERY = 200, CHARTS_EVERY = 120;  // milliseconds, while the film plays
 
-/** The boxes that switch layers; they are the legend too. @param {function(): void} changed */
+/** The boxes that switch layers; they are the legend too. @param {() => void} changed */
 function showLayers(place, drawer, on, changed) {
   place.replaceChildren(...drawer.layers.map(([name, label, colour]) => {
     const box = make("input", {type: "checkbox", "data-layer": name});

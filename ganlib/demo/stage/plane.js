@@ -1,7 +1,7 @@
 // Points in the plane over a heat map of the discriminator's probability.
 
-/** @typedef {{opening: Pack, arrays: Object<string, Numbers>, layers: Set<string>, colours: Colours, width: number,
- *             height: number, scale: number}} Scene */
+/** @typedef {{opening: Pack, arrays: Object<string, Numbers>, shapes: Object<string, number[]>, layers: Set<string>,
+ *             colours: Colours, width: number, height: number, scale: number}} Scene */
 
 const DOTS = new Map();
 
@@ -31,7 +31,8 @@ function placeY(i, scene) {
 function drawDots(context, points, colour, radius, scene) {
   const picture = dot(colour, radius, scene.colours.outline, scene.scale), size = picture.width / scene.scale;
   for (let i = 0; i < points.length; i += 2) {
-    context.drawImage(picture, placeX(points[i], scene) - size / 2, placeY(points[i + 1], scene) - size / 2, size, size);
+    const x = placeX(points[i], scene), y = placeY(points[i + 1], scene);
+    context.drawImage(picture, x - size / 2, y - size / 2, size, size);
   }
 }
 

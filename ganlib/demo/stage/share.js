@@ -4,7 +4,7 @@ class Share {
   /**
    * @param {HTMLElement} place
    * @param {Object} page
-   * @param {{link: function(string[]): string, picture: function(): void, film: function(): void}} actions
+   * @param {{link: (hide: string[]) => string, picture: () => void, film: () => void}} actions
    */
   constructor(place, page, actions) {
     this.actions = actions;
@@ -29,8 +29,9 @@ class Share {
       return make("label", {class: "lab-tick"}, input, label);
     };
     const all = [...Object.entries(HIDEABLE), ["target", "Target"], ...rows].filter(([name]) => name !== "drawn");
+    const labels = [...new Map(all)].map(([name, label]) => box(name, label));
     return make("details", {class: "lab-exercise"}, make("summary", {}, "Make an exercise: hide parts in the link"),
-                make("div", {class: "lab-ticks"}, ...new Map(all.map(([name, label]) => [name, box(name, label)])).values()));
+                make("div", {class: "lab-ticks"}, ...labels));
   }
 
   /** @returns {string[]} names of what the link hides */

@@ -27,7 +27,7 @@ function sheetOf(pixels, rows) {
 /** The edge of a digit in CSS pixels: whole multiples of 28 device pixels where that wastes little room. */
 function edgeOf(cell, scale) {
   const room = (cell - 4) * scale, whole = Math.floor(room / SIDE) * SIDE;
-  return (whole >= 0.85 * room ? whole : Math.floor(room)) / scale;
+  return (whole >= 0.93 * room ? whole : Math.floor(room)) / scale;
 }
 
 const DIGITS = {
@@ -53,7 +53,8 @@ const DIGITS = {
       const x = Math.round((column * cell + (cell - edge) / 2) * scale) / scale;
       const y = Math.round((HEADER + row * (cell + 4)) * scale) / scale;
       context.drawImage(sheet, column * SIDE, row * SIDE, SIDE, SIDE, x, y, edge, edge);
-      if (layers.has("learned") && !real) drawChance(context, arrays.probability[i] / 254, x, y + edge + 1, edge, colours);
+      if (!layers.has("learned") || real) continue;
+      drawChance(context, arrays.probability[i] / 254, x, y + edge + 1, edge, colours);
     }
   },
 };

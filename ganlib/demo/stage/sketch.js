@@ -167,8 +167,8 @@ class SketchPad {
   /**
    * @param {HTMLElement} place
    * @param {Object} limits of points and heights
-   * @param {function(string, number[] | number[][]): void} done is told the target and what was drawn
-   * @param {function(): void} cancel
+   * @param {(target: string, drawn: number[] | number[][]) => void} done is told the target and what was drawn
+   * @param {() => void} cancel
    */
   constructor(place, limits, done, cancel) {
     Object.assign(this, {place, limits, done, cancel, target: null, sketch: null});
@@ -178,7 +178,7 @@ class SketchPad {
     this.finish = make("button", {type: "button", class: "lab-primary", onclick: () => this.end()}, "Done");
     place.append(this.canvas, this.words, make("div", {class: "lab-bar"}, this.finish,
       make("button", {type: "button", onclick: () => this.change(() => this.sketch.clear())}, "Clear"),
-      make("button", {type: "button", onclick: () => this.close() || this.cancel()}, "Cancel"), this.shapes));
+      make("button", {type: "button", onclick: () => this.cancel()}, "Cancel"), this.shapes));
     this.listen();
   }
 

@@ -12,8 +12,6 @@ const SENTENCES = {
   retry: "Press Play to try again.",
 };
 
-const sleep = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
-
 class Stage {
   /** @param {HTMLElement} root @param {Object} server its functions @param {Object} page the table of the page */
   constructor(root, server, page) {
@@ -21,15 +19,17 @@ class Stage {
     for (const part of root.querySelectorAll("[data-part]")) this.parts[part.dataset.part] = part;
     Object.assign(this, {film: null, next: null, position: 0, playing: false, ticking: false, due: 0, stops: 0, turn: 0,
                          todo: [], drawn: 0, arrivedAt: 0, interval: 50, speed: FIRST_SPEED, inView: true,
-                         consent: false, told: false, key: null, title: "", story: null});
+                         consent: false, told: false, loading: false, key: null, title: "", story: null});
     this.on = Object.fromEntries(Object.entries(DRAWERS).map(([kind, {layers}]) =>
       [kind, new Set(layers.filter(([, , , first]) => first).map(([name]) => name))]));
     this.panel = new Panel(this.parts);
-    this.controls = new Controls(this.parts.controls, page, (...change) => this.change(...change), () => this.drawAgain());
-    this.stories = new Stories(this.parts.stories, page, (film) => this.openFilm(film, true), (story) => this.tell(story));
-    this.sketch = new SketchPad(this.parts.sketch, page.limits, (...drawing) => this.drew(...drawing), () => this.undraw());
-    this.share = new Share(this.parts.share, page, {link: (hide) => this.link(hide), picture: () => this.savePicture(),
-                                                    film: () => this.saveFilm()});
+    const {parts} = this;
+    this.controls = new Controls(parts.controls, page, (name, value) => this.change(name, value), () => this.drawAgain());
+    this.stories = new Stories(parts.stories, page, (film) => this.openFilm(film, true), (story) => this.tell(story));
+    this.sketch = new SketchPad(parts.sketch, page.limits, (target, drawn) => this.drew(target, drawn),
+                                () => this.undraw());
+    this.share = new Share(parts.share, page, {link: (hide) => this.link(hide), picture: () => this.savePicture(),
+                                               film: () => this.saveFilm()});
     this.listen();
   }
 
@@ -67,8 +67,6 @@ class Stage {
     if (!same) this.tween.to = null;
     this.root.dataset.kind = film.opening.header.kind;
     this.parts.train.hidden = !film.recorded;
-    this.parts.picture.title = "";
-    this.controls.show(film.settings);
     showLayers(this.parts.layers, this.drawer, this.layers, () => this.paint());
     this.show(position, 0);
   }
@@ -123,10 +121,11 @@ class Stage {
     this.parts.note.classList.toggle("lab-wrong", wrong);
   }
 
+  /** A title and what there is to watch, above the picture; nothing without a title. @param {string[]} sentences */
   watch(title, sentences) {
     this.title = title;
     this.parts.watch.hidden = !title;
-    this.parts.watch.replaceChildren(make("strong", {}, title), ...sentences.map((text) => make("span", {}, ` ${text}`)));
+    this.parts.watch.replaceChildren(make("strong", {}, title), ` ${sentences.join(" ")}`);
   }
 
   catching(words, done, of) {
@@ -146,7 +145,7 @@ class Stage {
   // ---- time ----
 
   wake() {
-    if (this.ticking || !(this.playing || this.tween.running(performance.now()))) return;
+    if (this.ticking || !(this.playing || this.tween.from)) return;
     this.ticking = true;
     const tick = () => this.tick(performance.now());
     if (this.isVisible()) requestAnimationFrame(tick);
@@ -175,7 +174,7 @@ class Stage {
 
   play() {
     if (!this.live) return this.openFirst(true);
-    if (!this.live.recorded && this.blocked(this.settings)) return;
+    if (!this.live.recorded && this.blocked(this.settings, () => this.play())) return;
     if (this.live.recorded && this.atEnd) this.show(0, 0);
     this.note(this.live.recorded ? SENTENCES.recorded : "");
     this.playing = true;
@@ -197,13 +196,19 @@ class Stage {
     this.show(Math.min(this.film.frames.length - 1, Math.max(0, position)), 0);
   }
 
+  /** Go to the first kept frame that is as late as this step. */
+  scrubTo(step) {
+    const position = this.film?.frames.findIndex(({header}) => header.step >= step) ?? 0;
+    this.scrub(position < 0 ? Infinity : position);
+  }
+
   // ---- training ----
 
   /** Begin a film with these settings. The shown one stays until the first frame is here. */
   start(settings, {plan = null, play = false} = {}) {
     this.turn += 1;
     this.stops += 1;
-    if (this.blocked(settings)) return this.stay();
+    if (this.blocked(settings, () => this.start(settings, {plan, play: true}))) return this.stay();
     this.next = new Film(settings);
     this.next.plan = plan;
     this.todo = [];
@@ -215,27 +220,33 @@ class Stage {
     this.wake();
   }
 
-  /** Keep what is shown, because something else cannot begin. */
+  /** Keep what is shown, because something else cannot begin; where digits are off, show their film. */
   stay() {
     this.pause();
     if (this.live) this.controls.show(this.settings);
+    const {digits: {off}, films} = this.page, film = films.find(({target}) => target === "digits");
+    if (off && film && this.film?.settings.target !== "digits") {
+      this.openFilm(film, true).then(() => this.note(off, {wrong: true}));
+    }
   }
 
-  /** Whether these settings cannot be trained here yet; the reason is then shown. */
-  blocked(settings) {
-    if (settings.target !== "digits" || !this.page.digits) return false;
-    if (this.page.digits.off) this.note(this.page.digits.off, {wrong: true});
-    else if (!this.consent) this.askToDownload(this.page.digits.download, settings);
-    else return false;
+  /** Whether these settings cannot be trained here yet; the reason is then shown. @param {() => void} again */
+  blocked(settings, again) {
+    const {digits} = this.page;
+    if (settings.target !== "digits" || !digits || digits.download && this.consent) return false;
+    if (digits.off) this.note(digits.off, {wrong: true});
+    else this.askToDownload(digits.download, again);
     return true;
   }
 
-  askToDownload(sentence, settings) {
-    const button = make("button", {type: "button", onclick: () => {
+  /** Show what would be downloaded. @param {() => void} again is called once the visitor agrees */
+  askToDownload(sentence, again) {
+    const agree = () => {
       this.consent = true;
-      this.start(settings, {play: true});
-    }}, "Download and train");
-    this.note(sentence, {button});
+      this.note("");
+      again();
+    };
+    this.note(sentence, {button: make("button", {type: "button", onclick: agree}, "Download and train")});
   }
 
   /** Ask the server for the frame at a goal. */
@@ -243,9 +254,9 @@ class Stage {
     const film = this.live, stops = this.stops;
     if (film.asking) return;
     film.asking = true;
-    const wanted = async () => await this.whenVisible() && this.live === film && this.stops === stops;
-    const progress = (done, of) => this.catching(
-      `Catching up: ${done.toLocaleString("en")} of ${of.toLocaleString("en")} steps`, done, of);
+    const wanted = async () => await this.whenVisible() && this.live === film && (!film.last || this.stops === stops);
+    const progress = (done, of) => this.catching(of ? `Catching up: ${done.toLocaleString("en")} of ` +
+      `${of.toLocaleString("en")} steps` : "The server gets ready", done, of);
     try {
       const answer = await this.wire.frame({settings: film.settings, goal, opening: !film.opening,
                                             download: this.consent}, wanted, progress);
@@ -253,7 +264,7 @@ class Stage {
       if (answer && this.live === film) this.arrived(film, answer);
     } catch (error) {
       film.asking = false;
-      if (this.live === film) this.fail(error, film);
+      if (this.live === film) this.fail(error);
     }
     if (this.live === film && !film.asking) this.catching("");
   }
@@ -264,12 +275,13 @@ class Stage {
   }
 
   arrived(film, {frame, opening}) {
+    const followed = this.next === film || this.atEnd;  // else the visitor has gone back in time
     if (opening) film.open(opening);
     film.add(frame);
     this.measure();
     const end = film.frames.length - 1;
     if (this.next === film) this.adopt(film, end);
-    else if (this.playing || this.todo.length) this.show(end, this.interval);
+    else if (followed || this.todo.length) this.show(end, this.interval);
     else this.panel.showTime(film, this.position = film.placeOf(this.shown));
     if (this.todo.length) this.todo.shift();
     if (this.todo.length) this.goOn();
@@ -320,12 +332,19 @@ class Stage {
     this.goOn();
   }
 
-  fail(error, film) {
+  fail(error) {
     this.todo = [];
     this.pause();
-    if (error.cause === "download") return this.askToDownload(error.message, film.settings);
+    if (error.cause === "download") return this.askToDownload(error.message, () => this.play());
     const advice = {server: SENTENCES.again, connection: ""}[error.cause] ?? SENTENCES.retry;
     this.note(`${error.message} ${advice}`.trim(), {wrong: true});
+  }
+
+  /** @param {number} speed steps a frame, from the next frame on */
+  setSpeed(speed) {
+    this.speed = speed;
+    this.parts.speed.value = String(speed);
+    if (this.live?.plan) this.live.plan.chunk = speed;
   }
 
   // ---- settings ----
@@ -397,15 +416,16 @@ class Stage {
 
   // ---- recorded films, stories, links ----
 
-  openFirst(byHand = false) {
+  async openFirst(byHand = false) {
     const first = this.page.films.find(({name}) => name === this.page.first) ?? this.page.films[0];
-    if (first) return this.openFilm(first, byHand);
-    this.start(this.page.defaults[this.page.targets[0].name]);
+    if (first) await this.openFilm(first, byHand);
+    else this.start(this.page.defaults[this.page.targets.find(({kind}) => kind === "plane").name]);
   }
 
   /** Load a recorded film, and play it unless nothing may move by itself. */
   async openFilm({name, title, target, sentence}, byHand) {
     const turn = this.turn += 1;
+    this.loading = true;
     this.closeSketch();
     this.pause();
     this.note(SENTENCES.loading);
@@ -414,9 +434,10 @@ class Stage {
       if (turn === this.turn) this.showFilm(film, `film:${name}`, title, sentence, byHand || moves());
     } catch (error) {
       if (turn !== this.turn) return;
-      this.fail(error, this.live);
-      if (!this.live) this.start(this.page.defaults[target]);
+      this.fail(error);
+      if (!this.live && target !== "digits") this.start(this.page.defaults[target]);
     }
+    this.loading = false;
   }
 
   showFilm(film, key, title, sentence, play) {
@@ -424,22 +445,21 @@ class Stage {
     Object.assign(this, {key, story: null});
     this.stories.mark(key);
     this.watch(title, [sentence]);
+    this.controls.show(film.settings);
     this.adopt(film, play ? 0 : film.frames.length - 1);
     this.note(SENTENCES.recorded);
     if (play) this.play();
   }
 
-  /** Play a story live to its end; where its digits cannot be trained here, its film. */
+  /** Play a story live to its end. */
   tell(story) {
-    const film = this.page.films.find(({target}) => target === story.settings.target);
-    if (story.settings.target === "digits" && this.page.digits?.off && film) return this.openFilm(film, true);
     this.closeSketch();
     this.touched.clear();
     Object.assign(this, {key: `story:${story.name}`, story});
     this.stories.mark(this.key);
     this.watch(story.title, story.watch);
-    const chunk = this.page.speeds.find((speed) => speed * STORY_FRAMES >= story.steps) ?? this.page.speeds.at(-1);
-    this.start(story.settings, {plan: {goal: [["both", story.steps]], chunk}, play: true});
+    this.setSpeed(this.page.speeds.find((speed) => speed * STORY_FRAMES >= story.steps) ?? this.page.speeds.at(-1));
+    this.start(story.settings, {plan: {goal: [["both", story.steps]], chunk: this.speed}, play: true});
   }
 
   /** @param {string[]} hide @returns {string} the address of this moment */
@@ -450,14 +470,19 @@ class Stage {
   }
 
   /** Do what the address says; without a word in it, play the first film. */
-  openLink(search) {
+  async openLink(search) {
     const {story, settings, actions, hide, wrong} = decodeLink(this.page, search, (target) => this.controls.of(target));
     this.hide(hide);
     if (story) this.tell(story);
     else if (settings) {
       const chunk = Math.max(1, Math.ceil(countOf(actions) / LINK_FRAMES));
       this.start(settings, {plan: {goal: actions, chunk}, play: actions.length > 0});
-    } else this.openFirst();
+    }
+    const kept = settings ?? story?.settings;
+    if (!this.live && !this.loading) {
+      await this.openFirst();
+      if (kept) this.blocked(kept, () => this.start(kept, {play: true}));  // says again what is missing
+    }
     if (wrong.length) this.note(`The link has no valid ${wrong.join(", ")}. The default is used.`, {wrong: true});
   }
 
@@ -473,8 +498,9 @@ class Stage {
   /** @returns {HTMLCanvasElement} a frame with its caption */
   picture(moment, arrays, width, scale, lines) {
     const height = Math.round(width * this.drawer.aspect(this.film.opening, width));
+    const caption = {title: this.titleNow, verdict: moment.header.verdict, lines};
     return captioned((context, w, h, s) => this.render(context, arrays, w, h, s),
-                     {width, height, scale, title: this.titleNow, verdict: moment.header.verdict, colours: coloursNow(), lines});
+                     {...caption, width, height, scale, colours: coloursNow()});
   }
 
   get fileName() {
@@ -492,10 +518,9 @@ class Stage {
     if (!this.film || this.saving) return;
     this.pause();
     this.saving = true;
-    const {film} = this, moments = evenly(film.frames, GIF_FRAMES);
     try {
       const render = (moment) => this.picture(moment, moment.arrays, GIF_WIDTH, 1, 3);
-      const frames = await renderAll(moments, render, (share) => this.catching("Drawing the film", share, 1));
+      const frames = await renderFilm(this.film.frames, render, (share) => this.catching("Drawing the film", share, 1));
       this.catching("Making the GIF", 1, 1);
       const bytes = await this.wire.gif(frames, GIF_MILLISECONDS);
       download(new Blob([bytes], {type: "image/gif"}), `${this.fileName}.gif`);
@@ -517,14 +542,16 @@ class Stage {
     parts.time.addEventListener("input", () => this.scrub(Number(parts.time.value)));
     parts.speed.append(...this.page.speeds.map((speed) =>
       make("option", {value: speed}, `${speed} ${speed === 1 ? "step" : "steps"} a frame`)));
-    parts.speed.value = String(this.speed);
-    parts.speed.addEventListener("change", () => {
-      this.speed = Number(parts.speed.value);
-    });
+    this.setSpeed(this.speed);
+    parts.speed.addEventListener("change", () => this.setSpeed(Number(parts.speed.value)));
     this.root.addEventListener("keydown", (event) => this.press(event));
     // a change of the theme changes the canvas's text colour, which has a transition for this purpose
     parts.canvas.addEventListener("transitionend", () => this.redraw());
-    new ResizeObserver(() => this.redraw()).observe(parts.picture);
+    for (const name of ["losses", "distance"]) {
+      parts[name].addEventListener("pointerdown", (event) => this.scrubTo(stepAt(event.offsetX, parts[name].clientWidth,
+        this.film?.last.header.step ?? 0)));
+    }
+    new ResizeObserver(() => requestAnimationFrame(() => this.redraw())).observe(parts.picture);
     new IntersectionObserver(([entry]) => {
       this.inView = entry.isIntersecting;
     }).observe(this.root);
@@ -536,7 +563,8 @@ class Stage {
     const keys = {ArrowLeft: () => this.scrub(this.position - 1), ArrowRight: () => this.scrub(this.position + 1),
                   Home: () => this.scrub(0), End: () => this.scrub(this.film ? this.film.frames.length - 1 : 0)};
     if (!event.target.closest("button, summary, a")) keys[" "] = () => this.playing ? this.pause() : this.play();
-    if (!Object.hasOwn(keys, event.key) || this.sketch.active) return;
+    if (this.sketch.active) return event.key === "Escape" ? this.undraw() : undefined;
+    if (!Object.hasOwn(keys, event.key)) return;
     event.preventDefault();
     keys[event.key]();
   }

@@ -17,8 +17,8 @@ class Stories {
   /**
    * @param {HTMLElement} place
    * @param {Object} page
-   * @param {function(Object): void} film is told the recorded film that was chosen
-   * @param {function(Object): void} story
+   * @param {(film: Object) => void} film is told the recorded film that was chosen
+   * @param {(story: Object) => void} story
    */
   constructor(place, page, film, story) {
     this.place = place;

@@ -10,8 +10,10 @@ class Trouble extends Error {
 
 const NO_ANSWER = "The server does not answer. Check your connection, then press Play to go on.";
 
+const sleep = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+
 class Wire {
-  /** @param {Object<string, function(Object): Promise<Object>>} server */
+  /** @param {Object<string, (data: Object) => Promise<Object>>} server */
   constructor(server) {
     this.server = server;
     this.last = Promise.resolve();
@@ -19,7 +21,7 @@ class Wire {
 
   /**
    * Call a function of the server once all earlier calls have ended.
-   * @param {function(): Promise<boolean>} wanted is asked just before; where it says no, nothing is sent
+   * @param {() => Promise<boolean>} wanted is asked just before; where it says no, nothing is sent
    * @returns {Promise<Object | null>} the answer; null where it was no longer wanted
    */
   call(name, data, wanted = async () => true) {
@@ -44,18 +46,20 @@ class Wire {
   /**
    * The frame at a goal. Asks again while the server catches up.
    * @param {{settings: Object, goal: Action[], opening: boolean, download: boolean}} request
-   * @param {function(): Promise<boolean>} wanted
-   * @param {function(number, number): void} progress steps done, and of how many
+   * @param {() => Promise<boolean>} wanted
+   * @param {(done: number, of: number) => void} progress steps done, and of how many
    * @returns {Promise<{frame: ArrayBuffer, opening: ArrayBuffer | null} | null>}
    */
   async frame(request, wanted, progress) {
-    for (;;) {
+    for (let before = null;;) {
       const answer = await this.call("lab_frame", request, wanted);
       if (answer === null) return null;
       if (answer.frame) {
         return {frame: fromBase64(answer.frame), opening: answer.opening ? fromBase64(answer.opening) : null};
       }
       progress(answer.progress, answer.of);
+      if (answer.progress === before) await sleep(200);  // the server waits for something else
+      before = answer.progress;
     }
   }
 
