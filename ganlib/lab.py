@@ -71,8 +71,8 @@ class Target:
 
 _LINE = {"latent_dim": 2, "width": 32, "depth": 2, "batch_size": 256}
 _PLANE = {"latent_dim": 2, "width": 64, "depth": 2, "batch_size": 128}
-_DIGITS = {"latent_dim": 16, "width": 16, "depth": 3, "batch_size": 32, "gamma": 0.3, "generator_lr": 1.5e-3,
-           "discriminator_lr": 1.5e-3}
+_DIGITS = {"latent_dim": 16, "width": 16, "depth": 3, "batch_size": 32, "gamma": 0.3, "generator_lr": 4e-3,
+           "discriminator_lr": 2.5e-3}
 
 TARGETS: dict[str, Target] = {
     "normal": Target("Normal", "line", _LINE),
@@ -391,16 +391,23 @@ class PointsView(View):
         self.middle, self.half = (low + high) / 2, (high - low) / 2
         # the line has places at both ends, the plane at the middles of its cells
         share = torch.linspace(-1, 1, LINE) if line else (torch.arange(MAP) + 0.5) * (2 / MAP) - 1
-        grid = torch.cartesian_prod(*[share] * data.shape[0]).view(-1, data.shape[0]).flip(1)
-        self.places = self.middle + self.half * grid
+        self.axes = [middle + half * share for middle, half in zip(self.middle, self.half)]
+        # the plane row by row, from the lowest x2 up
+        self.places = torch.stack(torch.meshgrid(*self.axes, indexing="xy"), -1).view(-1, data.shape[0])
         self.p = data.density(self.places, data.bandwidth)
         self.distance_of_real = self.distance(self.other)
-        self.overlap_of_real = self._overlap(metrics.kernel_density(self.other, self.places, data.bandwidth))
+        self.overlap_of_real = self._overlap(self._density(self.other))
         self.net = _latent_net(latent_dim)
 
     def distance(self, x: Tensor) -> float:
         """Sliced Wasserstein distance of samples to the fixed real ones."""
         return metrics.sliced_wasserstein(x, self.real, DIRECTIONS if x.shape[1] > 1 else 1)
+
+    def _density(self, x: Tensor) -> Tensor:
+        """The density of samples at the places, smoothed as the target's."""
+        if self.data.shape[0] == 1:
+            return metrics.kernel_density(x, self.places, self.data.bandwidth)
+        return metrics.kernel_density_map(x, self.axes[0], self.axes[1], self.data.bandwidth).flatten()
 
     def _overlap(self, q: Tensor) -> float:
         """The share of the target's mass that a density at the places, smoothed as the target's, covers."""
@@ -422,7 +429,7 @@ class PointsView(View):
             real_logits, fake_logits, logits = torch.split(logits, [self.count, self.count, len(self.places)])
             shown, judged = self.judge(real_logits, fake_logits)
         distance = self.distance(x)
-        q = metrics.kernel_density(x, self.places, self.data.bandwidth)
+        q = self._density(x)
         pull = self._pull(state, x)
         numbers = {**self.data.measure(x), "overlap": self._overlap(q), "overlap_of_real": self.overlap_of_real,
                    "accuracy": judged["accuracy"], "pull": pull.norm(dim=1).mean().item()}

@@ -39,6 +39,13 @@ def kernel_density(samples: Tensor, points: Tensor, bandwidth: float) -> Tensor:
                       for part in torch.split(points, 1024)])
 
 
+def kernel_density_map(samples: Tensor, x: Tensor, y: Tensor, bandwidth: float) -> Tensor:
+    """The same of samples (N, 2) at all points of a grid x (W,) by y (H,), as (H, W): the kernel is a product."""
+    across, up = (torch.exp((line[:, None] - samples[:, axis]).square() / (-2 * bandwidth**2))
+                  for axis, line in enumerate((x, y)))
+    return up @ across.T / (len(samples) * 2 * torch.pi * bandwidth**2)
+
+
 def largest_gap(values: Tensor, low: float, high: float) -> float:
     """The length of the largest interval in [low, high] without any of the values (N,)."""
     inside = values[(values >= low) & (values <= high)].double()

@@ -198,3 +198,12 @@ def test_no_measure_depends_on_the_default_dtype_or_device():
         torch.set_default_dtype(torch.float32)
         torch.set_default_device(None)
     assert found == expected
+
+
+def test_the_density_map_is_the_density_at_its_places():
+    samples = torch.randn(300, 2, generator=torch.Generator().manual_seed(0))
+    x, y = torch.linspace(-2, 2, 7), torch.linspace(-1, 3, 5)
+    places = torch.stack(torch.meshgrid(x, y, indexing="xy"), -1).view(-1, 2)
+    found = metrics.kernel_density_map(samples, x, y, 0.3)
+    assert found.shape == (5, 7)
+    torch.testing.assert_close(found.flatten(), metrics.kernel_density(samples, places, 0.3))

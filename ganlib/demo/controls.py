@@ -23,6 +23,14 @@ def check_seed(seed: object, what: str = "Seed") -> int:
     return check_int(seed, 0, MAX_SEED, what)
 
 
+def refusal(sentence: str) -> gr.Error:
+    """An error for the visitor, or the API's caller, which is not logged.
+
+    Its text is escaped because gradio shows it as HTML, and it may quote text of strangers.
+    """
+    return gr.Error(html.escape(sentence, quote=False), print_exception=False)
+
+
 def listen(triggers: Sequence[Any], handler: Callable[..., Any], inputs: Any, outputs: Any, **options: Any) -> None:
     """Call the handler on each trigger, with the values of the inputs.
 
@@ -34,8 +42,7 @@ def listen(triggers: Sequence[Any], handler: Callable[..., Any], inputs: Any, ou
         try:
             return handler(*args)
         except (ValueError, WeightsError) as error:
-            # escaped because gradio shows it as HTML, and it may quote text of strangers
-            raise gr.Error(html.escape(str(error), quote=False), print_exception=False) from None
+            raise refusal(str(error)) from None
 
     events = [getattr(trigger, "change", trigger) for trigger in triggers]
     options = {"show_progress": "hidden", "trigger_mode": "always_last", "api_visibility": "private"} | options

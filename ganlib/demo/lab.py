@@ -7,7 +7,6 @@ that is closed or hidden.
 import asyncio
 import base64
 import functools
-import html
 import json
 import logging
 import os
@@ -25,6 +24,7 @@ import gradio as gr
 from ganlib.checks import check_int, quoted, require
 from ganlib.data import NotDownloaded
 from ganlib.demo import gif, toy
+from ganlib.demo.controls import refusal
 from ganlib.demo.labs import MAX_ACTIONS, Closed, Labs, Progress, Reached, check_goal, count
 from ganlib.demo.mnist import DOWNLOAD, Mnist
 from ganlib.lab import (
@@ -283,12 +283,6 @@ async def stream(settings: dict, steps: int = 1_000, every: int = 10) -> dict:  
         raise refusal(str(error)) from None
     finally:
         LABS.close(caller)
-
-
-def refusal(sentence: str) -> gr.Error:
-    """An error that gradio shows, and does not log. It shows it as HTML, and the sentence may quote text of strangers.
-    """
-    return gr.Error(html.escape(sentence, quote=False), print_exception=False)
 
 
 async def reached(caller: str, settings: Settings, step: int) -> Reached:

@@ -24,7 +24,8 @@ class Stage {
       [kind, new Set(layers.filter(([, , , first]) => first).map(([name]) => name))]));
     this.panel = new Panel(this.parts);
     const {parts} = this;
-    this.controls = new Controls(parts.controls, page, (name, value) => this.change(name, value), () => this.drawAgain());
+    this.controls = new Controls(parts.controls, page, (name, value) => this.change(name, value),
+                                 () => this.drawAgain());
     this.stories = new Stories(parts.stories, page, (film) => this.openFilm(film, true), (story) => this.tell(story));
     this.sketch = new SketchPad(parts.sketch, page.limits, (target, drawn) => this.drew(target, drawn),
                                 () => this.undraw());
@@ -436,8 +437,9 @@ class Stage {
       if (turn !== this.turn) return;
       this.fail(error);
       if (!this.live && target !== "digits") this.start(this.page.defaults[target]);
+    } finally {
+      this.loading = false;
     }
-    this.loading = false;
   }
 
   showFilm(film, key, title, sentence, play) {
