@@ -452,29 +452,13 @@ def picture(size=(20, 10), kind="PNG", colour="red") -> bytes:
     return output.getvalue()
 
 
-@pytest.mark.parametrize("kind", ["PNG", "WEBP", "JPEG"])
+@pytest.mark.parametrize("kind", ["PNG", "JPEG"])
 def test_pictures_become_a_gif(kind):
     frames = gif.decode([base64.b64encode(picture(kind=kind, colour=colour)).decode() for colour in ("red", "blue")])
     with Image.open(io.BytesIO(gif.make(frames, 100))) as movie:
         assert (movie.format, movie.n_frames, movie.size) == ("GIF", 2, (20, 10))
         assert movie.info["loop"] == 0
         assert movie.info["duration"] == 100
-
-
-@pytest.mark.parametrize(("options", "size"), [({"lossless": True}, (801, 4)), ({}, (4, 802))])
-def test_a_large_webp_is_refused_by_its_header(options, size):
-    output = io.BytesIO()
-    Image.new("RGB", size).save(output, "WEBP", **options)
-    with pytest.raises(ValueError, match=f"picture 1 has {size[0]} by {size[1]} pixels, more than 800 by 800 pixels"):
-        gif.make([output.getvalue()], 100)
-
-
-def test_an_animated_webp_gives_its_first_picture():
-    output = io.BytesIO()
-    first, second = (Image.new("RGB", (8, 8), colour) for colour in ("red", "blue"))
-    first.save(output, "WEBP", save_all=True, append_images=[second])
-    with Image.open(io.BytesIO(gif.make([output.getvalue()], 100))) as movie:
-        assert movie.n_frames == 1
 
 
 def bomb() -> bytes:
@@ -485,12 +469,12 @@ def bomb() -> bytes:
 
 
 @pytest.mark.parametrize(("frames", "milliseconds", "sentence"), [
-    ([b"nothing"], 100, "picture 1 is not a PNG, WebP or JPEG picture"),
-    ([picture(kind="GIF")], 100, "picture 1 is not a PNG, WebP or JPEG picture"),
-    ([picture(), picture()[:40]], 100, "picture 2 is not a PNG, WebP or JPEG picture"),
+    ([b"nothing"], 100, "picture 1 is not a PNG or JPEG picture"),
+    ([picture(kind="GIF")], 100, "picture 1 is not a PNG or JPEG picture"),
+    ([picture(), picture()[:40]], 100, "picture 2 is not a PNG or JPEG picture"),
     ([picture((801, 2))], 100, "picture 1 has 801 by 2 pixels, more than 800 by 800 pixels"),
-    ([bomb()], 100, "picture 1 is not a PNG, WebP or JPEG picture"),
-    ([picture(kind="WEBP")[:24]], 100, "picture 1 is not a PNG, WebP or JPEG picture"),
+    ([bomb()], 100, "picture 1 is not a PNG or JPEG picture"),
+    ([picture(kind="WEBP")], 100, "picture 1 is not a PNG or JPEG picture"),
     ([picture(), picture((20, 11))], 100, "all pictures of a GIF must have one size; picture 2 has another"),
     ([picture()], 5, "milliseconds must be a whole number from 20 to 2000, not 5"),
     ([picture()], "100", "milliseconds must be a whole number from 20 to 2000, not '100'"),

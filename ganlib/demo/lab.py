@@ -61,13 +61,14 @@ log = logging.getLogger(__name__)
 GROUPS = {"line": "Numbers", "plane": "Points", "digits": "Digits"}
 KINDS = list(GROUPS)
 
-# name of a film: its title, its target, and a sentence
+# name of a film: its title, its target, and a sentence; `python -m train.film` records them
 FILMS = {
-    "digits": ("Digits from noise", "digits", "Eighty seeds become digits. The network learns from 60,000 real ones."),
-    "ring": ("Ring of eight", "ring", "Points move to the eight spots of a ring."),
-    "grid": ("Grid of 25", "grid", "Points move to the 25 spots of a grid."),
-    "sine": ("Sine curve", "sine", "Points bend into a sine curve."),
-    "normal": ("Normal distribution", "normal", "Numbers move until their histogram fits the true density."),
+    "digits": ("Digits from noise", "digits", "Ten digits of eight seeds grow from noise in 500 steps."),
+    "ring": ("The ring, in full", "ring", "All 10,000 steps of toy-ring. The last frame is the finished model below."),
+    "grid": ("The grid, in full", "grid", "All 24,000 steps of toy-grid. The last frame is the finished model below."),
+    "sine": ("The sine, in full", "sine", "All 12,000 steps of toy-sine. The last frame is the finished model below."),
+    "normal": ("N(3, 2²), in full", "normal",
+               "All 3,000 steps of toy-gaussian. The last frame is the finished model below."),
 }
 
 LOSS_LABELS = {
@@ -239,7 +240,7 @@ async def lab_gif(asked: Any) -> dict[str, Any]:
     """Pictures as one GIF: {"gif": base64}, or {"error": sentence}.
 
     Args:
-        asked: {"frames": base64 of 1 to 80 PNG, WebP or JPEG pictures of one size, at most 800 pixels a side and 12 MB
+        asked: {"frames": base64 of 1 to 80 PNG or JPEG pictures of one size, at most 800 pixels a side and 12 MB
             together, "milliseconds": that each is shown, 20 to 2,000}.
     """
     asked = table(asked)

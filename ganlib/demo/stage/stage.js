@@ -374,8 +374,11 @@ class Stage {
 
   /** The target's own settings, with what the visitor has set by hand. */
   settingsFor(target) {
-    const names = this.controls.of(target).filter(({targets}) => !targets).map(({name}) => name);
-    const kept = names.filter((name) => this.touched.has(name)).map((name) => [name, this.settings[name]]);
+    const shared = this.controls.of(target).filter(({name, targets}) => !targets && this.touched.has(name));
+    const kept = shared.map((control) => {
+      const value = this.settings[control.name];
+      return [control.name, control.type === "choice" ? value : allowed(control, value)];
+    });
     return {...this.page.defaults[target], ...Object.fromEntries(kept)};
   }
 
@@ -477,8 +480,8 @@ class Stage {
     this.hide(hide);
     if (story) this.tell(story);
     else if (settings) {
-      const chunk = Math.max(1, Math.ceil(countOf(actions) / LINK_FRAMES));
-      this.start(settings, {plan: {goal: actions, chunk}, play: actions.length > 0});
+      const plan = actions.length ? {goal: actions, chunk: Math.ceil(countOf(actions) / LINK_FRAMES)} : null;
+      this.start(settings, {plan, play: plan !== null});
     }
     const kept = settings ?? story?.settings;
     if (!this.live && !this.loading) {
