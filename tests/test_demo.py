@@ -45,7 +45,8 @@ def test_the_api_has_the_promised_names(client):
     assert [p["parameter_name"] for p in named["/interpolate"]["parameters"]] == [
         "model", "first", "second", "steps", "method"]
     assert [p["parameter_name"] for p in named["/toy"]["parameters"]] == ["model", "count", "seed"]
-    assert [p["parameter_name"] for p in named["/lab"]["parameters"]] == ["settings", "steps", "every"]
+    assert [p["parameter_name"] for p in named["/lab"]["parameters"]] == [
+        "settings", "steps", "every", "actions"]
     assert [p["parameter_name"] for p in named["/quality"]["parameters"]] == ["model", "seed"]
     assert [p["parameter_name"] for p in named["/growth"]["parameters"]] == ["model", "moment"]
 

@@ -745,10 +745,22 @@ def test_the_api_streams_a_training(client):
     assert rows == list(client.submit({"target": "sine", "seed": 3}, 25, 10, api_name="/lab"))
 
 
+def test_the_api_trains_one_network_alone_too(client):
+    actions = [["both", 12], ["discriminator", 6], ["generator", 2]]
+    rows = list(client.submit({"target": "ring"}, every=8, actions=actions, api_name="/lab"))
+    assert [row["step"] for row in rows] == [8, 12, 14]
+    lab = Lab(Settings.of({"target": "ring"}))
+    for who, n in actions:
+        lab.advance(who, n)
+    assert rows[-1]["distance"] == unpack(lab.frame())[0]["distance"]
+
+
 def test_the_api_refuses_in_one_sentence(client):
     for arguments, sentence in [(({"target": "<b>"}, 10), "target must be one of "),
                                 (({"target": "ring"}, 2_001), "steps must be a whole number from 1 to 2000, not 2001"),
                                 (({"target": "ring"}, 10, 0), "every must be a whole number from 1 to 2000, not 0"),
+                                (({"target": "ring"}, 9, 1, [["both", 2_000], ["generator", 1]]),
+                                 "actions must have at most 2,000 steps, not 2,001"),
                                 ((7,), "settings must be a table of names and values, not 7")]:
         with pytest.raises(AppError, match=sentence):
             client.predict(*arguments, api_name="/lab")

@@ -24,12 +24,16 @@ ROOMS = {
     "card": {"checks", "measures"},
     "architectures": {"checks", "networks"},
     "calibration": {"checks"},
-    "data": {"checks", "metrics", "pictures"},
-    "charts": {"data", "images"},
+    "data": {"checks", "pictures"},
+    "toys": {"checks", "data", "metrics"},
+    "charts": {"images", "toys"},
     "training": {"architectures", "checks", "data", "losses", "networks", "sampling"},
     "classifier": {"architectures", "checks", "data", "networks", "sampling", "training"},
     "model": {"architectures", "calibration", "checks", "networks", "sampling"},
     "recipes": {"architectures", "classifier", "training"},
+    "lab": {"architectures", "calibration", "checkpoint", "checks", "data", "losses", "metrics", "sampling", "toys",
+            "training"},
+    "stories": {"lab"},
 }
 # packages that have one door, each
 DOORS = {"gradio": "ganlib/demo/", "huggingface_hub": "ganlib/hub.py", "torchvision": "ganlib/data.py",

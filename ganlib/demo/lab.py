@@ -25,7 +25,7 @@ from ganlib.checks import check_int, quoted, require
 from ganlib.data import NotDownloaded
 from ganlib.demo import gif, toy
 from ganlib.demo.controls import refusal
-from ganlib.demo.labs import MAX_ACTIONS, Closed, Labs, Progress, Reached, check_goal, count
+from ganlib.demo.labs import MAX_ACTIONS, Closed, Goal, Labs, Progress, Reached, beginning, check_goal, count
 from ganlib.demo.mnist import DOWNLOAD, Mnist
 from ganlib.lab import (
     DIGIT_LIMITS,
@@ -253,28 +253,32 @@ async def lab_gif(asked: Any) -> dict[str, Any]:
     return {"gif": in_text(made)}
 
 
-async def stream(settings: dict, steps: int = 1_000, every: int = 10) -> dict:  # type: ignore[misc,type-arg]
+async def stream(settings: dict, steps: int = 1_000, every: int = 10,  # type: ignore[misc,type-arg]
+                 actions: list | None = None) -> dict:  # type: ignore[type-arg]
     """Train a GAN on a toy distribution or on digits, and stream what is measured.
 
     Args:
         settings: of the lab, such as {"target": "ring", "seed": 3}; the others are the target's own.
-        steps: of the generator, 1 to 2,000.
+        steps: of both networks, 1 to 2,000.
         every: a dictionary follows after each so many steps, 1 to 2,000, and after the last one.
+        actions: in place of `steps`, what to train one after the other, 2,000 steps at most: a list of pairs such as
+            [["both", 100], ["discriminator", 20], ["generator", 1]].
 
     Returns:
-        One after the other, dictionaries: step, discriminator_loss and generator_loss (means since the last one),
+        One after the other, dictionaries: step, discriminator_loss and generator_loss (means of the last ten steps),
         distance, distance_of_real, verdict, numbers, calibrated; and, unless the target is digits, samples.
     """
     caller = f"api {uuid.uuid4()}"
     try:
         checked = Settings.of(settings)
-        steps = check_int(steps, 1, MAX_API_STEPS, "steps")
-        every = check_int(every, 1, MAX_API_STEPS, "every")
+        goal = check_goal(actions or [["both", check_int(steps, 1, MAX_API_STEPS, "steps")]])
+        total, every = count(goal), check_int(every, 1, MAX_API_STEPS, "every")
+        require(total <= MAX_API_STEPS, f"actions must have at most {MAX_API_STEPS:,} steps, not {total:,}")
         if checked.kind == "digits":
             require(await MNIST.open(checked, False), "MNIST is being downloaded; try again in a minute")
         extent = None
-        for step in [*range(every, steps, every), steps]:
-            answer = await reached(caller, checked, step)
+        for done in [*range(every, total, every), total]:
+            answer = await reached(caller, checked, beginning(goal, done))
             if answer.opening is not None:
                 extent = unpack(answer.opening)[0].get("extent")
             yield row(answer.frame, extent)
@@ -286,10 +290,10 @@ async def stream(settings: dict, steps: int = 1_000, every: int = 10) -> dict:  
         LABS.close(caller)
 
 
-async def reached(caller: str, settings: Settings, step: int) -> Reached:
-    """The frame at a step, however many requests that takes; the first time with the opening."""
+async def reached(caller: str, settings: Settings, goal: Goal) -> Reached:
+    """The frame at a goal, however many requests that takes; the first time with the opening."""
     first = caller not in LABS
-    while isinstance(answer := await LABS.frame(caller, settings, (("both", step),), first), Progress):
+    while isinstance(answer := await LABS.frame(caller, settings, goal, first), Progress):
         pass
     return answer
 

@@ -246,6 +246,17 @@ def count(actions: Sequence[Action]) -> int:
     return sum(n for _, n in actions)
 
 
+def beginning(actions: Sequence[Action], n: int) -> Goal:
+    """The first n steps of the actions."""
+    found: list[Action] = []
+    for who, steps in actions:
+        found.append((who, min(steps, n)))
+        n -= found[-1][1]
+        if n <= 0:
+            break
+    return tuple(found)
+
+
 def remaining(done: Sequence[Action], goal: Goal) -> Goal | None:
     """What is left to do of a goal, None if the actions done are not its beginning."""
     if not done:

@@ -2,6 +2,9 @@
 
 import base64
 import io
+import os
+import shutil
+from contextlib import nullcontext
 from itertools import chain
 from typing import Any
 
@@ -10,6 +13,8 @@ from PIL import Image
 
 from ganlib.lab import unpack
 from tests.browser.test_page import CHROMIUM, Visit, browser  # noqa: F401, a fixture
+from tests.conftest import serve_page
+from tests.proxy import below
 
 pytestmark = pytest.mark.skipif(not CHROMIUM, reason="no chromium on this machine (Debian: apt-get install chromium)")
 
@@ -354,3 +359,28 @@ def test_a_picture_and_the_film_can_be_saved(lab):
     picture = Image.open(io.BytesIO(gif))
     assert (picture.format, picture.width) == ("GIF", 480)
     assert picture.n_frames > 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("by_server", [False, True], ids=["rendered by the browser", "rendered by the server"])
+@pytest.mark.parametrize("path", ["", "/spaces/gan"], ids=["at the root", "below a path"])
+def test_a_linked_lab_trains_wherever_the_page_is(browser, tmp_path, path, by_server):  # noqa: F811
+    environment = {**os.environ, "GRADIO_SSR_MODE": str(by_server)}
+    if path:
+        environment["GRADIO_ROOT_PATH"] = path
+    if by_server and not (node := shutil.which("node")):
+        pytest.skip("gradio renders on the server with node, which is not here")
+    if by_server:
+        environment["GRADIO_NODE_PATH"] = node
+    with serve_page(tmp_path, environment) as address, below(path, address) if path else nullcontext(address) as found:
+        context = browser.new_context(**DESKTOP)
+        lab = Lab(context.new_page(), found, "/?target=moons&seed=4&step=40")
+        lab.until("stage.film.last.header.step === 40 && !stage.playing")
+        lab.press("Play")
+        lab.until("stage.film.last.header.step > 60")
+        lab.press("Pause")
+        assert lab.state()["settings"]["seed"] == 4
+        address_of_link = lab.page.evaluate(f"{LAB}.link([])")
+        assert address_of_link.startswith(f"{found}/?target=moons")
+        context.close()
+    assert lab.wrong == []
