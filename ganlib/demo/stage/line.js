@@ -90,6 +90,8 @@ function sideways(context, text, x, y) {
 }
 
 const LINE = {
+  moving: ["generated", "probability"],
+
   layers: [["real", "Real numbers", REAL, true], ["generated", "Generated numbers", FAKE, true],
            ["density", "True density", "ink", true], ["learned", "D(x)", SECOND, true],
            ["best", "Best possible D", "dashed", true]],

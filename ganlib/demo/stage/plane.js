@@ -29,14 +29,15 @@ function placeY(i, scene) {
 }
 
 function drawDots(context, points, colour, radius, scene) {
-  const picture = dot(colour, radius, scene.colours.outline, scene.scale), size = picture.width / scene.scale;
+  const {scale} = scene, picture = dot(colour, radius, scene.colours.outline, scale), size = picture.width / scale;
+  const whole = (x) => Math.round((x - size / 2) * scale) / scale;  // device pixels, which are quicker to copy
   for (let i = 0; i < points.length; i += 2) {
-    const x = placeX(points[i], scene), y = placeY(points[i + 1], scene);
-    context.drawImage(picture, x - size / 2, y - size / 2, size, size);
+    context.drawImage(picture, whole(placeX(points[i], scene)), whole(placeY(points[i + 1], scene)), size, size);
   }
 }
 
 const HEAT = {canvas: null, pixels: null, image: null};
+const BACK = {canvas: null, key: "", map: null, real: null};
 
 /** The map, row 0 lowest, smoothly over the whole picture. */
 function drawHeat(context, map, shape, scene) {
@@ -54,7 +55,6 @@ function drawHeat(context, map, shape, scene) {
   }
   HEAT.canvas.getContext("2d").putImageData(HEAT.image, 0, 0);
   context.imageSmoothingEnabled = true;
-  context.imageSmoothingQuality = "high";
   context.drawImage(HEAT.canvas, 0, 0, scene.width, scene.height);
 }
 
@@ -100,7 +100,27 @@ function drawArrows(context, arrows, points, scene) {
   context.globalAlpha = 1;
 }
 
+/** What stays while points move from frame to frame: the map, the real points. @returns {HTMLCanvasElement} */
+function background(scene) {
+  const {opening: {arrays: fixed}, arrays, shapes, layers, colours, width, height, scale} = scene;
+  const name = layers.has("best") ? "best" : "probability", map = arrays[name], {real} = fixed;
+  const key = [width, height, scale, colours.dark, ...layers].join(" ");
+  if (BACK.key === key && BACK.map === map && BACK.real === real) return BACK.canvas;
+  BACK.canvas ??= scratch(1, 1);
+  const context = sized(BACK.canvas, width, height, scale);
+  [context.fillStyle, context.imageSmoothingEnabled] = [colours.ground, true];
+  context.fillRect(0, 0, width, height);
+  if (layers.has("learned") || layers.has("best")) drawHeat(context, map, shapes[name], scene);
+  if (fixed.curve && layers.has("real")) drawCurve(context, fixed.curve, scene);
+  if (layers.has("real")) drawDots(context, real, REAL, 2.4, scene);
+  Object.assign(BACK, {key, map, real});
+  return BACK.canvas;
+}
+
 const PLANE = {
+  /** Arrays whose numbers move from frame to frame. */
+  moving: ["generated", "arrows", "net"],
+
   layers: [["real", "Real points", REAL, true], ["generated", "Generated points", FAKE, true],
            ["learned", "D’s heat map", "heat", true], ["best", "Best possible D", "heat", false],
            ["arrows", "Pull on points", "ink", true], ["net", "Generator’s net", "ink", false]],
@@ -115,11 +135,8 @@ const PLANE = {
 
   /** @param {CanvasRenderingContext2D} context @param {Scene} scene */
   draw(context, scene) {
-    const {opening, arrays, shapes, layers} = scene;
-    if (layers.has("learned")) drawHeat(context, arrays.probability, shapes.probability, scene);
-    if (layers.has("best")) drawHeat(context, arrays.best, shapes.best, scene);
-    if (opening.arrays.curve && layers.has("real")) drawCurve(context, opening.arrays.curve, scene);
-    if (layers.has("real")) drawDots(context, opening.arrays.real, REAL, 2.4, scene);
+    const {arrays, shapes, layers} = scene;
+    context.drawImage(background(scene), 0, 0, scene.width, scene.height);
     if (layers.has("net")) drawNet(context, arrays.net, shapes.net, scene);
     if (layers.has("generated")) drawDots(context, arrays.generated, FAKE, 2.7, scene);
     if (layers.has("arrows")) drawArrows(context, arrays.arrows, arrays.generated, scene);

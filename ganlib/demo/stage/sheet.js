@@ -31,6 +31,8 @@ function edgeOf(cell, scale) {
 }
 
 const DIGITS = {
+  moving: ["sheet", "probability"],
+
   layers: [["generated", "Generated digits", FAKE, true], ["real", "Real digits", REAL, false],
            ["learned", "D’s probability", "heat", true]],
   either: ["generated", "real"],

@@ -78,7 +78,7 @@ class Stage {
     this.position = position;
     this.shown = moment;
     this.shapes = unpack(moment.buffer).shapes;
-    this.tween.go(moment.arrays, this.playing && moves() ? length : 0, now);
+    this.tween.go(moment.arrays, this.drawer.moving, this.playing && moves() ? length : 0, now);
     this.panel.show(this.film, position, this.titleNow, now, !this.playing);
     this.drawn += 1;
     this.paint(now);
@@ -280,13 +280,20 @@ class Stage {
     if (opening) film.open(opening);
     film.add(frame);
     this.measure();
+    const shows = followed || this.todo.length > 0;
+    this.todo.shift();
+    if (this.todo.length || this.playing) this.goOn();
+    // drawn after the next request has been sent, so that the server trains meanwhile
+    setTimeout(() => this.showEnd(film, shows));
+  }
+
+  /** Show the last frame of a film, or only that the film has grown. */
+  showEnd(film, shows) {
+    if (this.live !== film) return;
     const end = film.frames.length - 1;
     if (this.next === film) this.adopt(film, end);
-    else if (followed || this.todo.length) this.show(end, this.interval);
+    else if (shows && this.shown !== film.last) this.show(end, this.interval);
     else this.panel.showTime(film, this.position = film.placeOf(this.shown));
-    if (this.todo.length) this.todo.shift();
-    if (this.todo.length) this.goOn();
-    else if (this.playing) this.goOn();
   }
 
   /** How long a frame lasts, as a moving average. */

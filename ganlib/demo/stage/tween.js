@@ -1,7 +1,4 @@
-// Between two frames: points move and maps fade over the time that a frame lasts.
-
-/** Arrays in which each number is the same thing in every frame, so that it can move. */
-const MOVING = ["generated", "probability", "arrows", "net", "sheet"];
+// Between two frames: points move over the time that a frame lasts.
 
 class Tween {
   constructor() {
@@ -10,10 +7,13 @@ class Tween {
     this.to = null;
     this.start = 0;
     this.length = 0;
+    /** @type {string[]} names of arrays in which each number is the same thing in every frame, so that it can move */
+    this.moving = [];
   }
 
-  /** Show these arrays from now on; move there over `length` milliseconds from what is seen now. */
-  go(arrays, length, now) {
+  /** Show these arrays from now on; those in `moving` go there over `length` milliseconds from what is seen now. */
+  go(arrays, moving, length, now) {
+    this.moving = moving;
     this.from = length > 0 && this.to ? this.at(now) : null;
     this.to = arrays;
     this.start = now;
@@ -32,7 +32,7 @@ class Tween {
       return this.to;
     }
     const share = Math.max(0, (now - this.start) / this.length), found = {...this.to};
-    for (const name of MOVING) {
+    for (const name of this.moving) {
       const from = this.from[name], to = this.to[name];
       if (from && to && from.length === to.length) found[name] = between(from, to, share);
     }
