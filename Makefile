@@ -27,6 +27,7 @@ docs: .venv/dev
 bench: .venv/dev
 	$(BIN)/python -m tests.benchmarks.training
 	$(BIN)/python -m tests.benchmarks.page
+	$(BIN)/python -m tests.benchmarks.lab
 
 clean:
 	rm -rf .venv build docs/api *.egg-info

@@ -36,7 +36,7 @@ _STALLS = {"target": "normal", "mean": 5.0, "std": 0.3, "penalty": "none", "gamm
            "discriminator_lr": 2e-2, "generator_lr": 2e-4}
 
 STORIES: tuple[Story, ...] = (
-    Story("digits", "Digits from noise",
+    Story("digits", "Digits, live",
           "Eight seeds of each digit grow from noise. Watch strokes appear first, and then the digits.",
           {"target": "digits"}, 500),
     Story("fair-fight", "A fair fight",

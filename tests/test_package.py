@@ -105,7 +105,8 @@ def refuse(*arguments):
 socket.socket.connect = torch.cuda.is_available = torch.backends.mps.is_available = refuse
 torch.cpu.get_capabilities = refuse
 sys.argv = ["python", "--unknown-option"]
-import ganlib, train.ablation, train.deploy, train.evaluate, train.export, train.publish, train.repeat, train.__main__
+import ganlib, train.ablation, train.deploy, train.evaluate, train.export, train.film, train.publish
+import train.repeat, train.__main__
 print(*{"torchvision", "gradio", "huggingface_hub", "matplotlib", "pandas", "onnx", "trackio", "torch._dynamo"}
       & set(sys.modules))
 import ganlib.demo

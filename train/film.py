@@ -78,14 +78,15 @@ def work(arguments: argparse.Namespace) -> None:
     out = arguments.out or Path("runs") / arguments.name
     story = arguments.name in STORY
     require(story or arguments.steps is None, "--steps is for stories alone: the film of a recipe shows all of it")
-    out.mkdir(parents=True, exist_ok=True)
     if story:
-        steps = check_int(arguments.steps or STORY[arguments.name].steps, 1, MAX_STEPS, "--steps")
+        steps = STORY[arguments.name].steps if arguments.steps is None else arguments.steps
+        check_int(steps, 1, MAX_STEPS, "--steps")
         opening, *shown = of_story(arguments.name, steps, frames)
     else:
         run, data = Run(arguments.name, device="cpu", out=out).open()
         with threads(run.recipe.threads, "cpu"):
             opening, *shown = of_recipe(run, data, frames)
+    out.mkdir(parents=True, exist_ok=True)
     path = out / "film.gz"
     write_film(path, opening, shown)
     print(f"{path}: {len(shown)} frames, {path.stat().st_size / 1e6:.2f} MB.")

@@ -44,8 +44,8 @@ from ganlib.losses import LOSSES
 from ganlib.stories import STORIES
 
 TITLE = "Toy lab"
-EXPLANATION = ("Here a GAN learns while you watch. **Blue** is real. **Orange** is generated. Stop the training, go "
-               "back, and change what you like. The same settings and the same seed always give the same film.")
+EXPLANATION = ("Here a GAN learns while you watch. **Blue** is real. **Orange** is generated. Stop it, go back, and "
+               "change what you like.")
 FINISHED = ("### Trained to the end\n\nThese models are finished. The distribution that each has learned is known. So "
             "you can compare the two.")
 
@@ -67,7 +67,7 @@ FILMS = {
     "ring": ("The ring, in full", "ring", "All 10,000 steps of toy-ring. The last frame is the finished model below."),
     "grid": ("The grid, in full", "grid", "All 24,000 steps of toy-grid. The last frame is the finished model below."),
     "sine": ("The sine, in full", "sine", "All 12,000 steps of toy-sine. The last frame is the finished model below."),
-    "normal": ("N(3, 2²), in full", "normal",
+    "normal": ("A normal, in full", "normal",
                "All 3,000 steps of toy-gaussian. The last frame is the finished model below."),
 }
 

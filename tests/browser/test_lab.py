@@ -109,21 +109,25 @@ def open_lab(browser, address):  # noqa: F811
 
 
 @pytest.fixture(scope="module")
-def window(browser):  # noqa: F811
-    """A window for the tests that need no fresh one: its cache makes them quicker."""
-    context = browser.new_context(**DESKTOP)
-    yield context
-    context.close()
+def windows(browser):  # noqa: F811
+    """Windows for the tests that need no fresh one: their cache makes them quicker."""
+    found = {"desktop": browser.new_context(**DESKTOP), "phone": browser.new_context(**PHONE, has_touch=True)}
+    yield found
+    for context in found.values():
+        context.close()
 
 
 @pytest.fixture
-def lab(window, address):
-    """The lab in a tab of that window."""
-    page = window.new_page()
+def lab(windows, address, request):
+    """The lab in a tab of a window."""
+    page = windows[getattr(request, "param", "desktop")].new_page()
     found = Lab(page, address)
     yield found
     page.close()
     assert found.wrong == []
+
+
+ON_BOTH = pytest.mark.parametrize("lab", ["desktop", "phone"], indirect=True)
 
 
 @pytest.mark.parametrize("options", [DESKTOP, PHONE | {"color_scheme": "dark"}], ids=["desktop", "phone"])
@@ -146,6 +150,7 @@ def test_nothing_moves_by_itself_where_motion_is_reduced(open_lab):
     lab.until("stage.position > 1 && stage.position < stage.film.frames.length - 1 && stage.tween.from === null")
 
 
+@ON_BOTH
 def test_a_story_plays_to_its_end(lab):
     name = lab.page.evaluate(f"""{LAB}.page.stories.filter(({{settings}}) => settings.target !== 'digits')
         .toSorted((one, other) => one.steps - other.steps)[0].name""")
@@ -166,6 +171,7 @@ def test_a_story_plays_to_its_end(lab):
     assert lab.root.locator("[aria-live=polite]").first.text_content() == state["verdict"]
 
 
+@ON_BOTH
 def test_rewinding_shows_the_earlier_frame_again_without_a_request(lab):
     lab.train("normal", 10)
     last, pixels = lab.state(), lab.pixels()
@@ -224,6 +230,7 @@ def test_the_browser_reads_the_bytes_as_python_does(lab):
     assert sentences[3] == "The frame is longer than its header says."
 
 
+@ON_BOTH
 def test_a_visitor_draws_a_target_and_trains_on_it(lab):
     lab.choose("drawn-cloud")
     done = lab.root.get_by_role("button", name="Done")
@@ -349,6 +356,7 @@ def test_the_film_is_bounded(lab):
     assert kept["same"]
 
 
+@ON_BOTH
 def test_a_picture_and_the_film_can_be_saved(lab):
     lab.train("ring", 10)
     name, png = lab.saved("Save picture")
