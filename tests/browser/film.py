@@ -8,7 +8,7 @@ from playwright.sync_api import sync_playwright
 
 from tests.browser.test_page import CHROMIUM, FLAGS
 
-COLOURS, EVERY, END = 48, 2, 2_000  # of the GIF; which of its frames are kept; milliseconds that the last one stands
+COLOURS, EVERY, END = 224, 2, 2_000  # of the GIF; which of its frames are kept; milliseconds that the last one stands
 
 
 def main(file: str, address: str = "http://127.0.0.1:7860", query: str = "story=fair-fight") -> None:
@@ -28,7 +28,8 @@ def main(file: str, address: str = "http://127.0.0.1:7860", query: str = "story=
         browser.close()
     kept = [frame.resize((frame.width * 3 // 4, frame.height * 3 // 4), Image.Resampling.LANCZOS)
             for frame in [*frames[:-1:EVERY], frames[-1]]]
-    palette = kept[len(kept) // 2].quantize(COLOURS)  # one for all, so that what stands still stays the same
+    # one palette for all, so that what stands still stays the same; this method keeps the colours of small dots
+    palette = kept[len(kept) // 2].quantize(COLOURS, Image.Quantize.MAXCOVERAGE)
     kept = [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in kept]
     durations = [120] * (len(kept) - 1) + [END]
     kept[0].save(file, save_all=True, append_images=kept[1:], duration=durations, loop=0, optimize=False)
