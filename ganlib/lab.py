@@ -27,13 +27,14 @@ from ganlib import calibration, checkpoint, metrics, sampling, toys
 from ganlib.architectures import DCGAN, MLP, Architecture
 from ganlib.checks import check_fields, check_float, check_int, quoted, require
 from ganlib.data import Data, ImageData, open_data, scale
-from ganlib.losses import LOSSES, Loss
+from ganlib.losses import LOSSES, PENALTIES, Loss
 from ganlib.toys import Points
 from ganlib.training import NonFiniteLoss, State, TrainConfig, draw, train, train_discriminator, train_generator
 
-MAX_STEPS = 100_000  # of the generator in one film
+MAX_STEPS = 100_000  # of one film: those of both networks and those of one of them alone
 MAX_POINTS, HEIGHTS = 400, 32  # of a target that somebody draws
-PENALTY_CHOICES = ("none", "r1", "r2", "r1+r2", "wgan-gp", "0-gp")
+LEAST_HEIGHT = 1e-3  # of the highest one that is drawn
+PENALTY_CHOICES = ("none", "r1+r2", *PENALTIES)
 # a step of a lab must be short, so that many visitors can share a machine
 LIMITS: dict[str, tuple[float, float]] = {
     "mean": (-5, 5), "std": (0.2, 4), "gamma": (0, 20), "generator_lr": (1e-5, 0.1), "discriminator_lr": (1e-5, 0.1),
@@ -44,7 +45,7 @@ DIGIT_LIMITS = LIMITS | {"batch_size": (16, 64), "width": (8, 32), "depth": (2, 
 NUMBERS, POINTS, SEEDS = 1_000, 500, 8  # how many samples a frame shows, by the kind of its lab
 LINE, MAP, ARROWS, NET = 129, 40, 100, 17  # places of D on the line and, a side, in the plane; arrows; latents a side
 STEPS_OF_COORDINATE = 4096  # in half an extent
-NO_ANSWER = 255  # of a probability; 254 is 1
+CERTAIN, NO_ANSWER = 254, 255  # shades of a probability of 1, and of none
 LOSSES_SHOWN = 10  # steps whose mean losses a frame shows
 DIRECTIONS = 32  # of the sliced Wasserstein distance
 CONFIDENT = 0.9  # from this probability on the classifier is confident of a digit
@@ -193,7 +194,7 @@ def _check_drawn(target: str, drawn: Any) -> tuple[Any, ...]:
     if target == "drawn-line":
         require(len(drawn) == HEIGHTS, f"drawn must have {HEIGHTS} heights, not {len(drawn)}")
         heights = tuple(check_float(height, 0, 1, "a height in drawn") for height in drawn)
-        require(sum(heights) > 0, "drawn must have a height above 0")
+        require(max(heights) >= LEAST_HEIGHT, f"drawn must have a height of at least {LEAST_HEIGHT:g}")
         return heights
     require(1 <= len(drawn) <= MAX_POINTS, f"drawn must have 1 to {MAX_POINTS} points, not {len(drawn)}")
     require(all(isinstance(point, list | tuple) and len(point) == 2 for point in drawn),
@@ -278,7 +279,8 @@ class Lab:
             ValueError: the film is at its end.
         """
         require(who in get_args(Who), f"who must be one of {', '.join(get_args(Who))}, not {quoted(who)}")
-        require(who == "discriminator" or self.step + steps <= MAX_STEPS, f"a film ends after {MAX_STEPS:,} steps")
+        done = sum(n for _, n in self.actions)
+        require(done + steps <= MAX_STEPS, f"a film has at most {MAX_STEPS:,} steps, not {done + steps:,}")
         for _ in range(steps):
             self._advance(who)
         self.actions = merged([*self.actions, (who, steps)])
@@ -337,10 +339,17 @@ class View(ABC):
     def __init__(self, loss: Loss, latent_dim: int, data: Any):
         self.loss, self.latent_dim, self.data = loss, latent_dim, data
 
-    def opening(self, settings: dict[str, Any]) -> bytes:
-        """What does not change in a film, packed; `settings` are the lab's."""
+    def opening(self, settings: dict[str, Any], recipe: str | None = None) -> bytes:
+        """What does not change in a film, packed.
+
+        Args:
+            settings: of the lab.
+            recipe: the name of the recipe whose training it shows in place of a lab's; the settings then only name the
+                target.
+        """
         header, arrays = self.fixed()
-        return pack({"kind": self.kind, "settings": settings, "ln2": self.loss.logistic, **header}, arrays)
+        return pack({"kind": self.kind, "settings": settings, "recipe": recipe, "ln2": self.loss.logistic, **header},
+                    arrays)
 
     def frame(self, state: State, actions: Sequence[Action], losses: Sequence[Tensor] = ()) -> bytes:
         """A moment of a training after these actions, packed; losses are (discriminator, generator) of the last steps.
@@ -368,8 +377,8 @@ class View(ABC):
         Raises NonFiniteLoss where a logit is not finite.
         """
         if not bool(torch.cat([real_logits, fake_logits]).isfinite().all()):
-            raise NonFiniteLoss("the networks no longer give finite numbers; lower the learning rates, or raise the "
-                                "penalty")
+            raise NonFiniteLoss("the networks no longer give finite numbers; lower the learning rates or raise the "
+                                "penalties")
         shown, raw = calibration.Calibration(), self.loss.log_odds and not self.loss.paired
         if not raw:  # its logits have an offset, or a scale, of their own
             shown = calibration.fit(real_logits, fake_logits, fit_scale=not self.loss.log_odds)
@@ -464,8 +473,8 @@ class PointsView(View):
         return ((x - self.middle) / self.half * STEPS_OF_COORDINATE).round().clamp(-32767, 32767).to(torch.int16)
 
     def _shades(self, probability: Tensor) -> Tensor:
-        """Probabilities at the places as uint8, 254 for 1."""
-        return self._square((probability.nan_to_num(0.5) * 254).round().to(torch.uint8))
+        """Probabilities at the places as uint8."""
+        return self._square((probability.nan_to_num(0.5) * CERTAIN).round().to(torch.uint8))
 
     def _square(self, values: Tensor) -> Tensor:
         return values if self.data.shape[0] == 1 else values.view(MAP, MAP)
@@ -512,7 +521,7 @@ class DigitsView(View):
         numbers = {"accuracy": judged["accuracy"], **self._reading(x)}
         header = {"distance": self.distance(x), "distance_of_real": self.distance_of_real, "numbers": numbers,
                   "calibrated": judged["calibrated"]}
-        shades = (shown.probability(fake_logits) * 254).round().to(torch.uint8)
+        shades = (shown.probability(fake_logits) * CERTAIN).round().to(torch.uint8)
         return header, {"sheet": self._pixels(x), "probability": shades}
 
     def _reading(self, x: Tensor) -> dict[str, float]:

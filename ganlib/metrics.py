@@ -40,7 +40,13 @@ def kernel_density(samples: Tensor, points: Tensor, bandwidth: float) -> Tensor:
 
 
 def kernel_density_map(samples: Tensor, x: Tensor, y: Tensor, bandwidth: float) -> Tensor:
-    """The same of samples (N, 2) at all points of a grid x (W,) by y (H,), as (H, W): the kernel is a product."""
+    """Density (H, W) of samples (N, 2) at all points of a grid, by the Gaussian kernel N(sample, bandwidth² I).
+
+    It is `kernel_density` at these points, and much quicker, because the kernel is a product.
+
+    Args:
+        x, y: the grid's coordinates, (W,) and (H,), in the samples' unit.
+    """
     across, up = (torch.exp((line[:, None] - samples[:, axis]).square() / (-2 * bandwidth**2))
                   for axis, line in enumerate((x, y)))
     return up @ across.T / (len(samples) * 2 * torch.pi * bandwidth**2)

@@ -54,8 +54,8 @@ STORIES: tuple[Story, ...] = (
           "stops falling.",
           _WINS | {"penalty": "none", "gamma": 0.0}, 600),
     Story("penalties", "Penalties keep it smooth",
-          "The same fast discriminator now pays for steep slopes (R1 and R2). Watch its map stay smooth and the points "
-          "find the spots.",
+          "The same fast discriminator, now with a penalty on steep slopes (R1 and R2). Watch its map stay smooth and "
+          "the points find the spots.",
           _WINS | {"penalty": "r1+r2", "gamma": 0.3}, 800, "discriminator-wins"),
     Story("saturating-stall", "The saturating loss stalls",
           "The discriminator is certain, so the saturating loss is flat. Watch the orange numbers hardly move.",

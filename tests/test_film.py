@@ -44,7 +44,7 @@ def test_the_film_of_a_recipe_ends_in_the_model_that_is_saved(tmp_path, monkeypa
     assert run("toy-ring", "--frames", 3, "--out", tmp_path) == 0
     opening, frames = read_film(tmp_path / "film.gz")
     header, _ = unpack(opening)
-    assert (header["kind"], header["settings"]["target"]) == ("plane", "ring")
+    assert (header["kind"], header["settings"]["target"], header["recipe"]) == ("plane", "ring", "toy-ring")
     assert header["truth"] == "real ones sit on eight spots of the unit circle, 0.01 wide"
     assert [unpack(frame)[0]["step"] for frame in frames] == [0, 2, 6]
     last, arrays = unpack(frames[-1])

@@ -214,10 +214,12 @@ def test_a_film_ends(monkeypatch):
     monkeypatch.setattr(engine, "MAX_STEPS", 3)
     found = small()
     found.advance("both", 2)
-    with pytest.raises(ValueError, match="a film ends after 3 steps"):
+    with pytest.raises(ValueError, match="a film has at most 3 steps, not 4"):
         found.advance("both", 2)
     assert found.actions == (("both", 2),)
-    found.advance("generator")
+    found.advance("discriminator")
+    with pytest.raises(ValueError, match="a film has at most 3 steps, not 4"):
+        found.advance("discriminator")
     with pytest.raises(ValueError, match="who must be one of both, discriminator, generator, not 'nobody'"):
         found.advance("nobody")
 
@@ -244,7 +246,7 @@ def test_a_target_has_settings_of_its_own(target):
     ({"target": ["ring"]}, "target must be one of normal"),
     ({"loss": "mine"}, "loss must be one of non-saturating"),
     ({"loss": None}, "loss must be one of"),
-    ({"penalty": "r3"}, r"penalty must be one of none, r1, r2, r1\+r2"),
+    ({"penalty": "r3"}, r"penalty must be one of none, r1\+r2, r1, r2"),
     ({"colour": 3}, "the lab has no field 'colour'"),
     ({"width": 0}, "width must be a whole number from 4 to 128, not 0"),
     ({"width": 64.5}, "width must be a whole number"),
@@ -255,7 +257,8 @@ def test_a_target_has_settings_of_its_own(target):
     ({"seed": -1}, "seed must be a whole number from 0 to 9999"),
     ({"batch_size": 10_000}, "batch_size must be a whole number from 16 to 256"),
     ({"target": "drawn-line", "drawn": [1] * 31}, "drawn must have 32 heights, not 31"),
-    ({"target": "drawn-line", "drawn": [0] * 32}, "drawn must have a height above 0"),
+    ({"target": "drawn-line", "drawn": [0] * 32}, "drawn must have a height of at least 0.001"),
+    ({"target": "drawn-line", "drawn": [1e-300] + [0] * 31}, "drawn must have a height of at least 0.001"),
     ({"target": "drawn-line", "drawn": [2] + [0] * 31}, "a height in drawn must be a number from 0 to 1, not 2"),
     ({"target": "drawn-cloud", "drawn": []}, "drawn must have 1 to 400 points, not 0"),
     ({"target": "drawn-cloud", "drawn": [[0, 0, 0]]}, "each point in drawn must be two numbers"),

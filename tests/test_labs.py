@@ -21,12 +21,15 @@ from gradio_client import Client
 from gradio_client.exceptions import AppError
 from PIL import Image
 
+import ganlib
+from ganlib import sampling
 from ganlib.data import NotDownloaded
 from ganlib.demo import gif, lab
 from ganlib.demo import mnist as demo_mnist
 from ganlib.demo.labs import Closed, Labs, Progress, Reached, Replaced, Seat, Turns, check_goal, count, remaining
 from ganlib.demo.page import open_linked
-from ganlib.lab import MAX_STEPS, Lab, Settings, merged, read_film, unpack
+from ganlib.lab import MAX_STEPS, STEPS_OF_COORDINATE, Lab, Settings, merged, read_film, unpack, write_film
+from ganlib.recipes import RECIPES
 from ganlib.training import NonFiniteLoss
 from tests.lab_page import lab_page
 
@@ -303,7 +306,7 @@ def test_a_lab_that_computes_does_not_make_room():
         tasks = [asyncio.create_task(labs.frame(visitor, RING, both(1))) for visitor in "ab"]
         for _ in tasks:
             await asyncio.to_thread(gate.entered.acquire)
-        with pytest.raises(ValueError, match="2 visitors train here at this moment; try again in a minute"):
+        with pytest.raises(ValueError, match="2 visitors train here at this moment"):
             await labs.frame("c", RING, both(1))
         gate.open.set()
         await asyncio.gather(*tasks)
@@ -422,7 +425,7 @@ def test_a_film_repeats_after_its_lab_was_dropped():
 
 def test_two_visitors_at_once_do_not_touch_each_other():
     alone = {settings: reach(Labs(workers=1), "a", settings, [["both", 12]]) for settings in (RING, LINE)}
-    labs = Labs(workers=2)
+    labs = Labs(workers=2, budget=60)
 
     async def together():
         return await asyncio.gather(labs.frame("a", RING, both(12)), labs.frame("b", LINE, both(12)))
@@ -452,9 +455,13 @@ def picture(size=(20, 10), kind="PNG", colour="red") -> bytes:
     return output.getvalue()
 
 
+def in_base64(files: list[bytes]) -> list[str]:
+    return [base64.b64encode(file).decode() for file in files]
+
+
 @pytest.mark.parametrize("kind", ["PNG", "JPEG"])
 def test_pictures_become_a_gif(kind):
-    frames = gif.decode([base64.b64encode(picture(kind=kind, colour=colour)).decode() for colour in ("red", "blue")])
+    frames = in_base64([picture(kind=kind, colour=colour) for colour in ("red", "blue")])
     with Image.open(io.BytesIO(gif.make(frames, 100))) as movie:
         assert (movie.format, movie.n_frames, movie.size) == ("GIF", 2, (20, 10))
         assert movie.info["loop"] == 0
@@ -481,7 +488,7 @@ def bomb() -> bytes:
 ])
 def test_what_is_no_gif_is_refused_in_one_sentence(frames, milliseconds, sentence):
     with pytest.raises(ValueError, match=sentence):
-        gif.make(frames, milliseconds)
+        gif.make(in_base64(frames), milliseconds)
 
 
 @pytest.mark.parametrize(("frames", "sentence"), [
@@ -518,7 +525,7 @@ def ask(function, *arguments) -> dict:
 
 @pytest.fixture
 def labs(monkeypatch):
-    found = Labs(workers=1)
+    found = Labs(workers=1, budget=60)
     monkeypatch.setattr(lab, "LABS", found)
     return found
 
@@ -561,16 +568,34 @@ def test_a_page_that_lost_its_lab_while_it_waited_asks_again(monkeypatch):
 
 
 @pytest.mark.parametrize(("request_", "sentence"), [
-    (None, "the request must be a table of names and values, not None"),
-    ({}, "settings must be a table of names and values, not None"),
-    ({"settings": {"target": "moon"}, "goal": []}, "target must be one of normal, "),
-    ({"settings": {"target": "ring", "width": 10_000}, "goal": []}, "width must be a whole number from "),
-    ({"settings": {"target": "ring", "colour": 1}, "goal": []}, "the lab has no field 'colour'"),
-    ({"settings": {"target": "ring"}}, "goal must be a list of at most 1,000 actions, not None"),
+    (None, "The request must be a table of names and values, not None."),
+    ({}, "Settings must be a table of names and values, not None."),
+    ({"settings": {"target": "moon"}, "goal": []}, "Target must be one of normal, "),
+    ({"settings": {"target": "ring", "width": 10_000}, "goal": []}, "Width must be a whole number from "),
+    ({"settings": {"target": "ring", "colour": 1}, "goal": []}, "The lab has no field 'colour'."),
+    ({"settings": {"target": "ring"}}, "Goal must be a list of at most 1,000 actions, not None."),
 ])
 def test_a_wrong_request_of_the_stage_is_answered_with_a_sentence(labs, request_, sentence):
-    assert ask(lab.lab_frame, request_, Asks("a"))["error"].startswith(sentence)
+    answer = ask(lab.lab_frame, request_, Asks("a"))
+    assert answer["error"].startswith(sentence)
+    assert answer["error"].endswith(".")
+    assert not answer["again"]
     assert len(labs) == 0
+
+
+def test_where_all_labs_are_in_use_the_stage_may_ask_again(monkeypatch):
+    gate = Gate()
+    monkeypatch.setattr(lab, "LABS", Labs(gate.lab, workers=1, limit=1))
+
+    async def crowd():
+        first = asyncio.create_task(lab.lab_frame({"settings": asdict(RING), "goal": [["both", 1]]}, Asks("a")))
+        await asyncio.to_thread(gate.entered.acquire)
+        answer = await lab.lab_frame({"settings": asdict(RING), "goal": [["both", 1]]}, Asks("b"))
+        gate.open.set()
+        await first
+        return answer
+
+    assert asyncio.run(crowd()) == {"error": "1 visitors train here at this moment.", "again": True}
 
 
 def test_a_fault_of_ours_is_answered_with_a_sentence_and_logged(labs, monkeypatch, caplog):
@@ -579,38 +604,55 @@ def test_a_fault_of_ours_is_answered_with_a_sentence_and_logged(labs, monkeypatc
 
     monkeypatch.setattr(lab, "LABS", Labs(fault, workers=1))
     answer = ask(lab.lab_frame, {"settings": {"target": "ring"}, "goal": []}, Asks("a"))
-    assert answer == {"error": "Something went wrong on the server (RuntimeError)."}
+    assert answer == {"error": "Something went wrong on the server (RuntimeError).", "again": True}
     assert "secret" in caplog.text
 
 
 def test_a_recorded_film_is_sent_as_its_file(tmp_path, monkeypatch):
     monkeypatch.setattr(lab, "FILM_FOLDER", tmp_path)
     name = next(iter(lab.FILMS))
-    (tmp_path / f"{name}.gz").write_bytes(b"film")
-    assert ask(lab.lab_film, {"name": name}) == {"film": base64.b64encode(b"film").decode()}
+    found = Lab(RING)
+    write_film(tmp_path / f"{name}.gz", found.opening(), [found.frame()])
+    content = (tmp_path / f"{name}.gz").read_bytes()
+    assert ask(lab.lab_film, {"name": name}) == {"film": base64.b64encode(content).decode()}
     assert [film["name"] for film in lab.page()["films"]] == [name]
     for wrong in ("nothing", "../lab", None, ["ring"]):
-        assert ask(lab.lab_film, {"name": wrong})["error"].startswith("there is no film ")
+        assert ask(lab.lab_film, {"name": wrong})["error"].startswith("There is no film ")
 
 
-def test_every_film_of_the_package_has_a_title_and_can_be_read():
-    for path in lab.FILM_FOLDER.glob("*.gz"):
-        opening, frames = read_film(path)
-        assert unpack(opening)[0]["settings"]["target"] == lab.FILMS[path.stem][1]
-        assert frames
+def test_every_film_is_in_the_package_and_has_a_title():
+    assert {path.stem for path in lab.FILM_FOLDER.glob("*.gz")} == set(lab.FILMS)
+
+
+@pytest.mark.parametrize("name", lab.FILMS)
+def test_a_film_ends_as_its_sentence_says(name):
+    film, (opening, frames) = lab.film_of(name), read_film(lab.film_path(name))
+    header, (last, arrays) = unpack(opening)[0], unpack(frames[-1])
+    assert unpack(frames[0])[0]["step"] == 0
+    assert f"{last['step']:,} steps" in film["sentence"]
+    if header["recipe"] is None:
+        assert Settings.of(header["settings"]) == Settings.of({"target": film["target"]})
+        return
+    assert last["step"] == RECIPES[header["recipe"]].train.steps
+    model = ganlib.load(header["recipe"], "cpu")  # the shipped one
+    low, high = (torch.tensor(header["extent"])[i::2] for i in (0, 1))
+    shown = (low + high) / 2 + (high - low) / 2 * torch.from_numpy(arrays["generated"].copy()) / STEPS_OF_COORDINATE
+    z = sampling.noise(0, len(shown), model.architecture.latent_dim)
+    torch.testing.assert_close(shown, model.decode(z), atol=((high - low) / STEPS_OF_COORDINATE).max().item(), rtol=0)
 
 
 def test_pictures_are_returned_as_a_gif():
     frame = base64.b64encode(picture()).decode()
     answer = ask(lab.lab_gif, {"frames": [frame, frame], "milliseconds": 50})
     assert base64.b64decode(answer["gif"]).startswith(b"GIF89a")
-    assert ask(lab.lab_gif, {"frames": [], "milliseconds": 50})["error"].startswith("frames must be a list")
+    assert ask(lab.lab_gif, {"frames": [], "milliseconds": 50})["error"].startswith("Frames must be a list")
 
 
 def test_few_gifs_wait_at_once(monkeypatch):
     monkeypatch.setattr(lab, "_waiting", threading.Semaphore(0))
     frame = base64.b64encode(picture()).decode()
-    assert "try again in a minute" in ask(lab.lab_gif, {"frames": [frame], "milliseconds": 50})["error"]
+    assert ask(lab.lab_gif, {"frames": [frame], "milliseconds": 50}) == {
+        "error": "The server makes GIFs for others at this moment.", "again": True}
 
 
 # what the stage knows
@@ -644,7 +686,8 @@ def test_no_target_has_a_control_twice():
 def test_every_sentence_of_the_tab_has_less_than_twenty_words():
     page = lab.page()
     texts = [lab.EXPLANATION, lab.FINISHED, *(control["info"] for control in page["controls"]),
-             *(sentence for _, _, sentence in lab.FILMS.values()),
+             *(film["sentence"] for film in page["films"]), demo_mnist.DOWNLOAD, demo_mnist.NO_DOWNLOAD,
+             demo_mnist.NO_READING, demo_mnist.NO_TORCHVISION,
              *(text for story in page["stories"] for text in story["watch"])]
     for sentence in re.split(r"(?<=[.!?])\s", " ".join(texts)):
         assert len(sentence.split()) < 20, sentence
@@ -684,7 +727,7 @@ DIGITS = {"settings": {"target": "digits"}, "goal": []}
 
 
 def test_mnist_is_downloaded_once_and_only_for_a_visitor_who_agreed(mnist):
-    assert lab.page()["digits"] == {"download": demo_mnist.DOWNLOAD}
+    assert ask(lab.lab_digits, {}) == {"digits": {"download": demo_mnist.DOWNLOAD}}
     assert ask(lab.lab_frame, DIGITS, Asks("a")) == {"download": demo_mnist.DOWNLOAD}
     agreed = DIGITS | {"download": True}
     for visitor in "abb":
@@ -693,29 +736,30 @@ def test_mnist_is_downloaded_once_and_only_for_a_visitor_who_agreed(mnist):
     mnist.ready.set()
     until(lambda: "frame" in ask(lab.lab_frame, agreed, Asks("a")))
     assert mnist.opened == [False, True]
-    assert lab.page()["digits"] is None
+    assert ask(lab.lab_digits, {}) == {"digits": None}
 
 
 def test_a_download_that_failed_is_told_in_a_sentence_and_may_be_tried_again(mnist):
     mnist.error = ValueError("mnist is not in /secret and could not be downloaded there")
     mnist.ready.set()
     agreed = DIGITS | {"download": True}
-    assert ask(lab.lab_frame, agreed, Asks("a")) == {"error": demo_mnist.NO_DOWNLOAD}
-    assert lab.page()["digits"] == {"off": demo_mnist.NO_DOWNLOAD}
+    assert ask(lab.lab_frame, agreed, Asks("a")) == {"error": demo_mnist.NO_DOWNLOAD, "again": False}
+    assert ask(lab.lab_digits, {}) == {"digits": {"off": demo_mnist.NO_DOWNLOAD}}
     mnist.error = None
     assert "frame" in ask(lab.lab_frame, agreed, Asks("a"))
 
 
 def test_without_torchvision_nothing_can_be_downloaded(mnist, monkeypatch):
     monkeypatch.setattr(demo_mnist.importlib.util, "find_spec", lambda name: None)
-    assert lab.page()["digits"] == {"off": demo_mnist.NO_TORCHVISION}
+    assert ask(lab.lab_digits, {}) == {"digits": {"off": demo_mnist.NO_TORCHVISION}}
 
 
 # the page
 
 
 @pytest.mark.parametrize(("query", "selected"), [
-    ({}, False), ({"target": "ring", "step": "9"}, True), ({"story": "collapse"}, True), ({"__theme": "dark"}, False)])
+    ({}, False), ({"target": "ring", "step": "9"}, True), ({"story": "collapse"}, True), ({"film": "ring"}, True),
+    ({"__theme": "dark"}, False)])
 def test_a_link_to_a_lab_selects_its_tab(query, selected):
     update = open_linked(SimpleNamespace(query_params=query))
     assert (getattr(update, "selected", None) == lab.TITLE) == selected

@@ -39,7 +39,7 @@ def space_files(root: Path, repo: str, hardware: str | None = None, models: Sequ
     package = [path for path in (root / "ganlib").rglob("*")
                if path.is_file() and path.suffix in PACKAGE_FILES
                and not any(part.startswith(".") for part in path.relative_to(root).parts)]
-    documents = [path for path in (root / PICTURE).parent.iterdir() if path.suffix in (".png", ".md", ".ipynb")]
+    documents = [path for path in (root / PICTURE).parent.iterdir() if path.suffix in (".png", ".gif", ".md", ".ipynb")]
     weights = [path for folder in (root / "weights").iterdir() if (folder / checkpoint.CONFIG).is_file()
                for path in checkpoint.files(folder)]
     files: dict[str, Path | bytes] = {path.relative_to(root).as_posix(): path for path in (

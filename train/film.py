@@ -4,6 +4,7 @@ import argparse
 import sys
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -63,7 +64,7 @@ def losses(state: State) -> list[Tensor]:
 def of_recipe(run: Run, data: Data, frames: int) -> Iterator[bytes]:
     """The opening and the frames of a recipe's training, whose weights folder is written at the end."""
     shown: View = view(LOSSES[run.config.loss], run.architecture.latent_dim, data)
-    yield shown.opening(vars(Settings.of({"target": TARGET[data.name], "loss": run.config.loss})))
+    yield shown.opening(asdict(Settings.of({"target": TARGET[data.name]})), run.recipe_name)
     wanted = set(moments(run.config.steps, frames))
     with closing(run.train(data)) as states:
         for state in tqdm(states, run.name, run.config.steps + 1, unit="step", dynamic_ncols=True, leave=False):

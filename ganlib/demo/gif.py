@@ -1,4 +1,4 @@
-"""Pictures that a browser sends, as one GIF. Nothing of them is believed: number, size and format are checked first."""
+"""Pictures that a browser sends, as one GIF. Their number, size and format are checked before they are decoded."""
 
 import base64
 import io
@@ -26,17 +26,17 @@ def decode(frames: Any) -> list[bytes]:
         raise ValueError("frames must be pictures in base64") from None
 
 
-def make(frames: list[bytes], milliseconds: Any) -> bytes:
+def make(frames: Any, milliseconds: Any) -> bytes:
     """A GIF that loops forever.
 
     Args:
-        frames: PNG or JPEG pictures of one size.
+        frames: a list of PNG or JPEG pictures of one size, in base64.
         milliseconds: that each is shown, 20 to 2,000.
 
     Raises ValueError in one sentence if a picture cannot be read, is too large, or differs in size.
     """
     milliseconds = check_int(milliseconds, 20, 2_000, "milliseconds")
-    pictures = _read(frames)
+    pictures = _read(decode(frames))
     first, output = next(pictures), io.BytesIO()
     first.save(output, "GIF", save_all=True, append_images=pictures, duration=milliseconds, loop=0)
     return output.getvalue()

@@ -25,19 +25,22 @@ from ganlib.checks import check_int, quoted, require
 from ganlib.data import NotDownloaded
 from ganlib.demo import gif, toy
 from ganlib.demo.controls import refusal
-from ganlib.demo.labs import MAX_ACTIONS, Closed, Goal, Labs, Progress, Reached, beginning, check_goal, count
+from ganlib.demo.labs import MAX_ACTIONS, Busy, Closed, Goal, Labs, Progress, Reached, beginning, check_goal, count
 from ganlib.demo.mnist import DOWNLOAD, Mnist
 from ganlib.lab import (
+    CERTAIN,
     DIGIT_LIMITS,
     HEIGHTS,
     LIMITS,
     MAX_POINTS,
     MAX_STEPS,
+    NO_ANSWER,
     PENALTY_CHOICES,
     STEPS_OF_COORDINATE,
     TARGETS,
     Lab,
     Settings,
+    read_film,
     unpack,
 )
 from ganlib.losses import LOSSES
@@ -46,8 +49,8 @@ from ganlib.stories import STORIES
 TITLE = "Toy lab"
 EXPLANATION = ("Here a GAN learns while you watch. **Blue** is real. **Orange** is generated. Stop it, go back, and "
                "change what you like.")
-FINISHED = ("### Trained to the end\n\nThese models are finished. The distribution that each has learned is known. So "
-            "you can compare the two.")
+FINISHED = ("### Trained to the end\n\nThese models are finished. The true distribution is known. Compare it with what "
+            "each model learned.")
 
 STAGE = Path(__file__).with_name("stage")
 FILM_FOLDER = Path(__file__).with_name("films")
@@ -61,15 +64,9 @@ log = logging.getLogger(__name__)
 GROUPS = {"line": "Numbers", "plane": "Points", "digits": "Digits"}
 KINDS = list(GROUPS)
 
-# name of a film: its title, its target, and a sentence; `python -m train.film` records them
-FILMS = {
-    "digits": ("Digits from noise", "digits", "Ten digits of eight seeds grow from noise in 500 steps."),
-    "ring": ("The ring, in full", "ring", "All 10,000 steps of toy-ring. The last frame is the finished model below."),
-    "grid": ("The grid, in full", "grid", "All 24,000 steps of toy-grid. The last frame is the finished model below."),
-    "sine": ("The sine, in full", "sine", "All 12,000 steps of toy-sine. The last frame is the finished model below."),
-    "normal": ("A normal, in full", "normal",
-               "All 3,000 steps of toy-gaussian. The last frame is the finished model below."),
-}
+# titles of the recorded films, which `python -m train.film` makes; the first one plays at first
+FILMS = {"digits": "Digits from noise", "ring": "The ring, in full", "grid": "The grid, in full",
+         "sine": "The sine, in full", "normal": "A normal, in full"}
 
 LOSS_LABELS = {
     "non-saturating": "Non-saturating", "saturating": "Minimax (saturating)", "least-squares": "Least squares",
@@ -108,7 +105,7 @@ def controls() -> list[dict[str, Any]]:
         control("loss", "Loss", "What both networks minimise.",
                 choices=[[name, LOSS_LABELS.get(name, name)] for name in LOSSES]),
         control("penalty", "Penalty", "Keeps the slope of the discriminator small.",
-                choices=[[name, PENALTY_LABELS[name]] for name in PENALTY_CHOICES]),
+                choices=[[name, PENALTY_LABELS.get(name, name)] for name in PENALTY_CHOICES]),
         control("gamma", "Strength γ", "The weight of the penalty. At 0 there is none.", step=0.01, log=True),
         control("generator_lr", "Learning rate of G", "How far one step moves the generator.", step=None, log=True),
         control("discriminator_lr", "Learning rate of D", "How far one step moves the discriminator.", step=None,
@@ -127,8 +124,7 @@ def controls() -> list[dict[str, Any]]:
 
 def page() -> dict[str, Any]:
     """What the stage knows of the lab: PAGE in its JavaScript."""
-    films = [{"name": name, "title": title, "target": target, "sentence": sentence}
-             for name, (title, target, sentence) in FILMS.items() if (FILM_FOLDER / f"{name}.gz").is_file()]
+    films = [film_of(name) for name in FILMS if film_path(name).is_file()]
     return {
         "controls": controls(),
         "targets": [{"name": name, "label": target.label, "kind": target.kind, "group": GROUPS[target.kind]}
@@ -141,9 +137,24 @@ def page() -> dict[str, Any]:
         "first": films[0]["name"] if films else None,
         "speeds": SPEEDS,
         "space": os.environ.get("SPACE_ID") or None,
-        "digits": MNIST.state(),
         "limits": {"points": MAX_POINTS, "heights": HEIGHTS, "steps": MAX_STEPS, "actions": MAX_ACTIONS},
+        "units": {"half": STEPS_OF_COORDINATE, "real": CERTAIN, "none": NO_ANSWER},
+        "gif": {"frames": gif.MAX_FRAMES, "side": gif.MAX_SIDE, "bytes": gif.MAX_BYTES},
     }
+
+
+def film_path(name: str) -> Path:
+    return FILM_FOLDER / f"{name}.gz"
+
+
+def film_of(name: str) -> dict[str, str]:
+    """What the stage knows of a recorded film before it is loaded."""
+    opening, frames = read_film(film_path(name))
+    header, (last, _) = unpack(opening)[0], unpack(frames[-1])
+    sentence = f"Ten digits of eight seeds grow from noise in {last['step']:,} steps."
+    if header["recipe"]:
+        sentence = f"All {last['step']:,} steps of {header['recipe']}. The last frame is the finished model below."
+    return {"name": name, "title": FILMS[name], "target": header["settings"]["target"], "sentence": sentence}
 
 
 def sentences(text: str) -> list[str]:
@@ -164,9 +175,10 @@ def style() -> str:
 
 
 def answering(function: Callable[..., Awaitable[dict[str, Any]]]) -> Callable[..., Awaitable[dict[str, Any]]]:
-    """A function for the stage that answers {"error": sentence} where the given one raises.
+    """A function for the stage that answers {"error": sentence, "again": bool} where the given one raises.
 
-    An exception would reach the browser as a number without a reason.
+    `again` says whether the same request may succeed later. An exception would reach the browser as a number without a
+    reason.
     """
     @functools.wraps(function)
     async def wrapped(*arguments: Any) -> dict[str, Any]:
@@ -175,12 +187,17 @@ def answering(function: Callable[..., Awaitable[dict[str, Any]]]) -> Callable[..
         except NotDownloaded:
             return {"download": DOWNLOAD}
         except ValueError as error:
-            return {"error": str(error)}
+            return {"error": as_sentence(str(error)), "again": isinstance(error, Busy)}
         except Exception as error:
             log.exception("%s failed", function.__name__)
-            return {"error": f"Something went wrong on the server ({type(error).__name__})."}
+            return {"error": f"Something went wrong on the server ({type(error).__name__}).", "again": True}
 
     return wrapped
+
+
+def as_sentence(text: str) -> str:
+    """The text with a capital letter and a full stop."""
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
 
 
 def table(values: Any) -> dict[str, Any]:
@@ -204,7 +221,8 @@ async def lab_frame(asked: Any, request: gr.Request) -> dict[str, Any]:
 
     Returns:
         {"frame": base64, "opening": base64 if asked for}; {"progress": steps done, "of": steps} if the same request has
-        to be repeated; {"download": sentence} if MNIST has to be downloaded first; or {"error": sentence}.
+        to be repeated; {"download": sentence} if MNIST has to be downloaded first; or {"error": sentence, "again":
+        whether the same request may succeed later}.
     """
     asked = table(asked)
     settings, goal = Settings.of(asked.get("settings")), check_goal(asked.get("goal"))
@@ -222,11 +240,17 @@ async def lab_frame(asked: Any, request: gr.Request) -> dict[str, Any]:
 
 
 @answering
+async def lab_digits(asked: Any) -> dict[str, Any]:
+    """Whether digits can be trained at this moment: {"digits": None, {"download": sentence} or {"off": sentence}}."""
+    return {"digits": MNIST.state()}
+
+
+@answering
 async def lab_film(asked: Any) -> dict[str, Any]:
     """A recorded film: {"film": base64 of its file}, or {"error": sentence}. asked: {"name": one of FILMS}."""
-    name = table(asked).get("name")
+    name: Any = table(asked).get("name")
     require(isinstance(name, str) and name in FILMS, f"there is no film {quoted(name)}")
-    path = FILM_FOLDER / f"{name}.gz"
+    path = film_path(name)
     require(path.is_file(), f"the film {name} is not on this server")
     return {"film": in_text(await asyncio.to_thread(path.read_bytes))}
 
@@ -240,17 +264,16 @@ async def lab_gif(asked: Any) -> dict[str, Any]:
     """Pictures as one GIF: {"gif": base64}, or {"error": sentence}.
 
     Args:
-        asked: {"frames": base64 of 1 to 80 PNG or JPEG pictures of one size, at most 800 pixels a side and 12 MB
-            together, "milliseconds": that each is shown, 20 to 2,000}.
+        asked: {"frames": pictures in base64, "milliseconds": that each is shown}, as `ganlib.demo.gif.make` takes them.
     """
     asked = table(asked)
-    frames = gif.decode(asked.get("frames"))
-    require(_waiting.acquire(blocking=False), "the server makes GIFs for others at this moment; try again in a minute")
+    if not _waiting.acquire(blocking=False):
+        raise Busy("the server makes GIFs for others at this moment")
     try:
-        made = await asyncio.wrap_future(_gifs.submit(gif.make, frames, asked.get("milliseconds")))
+        made = _gifs.submit(gif.make, asked.get("frames"), asked.get("milliseconds"))
+        return {"gif": in_text(await asyncio.wrap_future(made))}
     finally:
         _waiting.release()
-    return {"gif": in_text(made)}
 
 
 async def stream(settings: dict, steps: int = 1_000, every: int = 10,  # type: ignore[misc,type-arg]
@@ -328,12 +351,12 @@ def leave(request: gr.Request) -> None:
 
 def is_linked(request: gr.Request) -> bool:
     """Whether the page's address restores a lab."""
-    return not {"target", "story"}.isdisjoint(request.query_params)
+    return not {"target", "story", "film"}.isdisjoint(request.query_params)
 
 
 def build(demo: gr.Blocks) -> None:
     gr.HTML(html_template=(STAGE / "stage.html").read_text(encoding="utf-8"), js_on_load=script(), elem_id="lab",
-            apply_default_css=False, label="the lab", server_functions=[lab_frame, lab_film, lab_gif])
+            apply_default_css=False, label="the lab", server_functions=[lab_frame, lab_digits, lab_film, lab_gif])
     gr.Markdown(FINISHED, elem_classes="explain")
     toy.build(demo)
     gr.api(stream, api_name="lab", concurrency_limit=API_CALLS)  # type: ignore[attr-defined]

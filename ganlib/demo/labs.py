@@ -1,7 +1,8 @@
 """The labs of the page's visitors: who has which, and whose turn it is to train. Knows no gradio.
 
 The work of a request is a Python generator, which yields after each step of training. A few threads run these steps.
-The visitor whose lab used the least time goes next, so nobody waits long for the labs of others.
+The visitor whose lab used the least time goes next: all have an equal share of the machine, and a lab whose turn it is
+waits for the steps in progress alone.
 """
 
 import asyncio
@@ -61,6 +62,10 @@ class Progress:
 
 Answer = Reached | Progress
 Slices = Generator[None, None, Answer]  # the work of a request; each `yield` lets others go first
+
+
+class Busy(ValueError):
+    """Others use all there is at this moment; the same request may succeed later."""
 
 
 class Replaced(ValueError):
@@ -146,7 +151,7 @@ class Turns:
         self._changed = threading.Condition()
         self._ready: list[Seat] = []
         self._arrivals = itertools.count(1)
-        self._floor = 0.0  # what the seat had spent whose turn was last: nobody who waits has spent less
+        self._floor = 0.0  # what the seat had spent whose turn was last; newcomers begin there
         self._started = False
 
     def run(self, seat: Seat, slices: Slices) -> Work:
@@ -347,7 +352,8 @@ class Labs:
             if len(self._seats) >= self._limit:
                 idle = {name: seat.used for name, seat in self._seats.items() if seat.work is None}
                 # a lab that computes stays: its visitor would make it again at once, and drop another one's
-                require(bool(idle), f"{self._limit} visitors train here at this moment; try again in a minute")
+                if not idle:
+                    raise Busy(f"{self._limit} visitors train here at this moment")
                 self._close(min(idle, key=idle.__getitem__))
             self._seats[visitor] = Seat()
         self._seats[visitor].used = self._clock()

@@ -20,9 +20,6 @@ from ganlib.losses import LOSSES
 from ganlib.model import Model
 from ganlib.toys import Points
 
-TITLE = "Toy distributions"
-EXPLANATION = ("Here the true distribution is known. So you can compare it with what a GAN learned. Blue is real. "
-               "Orange is generated. Where both are equally dense, the best discriminator says ½.")
 AT_LN2 = (" Against a perfect generator the best discriminator says D(x) = ½. Both losses are then ln 2. The reverse "
           "is false: with a discriminator that always says ½, every generator has the loss ln 2.")
 MAX_COUNT = 10_000
