@@ -41,7 +41,7 @@ STORIES: tuple[Story, ...] = (
           {"target": "digits"}, 500),
     Story("fair-fight", "A fair fight",
           "Both networks learn at the same pace. Watch the orange points reach all eight spots while D(x) goes to ½.",
-          {"target": "ring"}, 1_500),
+          {"target": "ring", "gamma": 0.3}, 1_500),
     Story("mode-collapse", "Mode collapse",
           "The generator learns much faster than the discriminator. Watch all points rush to one place, and then to "
           "another.",
