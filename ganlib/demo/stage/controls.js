@@ -94,16 +94,24 @@ function controlField(control, i, change) {
   return {name: control.name, applies: (target) => applies(control, target), element, show};
 }
 
-/** The choice of the target, in groups, and the button to draw one again. */
-function targetField(targets, change, again) {
+/** @returns {HTMLElement[]} the options of the targets, in their groups */
+function targetOptions(targets) {
   const groups = [...new Set(targets.map(({group}) => group))];
+  return groups.map((group) => make("optgroup", {label: group}, ...targets.filter((target) => target.group === group)
+    .map(({name, label}) => make("option", {value: name}, label))));
+}
+
+/** The choice of the target, and the button to draw one again. @param {() => boolean} draws whether one can be drawn */
+function targetField(targets, change, again, draws) {
   const select = make("select", {id: "lab-target", onchange: () => change("target", select.value)},
-    ...groups.map((group) => make("optgroup", {label: group}, ...targets.filter((target) => target.group === group)
-      .map(({name, label}) => make("option", {value: name}, label)))));
+                      ...targetOptions(targets));
   const button = make("button", {type: "button", onclick: again, "data-part": "again"}, "Draw again");
   const show = (value) => {
+    if (!draws()) {
+      select.replaceChildren(...targetOptions(targets.filter(({name}) => name === value || !(name in SKETCHES))));
+    }
     select.value = value;
-    button.hidden = !value.startsWith("drawn-") || button.dataset.off === "yes";
+    button.hidden = !(value in SKETCHES) || !draws();
   };
   const head = make("div", {class: "lab-head"}, make("label", {for: "lab-target"}, "Target: what is real"));
   const element = make("div", {class: "lab-field lab-wide", "data-control": "target"}, head,
@@ -121,9 +129,11 @@ class Controls {
   constructor(place, page, change, again) {
     this.page = page;
     this.hidden = new Set();
-    const rows = page.controls.filter(({name}) => !["target", "drawn"].includes(name));
-    this.fields = [targetField(page.targets, change, again), ...rows.map((row, i) => controlField(row, i, change))];
-    place.append(...this.fields.map(({element}) => element));
+    this.draws = true;
+    this.fields = [targetField(page.targets, change, again, () => this.draws),
+                   ...page.controls.map((row, i) => controlField(row, i, change))];
+    this.words = make("p", {class: "lab-info lab-wide", hidden: true});
+    place.append(...this.fields.map(({element}) => element), this.words);
   }
 
   /** @returns {Object} the target of that name */
@@ -136,19 +146,22 @@ class Controls {
     return this.page.controls.filter((control) => applies(control, this.target(target)));
   }
 
-  /** Show these settings, in the controls that their target has and that no link hides. */
-  show(settings) {
+  /**
+   * Show these settings, in the controls that their target has and that no link hides.
+   * @param {string | null} recipe the recipe of a film that has no settings of the lab: only its target is shown
+   */
+  show(settings, recipe = null) {
+    this.words.hidden = !recipe;
+    this.words.textContent = recipe ? SENTENCES.recipe(recipe) : "";
     for (const {name, element, show, applies: has} of this.fields) {
-      const on = has(this.target(settings.target));
+      const on = name === "target" || !recipe && has(this.target(settings.target));
       element.hidden = !on || this.hidden.has(name);
       if (on) show(settings[name]);
     }
   }
 
-  /** Leave out the targets that somebody draws. */
+  /** From the next settings on, leave out the targets that somebody draws, unless one of them is shown. */
   hideDrawing() {
-    const {element} = this.fields[0];
-    for (const option of element.querySelectorAll("option")) if (option.value.startsWith("drawn-")) option.remove();
-    element.querySelector("[data-part=again]").dataset.off = "yes";
+    this.draws = false;
   }
 }

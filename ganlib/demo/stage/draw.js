@@ -3,7 +3,10 @@
 /** The colours of ganlib/charts.py: blue is real, orange is generated. */
 const REAL = "#3b82f6", FAKE = "#f97316", SECOND = "#a855f7";
 const REAL_RGB = [59, 130, 246], FAKE_RGB = [249, 115, 22];
-const LN2 = Math.log(2), NO_ANSWER_AT = 255;
+const LN2 = Math.log(2);
+
+/** Of the packs: coordinates in half an extent, the shade of probability 1, and the shade of no answer. */
+const {half: HALF, real: CERTAIN, none: NO_ANSWER} = PAGE.units;
 const FONT = "ui-sans-serif, system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif";
 
 /** @typedef {{dark: boolean, ground: string, ink: string, strong: string, faint: string, outline: string,
@@ -23,15 +26,32 @@ function moves() {
   return !window.matchMedia("(prefers-reduced-motion: reduce)").matches;
 }
 
-/** 256 colours as pixels: orange for 0, `middle` for 1/2, blue for 254; nothing for 255, which is no answer. */
+/** The colours of all shades as pixels: orange for 0, `middle` for 1/2, blue for 1; nothing for no answer. */
 function heatColours(middle) {
-  const pixels = new Uint32Array(256);
-  for (let i = 0; i < NO_ANSWER_AT; i++) {
-    const share = (Math.abs(i - 127) / 127) ** 0.8 * 0.72, end = i < 127 ? FAKE_RGB : REAL_RGB;
+  const pixels = new Uint32Array(256), half = CERTAIN / 2;
+  for (let i = 0; i <= CERTAIN; i++) {
+    const share = (Math.abs(i - half) / half) ** 0.8 * 0.72, end = i < half ? FAKE_RGB : REAL_RGB;
     const [r, g, b] = middle.map((value, c) => Math.round(value + (end[c] - value) * share));
     pixels[i] = (255 << 24 | b << 16 | g << 8 | r) >>> 0;
   }
   return pixels;
+}
+
+/** @param {number} pixel of `heatColours` */
+function pixelColour(pixel) {
+  return `rgb(${pixel & 255},${pixel >> 8 & 255},${pixel >> 16 & 255})`;
+}
+
+function gradient(colours) {
+  return `linear-gradient(to right, ${colours.join(", ")})`;
+}
+
+/** The legend of a layer as a CSS background: a colour of its own, or what it is drawn with in these colours. */
+function markOf(colour, colours) {
+  const marks = {ink: () => colours.ink, strong: () => colours.strong, dashed: () => colours.ink,
+                 heat: () => gradient([0, CERTAIN / 2, CERTAIN].map((i) => pixelColour(colours.heat[Math.round(i)]))),
+                 chance: () => gradient([0, 0.5, 1].map(probabilityColour))};
+  return Object.hasOwn(marks, colour) ? marks[colour]() : colour;
 }
 
 /** Between orange (0) and blue (1), by way of grey. */

@@ -27,32 +27,44 @@ function firstActions(actions, count) {
   return found;
 }
 
-/** One kept frame: its bytes, its header, and its arrays when they are asked for. */
+/** One kept frame: its bytes, its header, and its pack when it is asked for. */
 class Moment {
-  /** @param {ArrayBuffer} buffer */
-  constructor(buffer) {
+  /** @param {ArrayBuffer} buffer @param {number} index how many frames the film had before it, dropped ones too */
+  constructor(buffer, index) {
     this.buffer = buffer;
+    this.index = index;
     this.header = unpack(buffer).header;
   }
 
-  /** @returns {Object<string, Numbers>} */
-  get arrays() {
-    return unpack(this.buffer).arrays;
+  /** @returns {Pack} */
+  get pack() {
+    return unpack(this.buffer);
   }
 }
 
+/** @typedef {{key: ?string, title: string, sentences: string[], film: ?string, story: ?Object}} About */
+
+/** @type {About} what a film is that nobody has chosen from the row */
+const NOTHING = {key: null, title: "", sentences: [], film: null, story: null};
+
 class Film {
-  /** @param {Object} settings complete @param {boolean} recorded whether it is finished */
-  constructor(settings, recorded = false) {
-    this.settings = settings;
-    this.recorded = recorded;
+  /** @param {Object} settings complete @param {boolean} recorded whether it is finished @param {About} about */
+  constructor(settings, recorded = false, about = NOTHING) {
+    Object.assign(this, {settings, recorded, about});
+    /** @type {string | null} the recipe whose training was recorded: its settings are not those of a lab */
+    this.recipe = null;
     /** @type {Pack | null} */
     this.opening = null;
     /** @type {Moment[]} */
     this.frames = [];
     this.bytes = 0;
+    this.added = 0;
+    /** frames are kept whose index is a multiple of it, and the last one */
+    this.stride = 1;
     /** what is trained by itself before the film pauses: all actions, and how many steps a frame */
     this.plan = null;
+    /** whether the plan is carried out unseen: only its last frame is shown by itself */
+    this.quiet = false;
     this.asking = false;
   }
 
@@ -69,20 +81,29 @@ class Film {
   open(buffer) {
     this.opening = unpack(buffer);
     this.settings = this.opening.header.settings;
+    this.recipe = this.opening.header.recipe ?? null;
   }
 
   /** @param {ArrayBuffer} buffer a packed frame; it becomes the last */
   add(buffer) {
-    this.frames.push(new Moment(buffer));
+    if (this.last && this.last.index % this.stride) this.bytes -= this.frames.pop().buffer.byteLength;
+    this.frames.push(new Moment(buffer, this.added++));
     this.bytes += buffer.byteLength;
-    if (this.frames.length > FILM_FRAMES || this.bytes > FILM_BYTES) this.thin();
+    while (this.frames.length > 2 && (this.frames.length > FILM_FRAMES || this.bytes > FILM_BYTES)) this.thin();
   }
 
-  /** Drop every second frame, but neither the first nor the last. */
+  /** Keep half as many frames, at equal distances, and the last one. */
   thin() {
-    const end = this.frames.length - 1;
-    this.frames = this.frames.filter((_, i) => i % 2 === 0 || i === end);
+    const {last} = this;
+    this.stride *= 2;
+    this.frames = this.frames.filter((moment) => moment.index % this.stride === 0 || moment === last);
     this.bytes = this.frames.reduce((sum, {buffer}) => sum + buffer.byteLength, 0);
+  }
+
+  /** @param {number} step @returns {number} the place of the kept frame that is nearest to it */
+  nearest(step) {
+    const away = this.frames.map(({header}) => Math.abs(header.step - step));
+    return away.indexOf(Math.min(...away));
   }
 
   /** @param {Moment} moment @returns {number} its place, or the place of the kept one that is nearest in time */
@@ -93,11 +114,16 @@ class Film {
     return after < 0 ? this.frames.length - 1 : after;
   }
 
-  /** @returns {Action[] | null} the next goal of the plan; null where it is reached */
+  /** @returns {Action[] | null} the next goal of the plan; null where it is reached, or there is none */
   planned() {
     if (!this.plan) return null;
     const done = countOf(this.actions);
     return done < countOf(this.plan.goal) ? firstActions(this.plan.goal, done + this.plan.chunk) : null;
+  }
+
+  /** @returns {boolean} whether its next frame is not to be seen, because a quiet plan is not at its end */
+  get unseen() {
+    return this.quiet && this.planned() !== null;
   }
 }
 
@@ -116,11 +142,11 @@ async function readFilm(compressed) {
   const buffer = await gunzip(compressed), view = new DataView(buffer), parts = [];
   for (let place = 0; place < buffer.byteLength;) {
     const length = view.getUint32(place, true);
-    require(place + 4 + length <= buffer.byteLength, "The recorded film is cut off.");
+    require(place + 4 + length <= buffer.byteLength, SENTENCES.cutFilm);
     parts.push(buffer.slice(place + 4, place + 4 + length));
     place += 4 + length;
   }
-  require(parts.length > 1, "The recorded film has no frames.");
+  require(parts.length > 1, SENTENCES.noFrames);
   const film = new Film(null, true);
   film.open(parts[0]);
   for (const part of parts.slice(1)) film.add(part);

@@ -6,7 +6,7 @@ const BINS = 56;
 function histogram(values) {
   const shares = new Float64Array(BINS);
   for (const value of values) {
-    const bin = Math.floor((value / 4096 + 1) / 2 * BINS);
+    const bin = Math.floor((value / HALF + 1) / 2 * BINS);
     if (bin >= 0 && bin < BINS) shares[bin] += 1 / values.length;
   }
   return shares;
@@ -113,10 +113,11 @@ const LINE = {
       const height = (value) => place.middle - value * bin / peak * (place.middle - place.top);
       drawLine(context, truth, height, place, {strokeStyle: colours.ink, lineWidth: 1.6});
     }
-    const chance = (value) => place.bottom - value / 254 * (place.bottom - place.upper);
-    drawLine(context, [127, 127], chance, place, {strokeStyle: colours.ink, lineWidth: 1, dash: [1, 4]});
+    const chance = (value) => place.bottom - value / CERTAIN * (place.bottom - place.upper);
+    const half = [CERTAIN / 2, CERTAIN / 2];
+    drawLine(context, half, chance, place, {strokeStyle: colours.ink, lineWidth: 1, dash: [1, 4]});
     if (layers.has("best")) {
-      drawLine(context, arrays.best, (value) => value === NO_ANSWER_AT ? null : chance(value), place,
+      drawLine(context, arrays.best, (value) => value === NO_ANSWER ? null : chance(value), place,
                {strokeStyle: colours.ink, lineWidth: 1.4, dash: [6, 4]});
     }
     if (layers.has("learned")) {

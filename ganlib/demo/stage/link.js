@@ -45,6 +45,16 @@ function decodeActions(query, limits) {
   return countOf(merged) <= limits.steps ? merged : null;
 }
 
+function addHide(query, hide) {
+  if (hide.length) query.set("hide", hide.join(","));
+  return query.toString().replaceAll("%2C", ",");
+}
+
+/** The query of a link to a moment of a recorded film. @param {string} film its name @param {number} step */
+function encodeFilmLink(film, step, hide) {
+  return addHide(new URLSearchParams({film, step}), hide);
+}
+
 function sameSetting(one, other) {
   return JSON.stringify(one) === JSON.stringify(other);
 }
@@ -66,8 +76,7 @@ function encodeLink(page, settings, actions, hide, story) {
     const moment = encodeActions(actions);
     if (moment) query.set(...moment);
   }
-  if (hide.length) query.set("hide", hide.join(","));
-  return query.toString().replaceAll("%2C", ",");
+  return addHide(query, hide);
 }
 
 /** @returns {* } the value of a control that a text stands for; undefined where it is not allowed */
@@ -80,47 +89,67 @@ function decodeValue(control, text) {
 /**
  * The state that a query names.
  * @param {Object} page @param {string} search @param {(target: string) => Control[]} controlsOf of a target
- * @returns {{story: Object | null, settings: Object | null, actions: Action[], hide: string[], wrong: string[]}}
+ * @returns {{story: ?Object, film: ?Object, step: ?number, settings: ?Object, actions: Action[], hide: string[],
+ *            wrong: string[]}} `step` is of the film; `wrong` are sentences for the visitor
  */
 function decodeLink(page, search, controlsOf) {
   const query = new URLSearchParams(search), wrong = [];
-  const found = {story: null, settings: null, actions: [], hide: decodeHide(page, query, wrong), wrong};
-  if (query.has("story")) {
-    found.story = page.stories.find(({name}) => name === query.get("story")) ?? null;
-    if (!found.story) wrong.push("story");
+  const found = {story: null, film: null, step: null, settings: null, actions: [],
+                 hide: decodeHide(page, query, wrong), wrong};
+  const one = (rows, key, sentence) => {
+    const row = rows.find(({name}) => name === query.get(key)) ?? null;
+    if (!row) wrong.push(sentence);
+    return row;
+  };
+  if (query.has("story")) found.story = one(page.stories, "story", SENTENCES.badStory);
+  else if (query.has("film")) {
+    found.film = one(page.films, "film", SENTENCES.badFilm);
+    if (found.film) found.step = decodeStep(query, wrong);
   } else if (query.has("target")) {
-    const target = page.targets.find(({name}) => name === query.get("target"));
+    const target = one(page.targets, "target", SENTENCES.badTarget);
     if (target) found.settings = decodeSettings(page, query, target.name, controlsOf(target.name), wrong);
-    else wrong.push("target");
-    if (target && (query.has("step") || query.has("do"))) {
-      const actions = decodeActions(query, page.limits);
-      if (actions) found.actions = actions;
-      else wrong.push("step");
-    }
+    if (target) found.actions = decodeMoment(query, page.limits, wrong);
   }
   return found;
+}
+
+/** @returns {number | null} the step of a recorded film; null where the link names none */
+function decodeStep(query, wrong) {
+  if (!query.has("step")) return null;
+  if (/^\d{1,9}$/.test(query.get("step"))) return Number(query.get("step"));
+  wrong.push(SENTENCES.badStep);
+  return null;
+}
+
+/** @returns {Action[]} the moment of a live film; none where the link names none */
+function decodeMoment(query, limits, wrong) {
+  if (!query.has("step") && !query.has("do")) return [];
+  const actions = decodeActions(query, limits);
+  if (!actions) wrong.push(SENTENCES.badStep);
+  return actions ?? [];
 }
 
 function decodeHide(page, query, wrong) {
   const names = (query.get("hide") || "").split(",").filter((name) => name);
   const known = new Set(["target", ...Object.keys(HIDEABLE), ...page.controls.map(({name}) => name)]);
-  if (names.some((name) => !known.has(name))) wrong.push("hide");
+  if (names.some((name) => !known.has(name))) wrong.push(SENTENCES.badHide);
   return names.filter((name) => known.has(name));
 }
 
 function decodeSettings(page, query, target, controls, wrong) {
-  const settings = {...page.defaults[target]};
+  const settings = {...page.defaults[target]}, labels = [];
   for (const control of controls) {
-    if (!query.has(control.name) || ["target", "drawn"].includes(control.name)) continue;
+    if (!query.has(control.name)) continue;
     const value = decodeValue(control, query.get(control.name));
-    if (value === undefined) wrong.push(control.name);
+    if (value === undefined) labels.push(control.label);
     else settings[control.name] = value;
   }
   if (query.has("drawn")) {
     const drawn = decodeDrawn(query.get("drawn"), target, page.limits);
     if (drawn) settings.drawn = drawn;
-    else wrong.push("drawn");
+    else labels.push(HIDEABLE.draw);
   }
+  if (labels.length) wrong.push(SENTENCES.badSettings(labels.join(", ")));
   return settings;
 }
 

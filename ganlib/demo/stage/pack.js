@@ -29,16 +29,16 @@ function require(ok, sentence) {
 
 /** @param {ArrayBuffer} buffer @returns {[Object, number]} the header, and where the arrays begin */
 function readHeader(buffer) {
-  require(buffer.byteLength >= 4, "The frame is empty.");
+  require(buffer.byteLength >= 4, SENTENCES.emptyFrame);
   const start = 4 + new DataView(buffer).getUint32(0, true);
-  require(start % 4 === 0 && start <= buffer.byteLength, "The frame's header is cut off.");
+  require(start % 4 === 0 && start <= buffer.byteLength, SENTENCES.cutHeader);
   let header = null;
   try {
     header = JSON.parse(new TextDecoder("utf-8", {fatal: true}).decode(new Uint8Array(buffer, 4, start - 4)));
   } catch {
-    throw new Error("The frame's header cannot be read.");
+    throw new Error(SENTENCES.unreadHeader);
   }
-  require(header !== null && Array.isArray(header.arrays), "The frame's header names no arrays.");
+  require(header !== null && Array.isArray(header.arrays), SENTENCES.noArrays);
   return [header, start];
 }
 
@@ -53,14 +53,14 @@ function unpack(buffer) {
   const arrays = {}, shapes = {};
   let place = start;
   for (const [name, dtype, shape] of header.arrays) {
-    require(Object.hasOwn(ARRAY_TYPES, dtype), `The frame's array ${name} has an unknown type.`);
+    require(Object.hasOwn(ARRAY_TYPES, dtype), SENTENCES.unknownType(name));
     const count = shape.reduce((product, n) => product * n, 1), kind = ARRAY_TYPES[dtype];
-    require(Number.isInteger(count) && count >= 0, `The frame's array ${name} has no valid shape.`);
-    require(place + count * kind.BYTES_PER_ELEMENT <= buffer.byteLength, `The frame's array ${name} is cut off.`);
+    require(Number.isInteger(count) && count >= 0, SENTENCES.badShape(name));
+    require(place + count * kind.BYTES_PER_ELEMENT <= buffer.byteLength, SENTENCES.cutArray(name));
     arrays[name] = new kind(buffer, place, count);
     shapes[name] = shape;
     place += Math.ceil(count * kind.BYTES_PER_ELEMENT / 4) * 4;
   }
-  require(place === buffer.byteLength, "The frame is longer than its header says.");
+  require(place === buffer.byteLength, SENTENCES.longFrame);
   return {header, arrays, shapes};
 }

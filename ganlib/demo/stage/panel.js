@@ -16,10 +16,24 @@ function showLayers(place, drawer, on, changed) {
       for (const each of place.querySelectorAll("input")) each.checked = on.has(each.dataset.layer);
       changed();
     });
-    const mark = make("i", {class: `lab-mark ${colour.startsWith("#") ? "" : `lab-${colour}`}`});
-    if (colour.startsWith("#")) mark.style.background = colour;
+    const mark = make("i", {class: `lab-mark ${colour.startsWith("#") ? "" : `lab-${colour}`}`, "data-mark": colour});
     return make("label", {class: "lab-layer"}, box, mark, label);
   }));
+  colourMarks(place);
+}
+
+/** Give the legend of the layers the colours in which they are drawn now. */
+function colourMarks(place) {
+  const colours = coloursNow();
+  for (const mark of place.querySelectorAll("[data-mark]")) {
+    mark.style.setProperty("--lab-mark", markOf(mark.dataset.mark, colours));
+  }
+}
+
+/** @returns {string} what is real, and whether D's probability can be taken at its word */
+function factsOf(film, header) {
+  const {truth} = film.opening.header, calibrated = header.calibrated ? SENTENCES.calibrated : SENTENCES.raw;
+  return truth ? `${truth[0].toUpperCase()}${truth.slice(1)}. ${calibrated}` : calibrated;
 }
 
 /** @param {Moment[]} frames @returns {[number, number][]} step and value, where there is one */
@@ -63,7 +77,7 @@ class Panel {
   show(film, position, title, now, hurry) {
     const {header} = film.frames[position];
     this.showTime(film, position);
-    if (this.due("seen", now, SEEN_EVERY, hurry)) this.parts.verdict.textContent = header.verdict;
+    if (this.due("seen", now, SEEN_EVERY, hurry)) this.showWords(film, header);
     if (this.due("spoken", now, SPOKEN_EVERY, hurry)) this.speak(title, header.verdict);
     if (this.due("charts", now, CHARTS_EVERY, hurry)) this.showCharts(film, header);
   }
@@ -77,6 +91,12 @@ class Panel {
     step.textContent = words;
   }
 
+  showWords(film, header) {
+    this.parts.verdict.textContent = header.verdict;
+    const facts = factsOf(film, header);
+    if (this.parts.facts.textContent !== facts) this.parts.facts.textContent = facts;
+  }
+
   speak(title, verdict) {
     if (this.parts.aloud.textContent !== verdict) this.parts.aloud.textContent = verdict;
     this.parts.canvas.setAttribute("aria-label", `${title}. ${verdict}`);
@@ -84,16 +104,16 @@ class Panel {
 
   showCharts(film, header) {
     const colours = coloursNow(), charts = chartsOf(film, header.step, colours), {unit} = film.opening.header;
-    const words = {losses: `Losses: discriminator ${valueText(header.discriminator_loss)}, ` +
-                           `generator ${valueText(header.generator_loss)}`,
-                   distance: `Distance to the target, ${unit}: ${valueText(header.distance)}; ` +
-                             `of as many real samples ${valueText(header.distance_of_real)}`};
+    const [discriminator, generator, distance, floor] = ["discriminator_loss", "generator_loss", "distance",
+                                                         "distance_of_real"].map((name) => valueText(header[name]));
+    const words = {losses: SENTENCES.losses(discriminator, generator, header.step),
+                   distance: SENTENCES.distance(unit, distance, floor, header.step)};
     const titles = {losses: "Losses", distance: "Distance to the target"};
     for (const [name, chart] of Object.entries(charts)) {
       const canvas = this.parts[name], width = canvas.clientWidth;
       if (!width) continue;
       drawChart(canvas, width, canvas.clientHeight, chart);
-      canvas.setAttribute("aria-label", `${words[name]} at step ${header.step}.`);
+      canvas.setAttribute("aria-label", words[name]);
       legendOnce(this.parts[`${name}-legend`], titles[name], [...chart.series, ...chart.levels], unit);
     }
   }

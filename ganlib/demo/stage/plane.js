@@ -19,13 +19,13 @@ function dot(colour, radius, outline, scale) {
   return DOTS.get(key);
 }
 
-/** Coordinates of the pack (-4096 to 4096 from edge to edge) to CSS pixels; x2 points up. */
+/** Coordinates of the pack (-HALF to HALF from edge to edge) to CSS pixels; x2 points up. */
 function placeX(i, scene) {
-  return (i / 4096 + 1) / 2 * scene.width;
+  return (i / HALF + 1) / 2 * scene.width;
 }
 
 function placeY(i, scene) {
-  return (1 - (i / 4096 + 1) / 2) * scene.height;
+  return (1 - (i / HALF + 1) / 2) * scene.height;
 }
 
 function drawDots(context, points, colour, radius, scene) {
@@ -86,7 +86,8 @@ function drawArrows(context, arrows, points, scene) {
   context.beginPath();
   for (let i = 0; i < arrows.length; i += 2) {
     const x = placeX(points[i], scene), y = placeY(points[i + 1], scene);
-    const dx = arrows[i] / 8192 * scene.width, dy = -arrows[i + 1] / 8192 * scene.height, length = Math.hypot(dx, dy);
+    const dx = arrows[i] / HALF / 2 * scene.width, dy = -arrows[i + 1] / HALF / 2 * scene.height;
+    const length = Math.hypot(dx, dy);
     if (length < 1) continue;
     const head = Math.min(5, length / 2) / length;
     context.moveTo(x, y);
@@ -123,7 +124,7 @@ const PLANE = {
 
   layers: [["real", "Real points", REAL, true], ["generated", "Generated points", FAKE, true],
            ["learned", "D’s heat map", "heat", true], ["best", "Best possible D", "heat", false],
-           ["arrows", "Pull on points", "ink", true], ["net", "Generator’s net", "ink", false]],
+           ["arrows", "Pull on points", "strong", true], ["net", "Generator’s net", "strong", false]],
 
   /** Only one of these layers is on at a time. */
   either: ["learned", "best"],

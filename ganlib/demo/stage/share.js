@@ -22,14 +22,14 @@ class Share {
 
   /** What the link hides, as boxes to tick. */
   exercise(page) {
-    const rows = new Map(page.controls.map(({name, label}) => [name, label]));
+    const rows = page.controls.map(({name, label}) => [name, label]);
     const box = (name, label) => {
       const input = make("input", {type: "checkbox", value: name});
       this.boxes.push(input);
       return make("label", {class: "lab-tick"}, input, label);
     };
-    const all = [...Object.entries(HIDEABLE), ["target", "Target"], ...rows].filter(([name]) => name !== "drawn");
-    const labels = [...new Map(all)].map(([name, label]) => box(name, label));
+    const all = new Map([...Object.entries(HIDEABLE), ["target", "Target"], ...rows]);
+    const labels = [...all].map(([name, label]) => box(name, label));
     return make("details", {class: "lab-exercise"}, make("summary", {}, "Make an exercise: hide parts in the link"),
                 make("div", {class: "lab-ticks"}, ...labels));
   }
@@ -45,6 +45,6 @@ class Share {
 
   async copy() {
     const copied = await copyText(this.actions.link(this.hide), this.field);
-    this.told.textContent = copied ? "The link is copied." : "The link is selected. Copy it.";
+    this.told.textContent = copied ? SENTENCES.copied : SENTENCES.selected;
   }
 }

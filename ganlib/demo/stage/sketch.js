@@ -61,7 +61,7 @@ class HeightSketch {
   }
 
   get words() {
-    return "Draw a curve from left to right: high where numbers are frequent. By keyboard, choose a shape below.";
+    return SENTENCES.drawCurve;
   }
 
   get drawn() {
@@ -69,7 +69,7 @@ class HeightSketch {
   }
 
   set drawn(heights) {
-    if (heights.length === this.count) this.heights = [...heights];
+    if (heights.length === this.count) this.heights = heights.map(heightStep);
   }
 
   lift() {
@@ -120,8 +120,7 @@ class CloudSketch {
   }
 
   get words() {
-    return this.points.length >= this.limit ? `These are all ${this.limit} points. Press Done, or clear the field.`
-      : "Draw where real points are frequent. By keyboard, choose a shape below.";
+    return this.points.length >= this.limit ? SENTENCES.allPoints(this.limit) : SENTENCES.drawCloud;
   }
 
   get drawn() {
@@ -129,7 +128,7 @@ class CloudSketch {
   }
 
   set drawn(points) {
-    this.points = points.map((point) => [...point]);
+    this.points = points.map((point) => point.map(pointStep));
   }
 
   add(points) {

@@ -3,14 +3,6 @@
 const DRAWERS = {line: LINE, plane: PLANE, digits: DIGITS};
 const KEPT_EVERY = 50;  // milliseconds a kept frame is shown
 const FIRST_SPEED = 5, LINK_FRAMES = 60, STORY_FRAMES = 100;
-const SENTENCES = {
-  recorded: "Recorded film. Press Train to train it live.",
-  restart: "A new setting starts the film again at step 0.",
-  loading: "The film is loading.",
-  end: "The film is at its longest. Press Reset to begin again.",
-  again: "Change a setting, or go back in time.",
-  retry: "Press Play to try again.",
-};
 
 class Stage {
   /** @param {HTMLElement} root @param {Object} server its functions @param {Object} page the table of the page */
@@ -19,7 +11,7 @@ class Stage {
     for (const part of root.querySelectorAll("[data-part]")) this.parts[part.dataset.part] = part;
     Object.assign(this, {film: null, next: null, position: 0, playing: false, ticking: false, due: 0, stops: 0, turn: 0,
                          todo: [], drawn: 0, arrivedAt: 0, interval: 50, speed: FIRST_SPEED, inView: true,
-                         consent: false, told: false, loading: false, key: null, title: "", story: null});
+                         digits: null, consent: false, told: false, wasPlaying: false, saving: false});
     this.on = Object.fromEntries(Object.entries(DRAWERS).map(([kind, {layers}]) =>
       [kind, new Set(layers.filter(([, , , first]) => first).map(([name]) => name))]));
     this.panel = new Panel(this.parts);
@@ -74,11 +66,9 @@ class Stage {
 
   /** Show a frame; points move there over so many milliseconds. */
   show(position, length) {
-    const now = performance.now(), moment = this.film.frames[position];
-    this.position = position;
-    this.shown = moment;
-    this.shapes = unpack(moment.buffer).shapes;
-    this.tween.go(moment.arrays, this.drawer.moving, this.playing && moves() ? length : 0, now);
+    const now = performance.now(), moment = this.film.frames[position], {arrays, shapes} = moment.pack;
+    Object.assign(this, {position, shapes, shown: moment});
+    this.tween.go(arrays, this.drawer.moving, this.playing && moves() ? length : 0, now);
     this.panel.show(this.film, position, this.titleNow, now, !this.playing);
     this.drawn += 1;
     this.paint(now);
@@ -86,7 +76,7 @@ class Stage {
   }
 
   get titleNow() {
-    return this.title || this.controls.target(this.film.settings.target)?.label || "";
+    return this.film.about.title || this.controls.target(this.film.settings.target)?.label || "";
   }
 
   /** Draw the present arrays on the canvas. */
@@ -96,21 +86,20 @@ class Stage {
     if (!width) return;
     const height = Math.round(width * this.drawer.aspect(this.film.opening, width)), {canvas} = this.parts;
     if (canvas.style.height !== `${height}px`) canvas.style.height = `${height}px`;
-    this.render(sized(canvas, width, height), this.tween.at(now), width, height, density());
+    const pack = {arrays: this.tween.at(now), shapes: this.shapes};
+    render(sized(canvas, width, height), this.look, pack, {width, height, scale: density()});
   }
 
-  /** Draw arrays of the shown film anywhere. */
-  render(context, arrays, width, height, scale) {
-    const colours = coloursNow();
-    context.fillStyle = colours.ground;
-    context.fillRect(0, 0, width, height);
-    this.drawer.draw(context, {opening: this.film.opening, arrays, shapes: this.shapes, layers: this.layers, colours,
-                               width, height, scale});
+  /** @returns {Look} of the shown film; it stays the same when another one is chosen */
+  get look() {
+    return {film: this.film, drawer: this.drawer, layers: new Set(this.layers), title: this.titleNow,
+            colours: coloursNow()};
   }
 
   /** Draw all again, after the size or the theme has changed. */
   redraw() {
     this.sketch.draw();
+    colourMarks(this.parts.layers);
     if (!this.film) return;
     this.paint();
     this.panel.showCharts(this.film, this.shown.header);
@@ -122,11 +111,13 @@ class Stage {
     this.parts.note.classList.toggle("lab-wrong", wrong);
   }
 
-  /** A title and what there is to watch, above the picture; nothing without a title. @param {string[]} sentences */
-  watch(title, sentences) {
-    this.title = title;
+  /** Show what the live film is: its card, its title with what there is to watch, and its settings. */
+  identify() {
+    const {about: {key, title, sentences}, settings, recipe} = this.live;
+    this.stories.mark(key);
     this.parts.watch.hidden = !title;
     this.parts.watch.replaceChildren(make("strong", {}, title), ` ${sentences.join(" ")}`);
+    this.controls.show(settings, recipe);
   }
 
   catching(words, done, of) {
@@ -176,6 +167,7 @@ class Stage {
   play() {
     if (!this.live) return this.openFirst(true);
     if (!this.live.recorded && this.blocked(this.settings, () => this.play())) return;
+    this.live.quiet = false;
     if (this.live.recorded && this.atEnd) this.show(0, 0);
     this.note(this.live.recorded ? SENTENCES.recorded : "");
     this.playing = true;
@@ -205,39 +197,71 @@ class Stage {
 
   // ---- training ----
 
-  /** Begin a film with these settings. The shown one stays until the first frame is here. */
-  start(settings, {plan = null, play = false} = {}) {
+  /**
+   * Begin a film with these settings. The shown one stays until the first frame is here.
+   * @param {Object} settings
+   * @param {Object} options the plan; whether to play; what the film is; and the call to repeat once the visitor has
+   *   agreed to a download
+   * @returns {boolean} whether it has begun
+   */
+  start(settings, {plan = null, play = false, about = NOTHING, again = null} = {}) {
     this.turn += 1;
     this.stops += 1;
-    if (this.blocked(settings, () => this.start(settings, {plan, play: true}))) return this.stay();
-    this.next = new Film(settings);
-    this.next.plan = plan;
-    this.todo = [];
-    this.playing = play;
+    const repeat = again ?? (() => this.start(settings, {plan, play: true, about}));
+    if (this.blocked(settings, repeat)) {
+      this.stay(settings, repeat);
+      return false;
+    }
+    const next = new Film(settings, false, about), quiet = plan !== null && !moves();
+    Object.assign(next, {plan, quiet, again: repeat});
+    Object.assign(this, {next, todo: [], playing: play && !quiet});
     this.showPlaying();
-    this.controls.show(settings);
+    this.identify();
     this.note("");
+    this.catching("");
     this.extend([]);
     this.wake();
+    return true;
   }
 
-  /** Keep what is shown, because something else cannot begin; where digits are off, show their film. */
-  stay() {
+  /** Go on with what is shown, because digits cannot be trained; where they are off, their film is shown. */
+  async stay(settings, again) {
     this.pause();
-    if (this.live) this.controls.show(this.settings);
-    const {digits: {off}, films} = this.page, film = films.find(({target}) => target === "digits");
-    if (off && film && this.film?.settings.target !== "digits") {
-      this.openFilm(film, true).then(() => this.note(off, {wrong: true}));
-    }
+    if (this.live) this.identify();
+    const row = this.digits.off ? this.page.films.find(({target}) => target === "digits") : null;
+    if (row ? this.film?.settings.target === "digits" : this.live) return;
+    const shown = row ? await this.openFilm(row, moves()) : await this.openFirst();
+    if (shown) this.blocked(settings, again);  // says again what is missing
   }
 
   /** Whether these settings cannot be trained here yet; the reason is then shown. @param {() => void} again */
   blocked(settings, again) {
-    const {digits} = this.page;
+    const {digits} = this;
     if (settings.target !== "digits" || !digits || digits.download && this.consent) return false;
     if (digits.off) this.note(digits.off, {wrong: true});
     else this.askToDownload(digits.download, again);
     return true;
+  }
+
+  /** Ask whether digits can be trained here; without an answer, what was known holds. */
+  async askDigits() {
+    try {
+      this.digits = await this.wire.digits();
+    } catch {
+      // each request for digits is answered with the reason too
+    }
+  }
+
+  /** Drop the film that the server does not train, and show the reason. */
+  refuse(film, error) {
+    const again = this.next === film ? film.again : () => this.play();
+    if (this.next === film) this.next = null;
+    if (error.cause === "download") {
+      this.consent = false;
+      this.digits ??= {download: error.message};
+    }
+    this.blocked(film.settings, again);
+    this.stay(film.settings, again);
   }
 
   /** Show what would be downloaded. @param {() => void} again is called once the visitor agrees */
@@ -250,24 +274,32 @@ class Stage {
     this.note(sentence, {button: make("button", {type: "button", onclick: agree}, "Download and train")});
   }
 
-  /** Ask the server for the frame at a goal. */
-  async extend(goal) {
+  /** Ask the server for the frame at a goal. @param {boolean} serves whether the goal is the first of `todo` */
+  async extend(goal, serves = false) {
     const film = this.live, stops = this.stops;
     if (film.asking) return;
     film.asking = true;
     const wanted = async () => await this.whenVisible() && this.live === film && (!film.last || this.stops === stops);
-    const progress = (done, of) => this.catching(of ? `Catching up: ${done.toLocaleString("en")} of ` +
-      `${of.toLocaleString("en")} steps` : "The server gets ready", done, of);
     try {
       const answer = await this.wire.frame({settings: film.settings, goal, opening: !film.opening,
-                                            download: this.consent}, wanted, progress);
+                                            download: this.consent}, wanted,
+                                           (done, of) => this.progress(film, done, of));
       film.asking = false;
-      if (answer && this.live === film) this.arrived(film, answer);
+      if (this.live !== film) return;
+      if (answer) this.arrived(film, answer, serves);
+      else if ((this.todo.length || film.unseen) && this.root.isConnected) this.goOn();
     } catch (error) {
       film.asking = false;
-      if (this.live === film) this.fail(error);
+      if (this.live === film) this.fail(error, film);
     }
     if (this.live === film && !film.asking) this.catching("");
+  }
+
+  /** Show how far the server is on the way to the live film's next frame. */
+  progress(film, done, of) {
+    if (this.live !== film) return;
+    const all = film.unseen ? countOf(film.plan.goal) : of;
+    this.catching(all ? SENTENCES.catching(done, all) : SENTENCES.waiting, done, all);
   }
 
   async whenVisible() {
@@ -275,14 +307,15 @@ class Stage {
     return this.root.isConnected;
   }
 
-  arrived(film, {frame, opening}) {
+  arrived(film, {frame, opening}, serves) {
     const followed = this.next === film || this.atEnd;  // else the visitor has gone back in time
     if (opening) film.open(opening);
     film.add(frame);
     this.measure();
     const shows = followed || this.todo.length > 0;
-    this.todo.shift();
-    if (this.todo.length || this.playing) this.goOn();
+    if (serves) this.todo.shift();
+    if (film.quiet && !film.planned()) film.plan = null;
+    if (this.todo.length || this.playing || film.unseen) this.goOn();
     // drawn after the next request has been sent, so that the server trains meanwhile
     setTimeout(() => this.showEnd(film, shows));
   }
@@ -291,7 +324,8 @@ class Stage {
   showEnd(film, shows) {
     if (this.live !== film) return;
     const end = film.frames.length - 1;
-    if (this.next === film) this.adopt(film, end);
+    if (film.unseen) this.progress(film, countOf(film.actions), 0);
+    else if (this.next === film) this.adopt(film, end);
     else if (shows && this.shown !== film.last) this.show(end, this.interval);
     else this.panel.showTime(film, this.position = film.placeOf(this.shown));
   }
@@ -305,47 +339,60 @@ class Stage {
 
   /** Ask for the next frame of the film, if there is one. */
   goOn() {
-    const film = this.live;
+    const film = this.live, [who] = this.todo;
     if (film.asking) return;
     if (!film.last) return this.extend([]);
-    if (this.todo.length) return this.extend(withAction(film.actions, this.todo[0], 1));
-    const goal = film.recorded ? null : this.goalOf(film);
-    if (goal) this.extend(goal);
-    else this.pause();
+    const goal = who ? this.goalWith(film, who, 1) : film.recorded ? null : this.goalOf(film);
+    if (goal) return this.extend(goal, who !== undefined);
+    this.todo = [];
+    this.pause();
   }
 
   /** @returns {Action[] | null} the actions until the next frame; null where the film pauses */
   goalOf(film) {
-    if (film.plan) {
-      const goal = film.planned();
-      if (!goal) film.plan = null;
-      return goal;
-    }
-    const room = this.page.limits.steps - film.last.header.step;
-    if (room <= 0) this.note(SENTENCES.end);
-    return room > 0 ? withAction(film.actions, "both", Math.min(this.speed, room)) : null;
+    if (!film.plan) return this.goalWith(film, "both", this.speed);
+    const goal = film.planned();
+    if (!goal) film.plan = null;
+    return goal;
+  }
+
+  /** @returns {Action[] | null} the film's actions with so many more steps; null, with the reason, at its longest */
+  goalWith(film, who, n) {
+    const {steps, actions} = this.page.limits, room = Math.min(n, steps - countOf(film.actions));
+    const goal = withAction(film.actions, who, Math.max(0, room));
+    if (room > 0 && goal.length <= actions) return goal;
+    this.note(SENTENCES.end);
+    return null;
+  }
+
+  /** Go back to step 0: of the recorded film, or in a new film with the same settings. */
+  reset() {
+    if (this.live?.recorded) this.scrub(0);
+    else if (this.live) this.start(this.settings, {about: this.live.about});
   }
 
   /** One step of both networks, or of one of them, at the end of the film. */
   step(who) {
     this.pause();
-    if (!this.live || this.live.recorded) {
-      if (!this.live) return;
-      this.start(this.settings);
-      if (!this.next) return;
-    }
+    if (!this.live || this.live.recorded && !this.start(this.settings)) return;
     this.live.plan = null;
     if (this.live.last && !this.atEnd && !this.next) this.show(this.film.frames.length - 1, 0);
     this.todo.push(who);
     this.goOn();
   }
 
-  fail(error) {
+  /** Say what went wrong, and what to do. @param {Film | null} film the live one, where it was its request */
+  async fail(error, film = null) {
     this.todo = [];
     this.pause();
-    if (error.cause === "download") return this.askToDownload(error.message, () => this.play());
-    const advice = {server: SENTENCES.again, connection: ""}[error.cause] ?? SENTENCES.retry;
-    this.note(`${error.message} ${advice}`.trim(), {wrong: true});
+    this.catching("");
+    if (film?.settings.target === "digits" && error.cause !== "connection") {
+      await this.askDigits();
+      if (this.live !== film) return;
+      if (error.cause === "download" || this.digits?.off) return this.refuse(film, error);
+    }
+    const advice = {server: error.again ? SENTENCES.retry : SENTENCES.change, connection: ""};
+    this.note(`${error.message} ${film ? advice[error.cause] ?? SENTENCES.retry : ""}`.trim(), {wrong: true});
   }
 
   /** @param {number} speed steps a frame, from the next frame on */
@@ -359,24 +406,16 @@ class Stage {
 
   change(name, value) {
     if (name === "target") return this.retarget(value);
-    this.closeSketch();
+    if (!this.live) return;
     this.touched.add(name);
-    this.restart({...this.settings, [name]: value});
+    this.restart({...this.settings, [name]: value}, this.closeSketch() || this.playing);
   }
 
   /** Begin again with other settings, and say once that this is so. */
-  restart(settings) {
-    this.forget();
-    this.start(settings, {play: this.playing});
-    if (this.next && !this.told) this.note(SENTENCES.restart);
-    this.told = this.told || this.next !== null;
-  }
-
-  /** This is no longer the film or story that was chosen. */
-  forget() {
-    Object.assign(this, {key: null, story: null});
-    this.stories.mark(null);
-    this.watch("", []);
+  restart(settings, play) {
+    const begun = this.start(settings, {play});
+    if (begun && !this.told) this.note(SENTENCES.restart);
+    this.told ||= begun;
   }
 
   /** The target's own settings, with what the visitor has set by hand. */
@@ -391,21 +430,25 @@ class Stage {
 
   retarget(target) {
     if (target in SKETCHES) return this.openSketch(target, null);
-    this.closeSketch();
-    this.restart(this.settingsFor(target));
+    const play = this.closeSketch() || this.playing;
+    this.restart(this.settingsFor(target), play);
   }
 
   openSketch(target, drawn) {
-    this.wasPlaying = this.playing;
+    if (!this.sketch.active) this.wasPlaying = this.playing;
+    this.turn += 1;  // a film that is being loaded is no longer wanted
     this.pause();
     this.note("");
     this.root.dataset.sketching = "true";
     this.sketch.open(target, drawn);
   }
 
+  /** @returns {boolean} whether a film was playing until the field was opened */
   closeSketch() {
+    const played = this.sketch.active && this.wasPlaying;
     delete this.root.dataset.sketching;
     if (this.sketch.active) this.sketch.close();
+    return played;
   }
 
   drawAgain() {
@@ -413,89 +456,107 @@ class Stage {
   }
 
   undraw() {
-    this.closeSketch();
-    if (this.live) this.controls.show(this.settings);
-    if (this.wasPlaying) this.play();
+    const play = this.closeSketch();
+    if (!this.live) return this.openFirst();
+    this.identify();
+    if (play) this.play();
   }
 
   drew(target, drawn) {
     this.closeSketch();
-    this.playing = true;
-    const settings = this.settings.target === target ? this.settings : this.settingsFor(target);
-    this.restart({...settings, drawn});
+    const settings = this.settings?.target === target ? this.settings : this.settingsFor(target);
+    this.restart({...settings, drawn}, true);
   }
 
   // ---- recorded films, stories, links ----
 
+  /** @returns {Promise<boolean>} whether a film is shown or has begun */
   async openFirst(byHand = false) {
     const first = this.page.films.find(({name}) => name === this.page.first) ?? this.page.films[0];
-    if (first) await this.openFilm(first, byHand);
-    else this.start(this.page.defaults[this.page.targets.find(({kind}) => kind === "plane").name]);
+    return first ? this.openFilm(first, byHand || moves()) : this.startPoints();
   }
 
-  /** Load a recorded film, and play it unless nothing may move by itself. */
-  async openFilm({name, title, target, sentence}, byHand) {
+  startPoints() {
+    return this.start(this.page.defaults[this.page.targets.find(({kind}) => kind === "plane").name]);
+  }
+
+  /**
+   * Load a recorded film.
+   * @param {Object} row of the page's table @param {boolean} play
+   * @param {number | null} step where to pause, in place of playing
+   * @returns {Promise<boolean>} whether it is shown
+   */
+  async openFilm(row, play, step = null) {
     const turn = this.turn += 1;
-    this.loading = true;
     this.closeSketch();
     this.pause();
+    if (this.live) this.identify();
     this.note(SENTENCES.loading);
     try {
-      const film = await this.wire.film(name);
-      if (turn === this.turn) this.showFilm(film, `film:${name}`, title, sentence, byHand || moves());
+      const film = await this.wire.film(row.name);
+      if (turn === this.turn) this.showFilm(film, row, play, step);
     } catch (error) {
-      if (turn !== this.turn) return;
+      if (turn !== this.turn) return false;
+      if (!this.live) this.startPoints();
       this.fail(error);
-      if (!this.live && target !== "digits") this.start(this.page.defaults[target]);
-    } finally {
-      this.loading = false;
+      return false;
     }
+    return turn === this.turn;
   }
 
-  showFilm(film, key, title, sentence, play) {
+  showFilm(film, row, play, step) {
     this.touched.clear();
-    Object.assign(this, {key, story: null});
-    this.stories.mark(key);
-    this.watch(title, [sentence]);
-    this.controls.show(film.settings);
-    this.adopt(film, play ? 0 : film.frames.length - 1);
+    this.todo = [];
+    film.about = aboutFilm(row);
+    if (film.recipe) film.settings = this.page.defaults[row.target];
+    const end = film.frames.length - 1, plays = play && step === null;
+    this.adopt(film, step !== null ? film.nearest(step) : play ? 0 : end);
+    this.identify();
+    this.catching("");
     this.note(SENTENCES.recorded);
-    if (play) this.play();
+    if (plays) this.play();
+    else this.pause();
   }
 
-  /** Play a story live to its end. */
+  /** Play a story live to its end. @returns {boolean} whether it has begun */
   tell(story) {
     this.closeSketch();
+    const {speeds} = this.page, speed = speeds.find((each) => each * STORY_FRAMES >= story.steps) ?? speeds.at(-1);
+    const plan = {goal: [["both", story.steps]], chunk: speed};
+    const again = () => this.tell(story);
+    if (!this.start(story.settings, {plan, play: true, about: aboutStory(story), again})) return false;
     this.touched.clear();
-    Object.assign(this, {key: `story:${story.name}`, story});
-    this.stories.mark(this.key);
-    this.watch(story.title, story.watch);
-    this.setSpeed(this.page.speeds.find((speed) => speed * STORY_FRAMES >= story.steps) ?? this.page.speeds.at(-1));
-    this.start(story.settings, {plan: {goal: [["both", story.steps]], chunk: this.speed}, play: true});
+    this.setSpeed(speed);
+    return true;
   }
 
   /** @param {string[]} hide @returns {string} the address of this moment */
   link(hide) {
-    const settings = this.film?.settings ?? this.settings, actions = this.shown?.header.actions ?? [];
-    const story = this.story && sameSetting(actions, [["both", this.story.steps]]) ? this.story : null;
-    return addressOf(this.page, encodeLink(this.page, settings, actions, hide, story));
+    return addressOf(this.page, this.film ? this.linkOf(this.film, this.shown.header, hide)
+      : addHide(new URLSearchParams(), hide));
+  }
+
+  linkOf({recorded, about, settings}, {step, actions}, hide) {
+    if (recorded) return encodeFilmLink(about.film, step, hide);
+    const atEnd = about.story && sameSetting(actions, [["both", about.story.steps]]);
+    return encodeLink(this.page, settings, actions, hide, atEnd ? about.story : null);
   }
 
   /** Do what the address says; without a word in it, play the first film. */
   async openLink(search) {
-    const {story, settings, actions, hide, wrong} = decodeLink(this.page, search, (target) => this.controls.of(target));
-    this.hide(hide);
-    if (story) this.tell(story);
-    else if (settings) {
-      const plan = actions.length ? {goal: actions, chunk: Math.ceil(countOf(actions) / LINK_FRAMES)} : null;
-      this.start(settings, {plan, play: plan !== null});
-    }
-    const kept = settings ?? story?.settings;
-    if (!this.live && !this.loading) {
-      await this.openFirst();
-      if (kept) this.blocked(kept, () => this.start(kept, {play: true}));  // says again what is missing
-    }
-    if (wrong.length) this.note(`The link has no valid ${wrong.join(", ")}. The default is used.`, {wrong: true});
+    const link = decodeLink(this.page, search, (target) => this.controls.of(target));
+    this.hide(link.hide);
+    const begun = await this.follow(link);
+    if (begun && link.wrong.length) this.note(link.wrong.join(" "), {wrong: true});
+  }
+
+  /** @returns {boolean | Promise<boolean>} whether what the link names is shown or has begun */
+  follow({story, film, step, settings, actions}) {
+    if (film) return this.openFilm(film, moves(), step);
+    if (story) return this.tell(story);
+    if (!settings) return this.openFirst();
+    const plan = actions.length ? {goal: actions, chunk: Math.ceil(countOf(actions) / LINK_FRAMES)} : null;
+    return this.start(settings, {plan, play: plan !== null});
   }
 
   hide(names) {
@@ -507,37 +568,30 @@ class Stage {
 
   // ---- files ----
 
-  /** @returns {HTMLCanvasElement} a frame with its caption */
-  picture(moment, arrays, width, scale, lines) {
-    const height = Math.round(width * this.drawer.aspect(this.film.opening, width));
-    const caption = {title: this.titleNow, verdict: moment.header.verdict, lines};
-    return captioned((context, w, h, s) => this.render(context, arrays, w, h, s),
-                     {...caption, width, height, scale, colours: coloursNow()});
-  }
-
-  get fileName() {
-    return `gan-lab-${this.film.settings.target}`;
-  }
-
   async savePicture() {
     if (!this.film) return;
-    const width = this.parts.picture.clientWidth || 560;
-    const canvas = this.picture(this.shown, this.tween.at(performance.now()), width, 2, 3);
-    download(await toBlob(canvas, "image/png"), `${this.fileName}-${this.shown.header.step}.png`);
+    const {look, shown: {header}} = this, pack = {arrays: this.tween.at(performance.now()), shapes: this.shapes};
+    try {
+      const canvas = picture(look, header, pack, {width: this.parts.picture.clientWidth || PICTURE_WIDTH, scale: 2});
+      download(await toBlob(canvas, "image/png"), `${fileName(look)}-${header.step}.png`);
+    } catch (error) {
+      this.note(`${SENTENCES.notSaved} ${error.message}`, {wrong: true});
+    }
   }
 
   async saveFilm() {
     if (!this.film || this.saving) return;
     this.pause();
     this.saving = true;
+    const {look, page: {gif}} = this, size = {width: Math.round(GIF_SHARE * gif.side), scale: 1};
     try {
-      const render = (moment) => this.picture(moment, moment.arrays, GIF_WIDTH, 1, 3);
-      const frames = await renderFilm(this.film.frames, render, (share) => this.catching("Drawing the film", share, 1));
-      this.catching("Making the GIF", 1, 1);
+      const frames = await renderFilm([...look.film.frames], gif, ({header, pack}) => picture(look, header, pack, size),
+                                      (share) => this.catching(SENTENCES.drawing, share, 1));
+      this.catching(SENTENCES.making, 1, 1);
       const bytes = await this.wire.gif(frames, GIF_MILLISECONDS);
-      download(new Blob([bytes], {type: "image/gif"}), `${this.fileName}.gif`);
+      download(new Blob([bytes], {type: "image/gif"}), `${fileName(look)}.gif`);
     } catch (error) {
-      this.note(error.message, {wrong: true});
+      this.note(`${SENTENCES.notSaved} ${error.message}`, {wrong: true});
     }
     this.saving = false;
     this.catching("");
@@ -549,7 +603,7 @@ class Stage {
     const {parts} = this, click = (name, action) => parts[name].addEventListener("click", action);
     click("play", () => this.playing ? this.pause() : this.play());
     click("train", () => this.start(this.settings, {play: true}));
-    click("reset", () => this.film?.recorded && !this.next ? this.scrub(0) : this.live && this.start(this.settings));
+    click("reset", () => this.reset());
     for (const who of Object.keys(LETTERS)) click(who, () => this.step(who));
     parts.time.addEventListener("input", () => this.scrub(Number(parts.time.value)));
     parts.speed.append(...this.page.speeds.map((speed) =>
@@ -584,6 +638,7 @@ class Stage {
 
 const root = element.querySelector(".lab");
 const stage = new Stage(root, server, PAGE);
-root.ganlab = {stage, unpack};  // for tests and for the curious
+root.ganlab = {stage, unpack, SENTENCES};  // for tests and for the curious
 stage.showPlaying();
 stage.openLink(window.location.search);
+stage.askDigits();

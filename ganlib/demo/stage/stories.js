@@ -7,6 +7,16 @@ function card(kind, {name, title}, sentence, choose) {
               make("small", {}, {film: "Film", story: "Story", cure: "Cured"}[kind]), make("span", {}, title));
 }
 
+/** @returns {About} of a film that was recorded */
+function aboutFilm({name, title, sentence}) {
+  return {key: `film:${name}`, title, sentences: [sentence], film: name, story: null};
+}
+
+/** @returns {About} of a film that a story is */
+function aboutStory(story) {
+  return {key: `story:${story.name}`, title: story.title, sentences: story.watch, film: null, story};
+}
+
 /** @param {Object[]} stories @returns {Object[][]} each with those that cure it */
 function withCures(stories) {
   return stories.filter(({cures}) => !cures || !stories.some(({name}) => name === cures))

@@ -2,13 +2,12 @@
 
 /** What went wrong, in a sentence for the visitor. `cause`: "server", "connection" or "download". */
 class Trouble extends Error {
-  constructor(sentence, cause) {
+  /** @param {boolean} again whether the same request can succeed later */
+  constructor(sentence, cause, again = false) {
     super(sentence);
-    this.cause = cause;
+    Object.assign(this, {cause, again});
   }
 }
-
-const NO_ANSWER = "The server does not answer. Check your connection, then press Play to go on.";
 
 const sleep = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
@@ -35,11 +34,11 @@ class Wire {
     try {
       answer = await this.server[name](data);
     } catch {
-      throw new Trouble(NO_ANSWER, "connection");
+      throw new Trouble(SENTENCES.noAnswer, "connection");
     }
-    if (answer === null || typeof answer !== "object") throw new Trouble(NO_ANSWER, "connection");
+    if (answer === null || typeof answer !== "object") throw new Trouble(SENTENCES.noAnswer, "connection");
     if (answer.download) throw new Trouble(String(answer.download), "download");
-    if (answer.error) throw new Trouble(String(answer.error), "server");
+    if (answer.error) throw new Trouble(String(answer.error), "server", answer.again);
     return answer;
   }
 
@@ -61,6 +60,11 @@ class Wire {
       if (answer.progress === before) await sleep(200);  // the server waits for something else
       before = answer.progress;
     }
+  }
+
+  /** @returns {Promise<Object | null>} why digits cannot be trained yet, {download} or {off}; null where they can */
+  async digits() {
+    return (await this.call("lab_digits", {})).digits;
   }
 
   /** @param {string} name @returns {Promise<Film>} */
