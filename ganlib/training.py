@@ -9,7 +9,7 @@ import json
 import math
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -313,15 +313,26 @@ def train_generator(state: State, architecture: Architecture, real: Tensor, y: T
     return g_loss.detach()
 
 
+def _float32(device: torch.device) -> AbstractContextManager[None]:
+    """Gradients are recorded in float32, whatever modes the caller's thread has set.
+
+    Nothing is entered where all is right: three contexts take about 25 µs, four times in a tiny network's step of 3 ms.
+    """
+    right = (torch.is_grad_enabled() and not torch.is_inference_mode_enabled()
+             and not torch.is_autocast_enabled(device.type))
+    return nullcontext() if right else _recording(device)
+
+
 @contextmanager
-def _float32(device: torch.device) -> Iterator[None]:
-    """Gradients are recorded in float32, whatever modes the caller's thread has set."""
+def _recording(device: torch.device) -> Iterator[None]:
     with torch.inference_mode(False), torch.enable_grad(), torch.autocast(device.type, enabled=False):
         yield
 
 
-def _autocast(state: State) -> torch.autocast:
-    return torch.autocast(state.rng.device.type, torch.bfloat16, enabled=state.config.bfloat16)
+def _autocast(state: State) -> AbstractContextManager[Any]:
+    if not state.config.bfloat16:
+        return nullcontext()
+    return torch.autocast(state.rng.device.type, torch.bfloat16)
 
 
 def _decay(state: State) -> float:
