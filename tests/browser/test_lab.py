@@ -186,6 +186,7 @@ def test_nothing_moves_by_itself_where_motion_is_reduced(open_lab):
     lab.until("stage.position > 1 && stage.position < stage.film.frames.length - 1 && stage.tween.from === null")
 
 
+@pytest.mark.slow
 def test_a_link_trains_unseen_where_motion_is_reduced(open_lab):
     lab = open_lab("/?target=ring&step=40", reduced_motion="reduce")
     assert lab.page.evaluate(f"{LAB}.drawn") == 1  # the last frame alone
@@ -197,6 +198,7 @@ def test_a_link_trains_unseen_where_motion_is_reduced(open_lab):
     lab.until("stage.film.last.header.step > 40")
 
 
+@pytest.mark.slow
 def test_a_story_trains_unseen_where_motion_is_reduced(open_lab):
     lab = open_lab(reduced_motion="reduce")
     lab.page.evaluate(f"""() => {{
@@ -268,6 +270,7 @@ def test_a_step_is_done_while_the_film_plays(lab):
     assert lab.state()["actions"][-2:] == [["discriminator", 2], ["generator", 1]]
 
 
+@pytest.mark.slow
 def test_a_step_is_done_right_after_a_change(lab):
     lab.train("normal", 5)
     lab.root.get_by_label("Seed, as a number").fill("3")
@@ -342,6 +345,7 @@ def test_a_film_that_is_chosen_ends_the_wait_for_another(lab):
     assert not overlay.is_visible()
 
 
+@pytest.mark.slow
 def test_a_download_is_asked_for_and_the_link_is_kept(lab):
     title = lab.root.locator("[data-part=watch]").text_content()
     lab.page.evaluate(f"""sentence => {{
@@ -365,6 +369,7 @@ def test_a_download_is_asked_for_and_the_link_is_kept(lab):
     assert lab.state()["settings"]["seed"] == 7
 
 
+@pytest.mark.slow
 def test_where_digits_are_off_their_film_is_shown(lab):
     off = "Digits cannot be trained here."
     lab.open_film("ring")
@@ -453,6 +458,7 @@ def test_a_visitor_draws_a_target_and_trains_on_it(lab, pointer):
     assert max(first for first, _ in drawn) - min(first for first, _ in drawn) > 0.8
 
 
+@pytest.mark.slow
 def test_a_link_after_drawing_again_restores_the_same_target(lab):
     for target in ("drawn-cloud", "drawn-line"):
         lab.page.evaluate(f"target => {LAB}.start({LAB}.page.defaults[target])", target)
@@ -468,6 +474,7 @@ def test_a_link_after_drawing_again_restores_the_same_target(lab):
         assert lab.state()["settings"]["drawn"] == drawn
 
 
+@pytest.mark.slow
 def test_a_film_plays_on_after_a_drawing_that_was_not_made(lab):
     lab.train("normal", 5)
     lab.press("Play")
@@ -516,6 +523,7 @@ def test_a_link_hides_controls_and_tells_what_is_wrong(open_lab):
     assert "loss" not in reached
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("query", ["target", "story", "film"])
 def test_a_link_to_nothing_shows_the_first_film(open_lab, query):
     lab = open_lab(f"/?{query}=nonsense")
@@ -523,6 +531,7 @@ def test_a_link_to_nothing_shows_the_first_film(open_lab, query):
     assert lab.page.evaluate(f"{LAB}.film.about.film === {LAB}.page.first")
 
 
+@pytest.mark.slow
 def test_a_link_that_hides_drawing_keeps_the_drawn_target(open_lab):
     lab = open_lab("/?target=drawn-line&hide=draw")
     assert lab.root.locator("#lab-target").input_value() == "drawn-line"
@@ -530,6 +539,7 @@ def test_a_link_that_hides_drawing_keeps_the_drawn_target(open_lab):
     assert lab.root.locator("#lab-target option[value^=drawn]").count() == 1
 
 
+@pytest.mark.slow
 def test_the_legend_has_the_colours_of_the_picture(open_lab):
     marks = """() => Object.fromEntries([...document.querySelectorAll("#lab .lab-layers [data-mark]")]
         .map((mark) => [mark.dataset.mark, getComputedStyle(mark).background]))"""
@@ -579,6 +589,7 @@ def test_the_lab_works_by_keyboard_alone(lab):
     assert not lab.state()["playing"]
 
 
+@pytest.mark.slow
 def test_a_server_that_does_not_answer_costs_nothing(lab):
     lab.train("normal", 5)
     frames = lab.state()["frames"]
@@ -636,6 +647,7 @@ def test_a_picture_and_the_film_can_be_saved(lab):
     assert picture.n_frames > 1
 
 
+@pytest.mark.slow
 def test_a_film_that_is_being_saved_stays_the_same(lab):
     lab.open_film("ring")
     with lab.page.expect_download() as download:
@@ -644,6 +656,7 @@ def test_a_film_that_is_being_saved_stays_the_same(lab):
     assert download.value.suggested_filename == "gan-lab-ring.gif"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("button", ["Save picture", "Save film"])
 def test_a_file_that_cannot_be_made_is_told(lab, button):
     lab.page.evaluate("() => { HTMLCanvasElement.prototype.toBlob = (done) => done(null); }")
