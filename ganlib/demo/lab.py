@@ -202,8 +202,9 @@ def as_sentence(text: str) -> str:
 
 def table(values: Any) -> dict[str, Any]:
     """What the stage sent. Raises ValueError unless it is a dictionary."""
-    require(isinstance(values, dict), f"the request must be a table of names and values, not {quoted(values)}")
-    return values  # type: ignore[no-any-return]
+    if not isinstance(values, dict):
+        raise ValueError(f"the request must be a table of names and values, not {quoted(values)}")
+    return values
 
 
 def in_text(data: bytes) -> str:
@@ -276,8 +277,8 @@ async def lab_gif(asked: Any) -> dict[str, Any]:
         _waiting.release()
 
 
-async def stream(settings: dict, steps: int = 1_000, every: int = 10,  # type: ignore[misc,type-arg]
-                 actions: list | None = None) -> dict:  # type: ignore[type-arg]
+async def stream(settings: dict[str, Any], steps: int = 1_000, every: int = 10,  # type: ignore[misc]
+                 actions: list[Any] | None = None) -> dict[str, Any]:  # gradio reads what each item is
     """Train a GAN on a toy distribution or on digits, and stream what is measured.
 
     Args:
