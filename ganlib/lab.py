@@ -288,7 +288,9 @@ class Lab:
     def _advance(self, who: Who) -> None:
         unknown = torch.tensor(math.nan)
         if who == "both":
-            step = next(self._steps)
+            step = next(self._steps, None)
+            if step is None:
+                raise NonFiniteLoss("the training has ended, because a loss was no longer finite; begin another lab")
             losses = step.discriminator_loss, step.generator_loss
         else:
             self.state.generator.train(), self.state.discriminator.train()

@@ -229,6 +229,10 @@ def test_networks_that_are_no_longer_finite_end_the_film_in_a_sentence():
     found.state.discriminator.layers[-1].bias.data.fill_(math.nan)
     with pytest.raises(NonFiniteLoss, match="lower the learning rates"):
         found.frame()
+    with pytest.raises(NonFiniteLoss, match="lower the learning rates"):
+        found.advance("both", 1_000)  # losses are checked now and then
+    with pytest.raises(NonFiniteLoss, match="the training has ended"):
+        found.advance("both")
 
 
 @pytest.mark.parametrize("target", TARGETS)
