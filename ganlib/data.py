@@ -1,7 +1,8 @@
 """Data to learn from: image sets held in memory. `ganlib.toys` adds toy distributions with a known density.
 
 Data know nothing of models. `DATASETS` is a table: `ganlib.DATASETS["mine"] = opener` makes your own data available
-everywhere; the opener takes (root folder, training part?, download if missing?) and returns `Data`.
+everywhere; the opener takes (root folder or None for `default_root()`, training part?, download if missing?) and
+returns `Data`.
 """
 
 import functools
@@ -19,6 +20,7 @@ from torch import Tensor
 
 from ganlib import pictures
 from ganlib.checks import quoted, require
+from ganlib.pictures import Reading
 
 
 class Data(ABC):
@@ -33,6 +35,7 @@ class Data(ABC):
     class_names: tuple[str, ...] | None = None  # None where classes are named by their numbers
     digits: bool = False  # whether samples are handwritten digits, which the digit classifier can read
     folder: bool = False  # whether they are a user's own images, so that the name means nothing to others
+    found: tuple[str, ...] = ()  # sentences that say what was found when they were opened
     evaluation: str = "images"  # how a model of them is measured: a name in `ganlib.evaluation.EVALUATIONS`
 
     @abstractmethod
@@ -71,7 +74,7 @@ class ImageData(Data):
         images: (N, C, H, W) uint8.
         labels: (N,) int64, or None.
         held_out: opens the part that is not for training; None where there is none.
-        name, num_classes, class_names, digits, folder: as in `Data`.
+        name, num_classes, class_names, digits, folder, found: as in `Data`.
     """
 
     name: str
@@ -81,6 +84,7 @@ class ImageData(Data):
     class_names: tuple[str, ...] | None = None
     digits: bool = False
     folder: bool = False
+    found: tuple[str, ...] = ()
     held_out: Callable[[], "ImageData | None"] = lambda: None
     shape: tuple[int, ...] = field(init=False)
 
@@ -186,13 +190,19 @@ class ImageSet:
     options: dict[str, str] = field(default_factory=dict)  # of torchvision's class
     digits: bool = False  # as in `Data`
 
-    def __call__(self, root: Path, train: bool = True, download: bool = True) -> ImageData:
+    def __call__(self, root: Path | None = None, train: bool = True, download: bool = True) -> ImageData:
         """One of its parts.
+
+        Args:
+            root: the folder of image sets, None for the default one.
+            train: whether to open the training part.
+            download: whether to download it if it is missing.
 
         Raises:
             NotDownloaded: it is missing, and download is False.
             ValueError: it cannot be downloaded or read.
         """
+        root = default_root() if root is None else root
         folder = root / self.folder
         if not folder.is_dir():
             if not download:
@@ -247,40 +257,74 @@ DATASETS: dict[str, Callable[..., Data]] = {
 
 
 def default_root() -> Path:
-    """The folder of image sets: GANLIB_DATA if it is set, else `~/.cache/ganlib`."""
-    return Path(os.environ.get("GANLIB_DATA") or Path.home() / ".cache" / "ganlib")
+    """The folder of image sets: GANLIB_DATA if it is set, else `~/.cache/ganlib`. Raises ValueError without a home."""
+    try:
+        return Path(os.environ.get("GANLIB_DATA") or Path.home() / ".cache" / "ganlib")
+    except RuntimeError:
+        raise ValueError("there is no home folder to keep datasets in: name one by GANLIB_DATA or --data") from None
 
 
 def open_data(name: str, where: str | Path | None = None, *, train: bool = True,
-              shape: tuple[int, ...] = (1, 28, 28), download: bool = True) -> Data:
-    """The dataset `name` of DATASETS, or the images in the folder `where`.
+              shape: tuple[int, ...] = (1, 28, 28), download: bool = True, reading: Reading | None = None,
+              progress: pictures.Progress = lambda what, share: None) -> Data:
+    """The dataset `name` of DATASETS, or the pictures in the folder `where`.
 
     Args:
         name: in DATASETS.
-        where: None for the default root; the name of another dataset; a folder of images, with a class per subfolder
-            where there are subfolders; or a root folder that holds the dataset or, if it holds other datasets or
-            nothing yet, will receive its download.
+        where: None for the default root; the name of another dataset; a folder of pictures, with a class per subfolder
+            where there are subfolders; or a root folder that holds image sets, and receives the download of others.
         train: whether to open the training part, of a dataset that has two.
-        shape: (channels, height, width) that a folder's images are converted to; datasets have their own.
+        shape: (channels, height, width) that a folder's pictures are converted to; datasets have their own.
         download: whether to download a dataset that is missing.
+        reading: how a folder's pictures are read, None for the defaults.
+        progress: is called while a folder's pictures are read, with what begins and the share that is done.
 
     Raises:
-        ValueError: `where` or `name` names no data.
+        ValueError: `where` or `name` names no data, or pictures cannot be read.
         NotDownloaded: a dataset is missing, and download is False.
     """
+    root = None
     if where is None or where in DATASETS:  # a Path is always a folder, even if a dataset has the same name
-        name, root = str(where or name), default_root()
+        name = str(where or name)
     else:
         root = Path(where)
         require(root.is_dir(), f"no folder {str(where)!r}, and no dataset of that name; known: {', '.join(DATASETS)}")
-        if not _holds_sets(root) and pictures.holds_images(root):
-            images, labels, names = pictures.read_folder(root, shape)
-            return ImageData(root.resolve().name, images, labels, len(names) if names else None, names, folder=True)
-    require(name in DATASETS, f"unknown dataset {quoted(name)}; known: {', '.join(DATASETS)}, or a folder of images")
-    require(root == default_root() or _holds_sets(root) or not any(root.iterdir()),
-            f"{root} holds neither {name} nor images ({pictures.SUFFIXES_IN_WORDS}, in it or in its subfolders); to "
-            f"download {name} into it nevertheless, set GANLIB_DATA to it")
-    return DATASETS[name](root, train, download)
+        if not _holds_sets(root):
+            return _open_folder(root, shape, reading, progress)
+    require(name in DATASETS, f"unknown dataset {quoted(name)}; known: {', '.join(DATASETS)}, or a folder of pictures")
+    return DATASETS[name](root or _root_if_any(), train, download)
+
+
+def same_name(where: str | Path | None) -> str | None:
+    """A sentence where `where` names a dataset, and a folder of that name is there too; else None."""
+    if not (isinstance(where, str) and where in DATASETS and Path(where).is_dir()):
+        return None
+    return f"{where} is the dataset. To take the folder of that name, write .{os.sep}{where}."
+
+
+def _open_folder(folder: Path, shape: tuple[int, ...], reading: Reading | None,
+                 progress: pictures.Progress) -> ImageData:
+    name = folder.resolve().name
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"the name of the folder {os.fsencode(folder).decode('utf-8', 'backslashreplace')} is not "
+                         f"UTF-8, and it is saved with the model: rename it") from None
+    require(any(folder.iterdir()), f"{folder} is empty: name a folder of pictures. To download datasets into it, set "
+                                   f"GANLIB_DATA to it")
+    root = _root_if_any()
+    read = pictures.read(pictures.look(folder), shape, reading, root and root / "pictures", progress)
+    names = read.class_names
+    return ImageData(name, read.images, read.labels, len(names) if names else None, names, folder=True,
+                     found=read.report)
+
+
+def _root_if_any() -> Path | None:
+    """The default root; None where there is no home folder, which only a dataset that has files needs."""
+    try:
+        return default_root()
+    except ValueError:
+        return None
 
 
 def _holds_sets(root: Path) -> bool:

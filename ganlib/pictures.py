@@ -1,60 +1,488 @@
-"""Reads a folder of images into one tensor: cropped, resized, with a class for each subfolder."""
+"""A folder of anybody's pictures to one tensor: formats, transparency, depth, classes.
 
+`look` finds the pictures and says what they mean, without decoding one. `read` crops and resizes them. It keeps the
+result of a long reading in a cache, by the content of all files.
+"""
+
+import hashlib
+import json
+import os
+import re
+import stat
+import threading
+import time
+import unicodedata
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy
+import safetensors
+import safetensors.torch
 import torch
+from PIL import Image, ImageCms, ImageColor, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
-SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff"}
-SUFFIXES_IN_WORDS = ", ".join(sorted(SUFFIXES))
+from ganlib.checks import quoted, require
+
+HIDDEN = {"__macosx", "$recycle.bin", "system volume information", "@eadir"}  # beside names that begin with a dot
+# Pillow opens these only by another program, which a stranger's file must not start, or not at all
+NOT_READ = {"EPS", "WMF", "MPEG", "HDF5", "GRIB", "BUFR"}
+# formats that begin with a mark of their own, which are looked for in files of any other suffix
+MARKED = ("PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF", "JPEG2000", "AVIF", "QOI", "PSD")
+MAX_PIXELS = 2**29  # of one picture when it is decoded, which takes 2 GB in colour
+LARGE = 2**25  # pixels: from here on one picture is decoded at a time
+BITS_PER_SAMPLE = 258  # a tag of TIFF
+NAMED = 10  # broken files that a message names
+CLASSES_NAMED = 20  # in the report
+KEPT_FROM = 1.0  # seconds: a reading that took longer is kept in the cache
+KEPT = 8  # readings in the cache: the oldest ones are removed
+VERSION = 1  # of the reading: a cache of another version is not used
+
+_one_at_a_time = threading.Lock()
+_limit_is_lifted = threading.RLock()
+
+Progress = Callable[[str, float], None]  # is called with what begins, in a few words, and the share that is done
 
 
-def _files(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file())
-
-
-def holds_images(folder: Path) -> bool:
-    """Whether there are images in a folder or in its subfolders."""
-    return bool(_files(folder)) or any(_files(sub) for sub in folder.iterdir() if sub.is_dir())
-
-
-def read_folder(folder: Path, shape: tuple[int, ...]) -> tuple[Tensor, Tensor | None, tuple[str, ...] | None]:
-    """The images of a folder, cropped to the centre and resized, with a class for each subfolder, sorted by name.
+@dataclass(frozen=True)
+class Reading:
+    """How pictures are read.
 
     Args:
-        folder: holds images, or subfolders with images.
-        shape: (channels, height, width); 1 channel is grey, 3 are colour.
-
-    Returns:
-        Images (N, *shape) uint8, labels (N,) int64 and the subfolders' names; the last two are None without subfolders.
+        background: the colour that transparent pictures are laid on, by its name or as "#rrggbb".
+        skip_broken: whether files that cannot be read are left out. Otherwise they are an error.
 
     Raises:
-        ValueError: the folder has fewer than 2 images, or images in both places, or an unreadable one.
+        ValueError: the background is no colour.
     """
-    from PIL import Image, ImageOps
 
-    if len(shape) != 3 or shape[0] not in (1, 3):
-        raise ValueError(f"images have a shape (1 or 3, height, width), but samples of shape {tuple(shape)} are wanted")
-    channels, height, width = shape
-    flat = _files(folder)
-    classes = [sub for sub in sorted(folder.iterdir()) if sub.is_dir() and _files(sub)]
-    if flat and classes:
-        raise ValueError(f"{folder} holds images both directly and in subfolders; use one or the other")
-    files = flat or [path for sub in classes for path in _files(sub)]
-    if len(files) < 2:
-        raise ValueError(f"{folder} holds {len(files) or 'no'} images ({SUFFIXES_IN_WORDS}); give 2 or more")
+    background: str = "white"
+    skip_broken: bool = False
 
-    def read(path: Path) -> Tensor:
+    def __post_init__(self) -> None:
+        require(isinstance(self.skip_broken, bool),
+                f"skip_broken must be True or False, not {quoted(self.skip_broken)}")
         try:
-            with Image.open(path) as file:
-                image = ImageOps.fit(ImageOps.exif_transpose(file).convert("L" if channels == 1 else "RGB"),
-                                     (width, height), Image.Resampling.LANCZOS)
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-            raise ValueError(f"{path} is not a readable image ({error})") from None
-        return torch.frombuffer(bytearray(image.tobytes()), dtype=torch.uint8).view(height, width, channels)
+            ImageColor.getrgb(self.background)
+        except (ValueError, AttributeError, TypeError):
+            raise ValueError(f"background must be a colour such as white, black or #8090a0, not "
+                             f"{quoted(self.background)}") from None
 
+    @property
+    def ground(self) -> tuple[int, ...]:
+        """The background's red, green and blue, from 0 to 255."""
+        return ImageColor.getrgb(self.background)[:3]
+
+
+@dataclass(frozen=True)
+class Found:
+    """The pictures of a folder, none of them decoded yet.
+
+    Args:
+        folder: that was searched.
+        files: in natural order, class by class.
+        labels: the class of each file; empty without classes.
+        class_names: of at least 2 classes; empty without classes.
+        left_out: what was not taken, in words, and how many of it.
+    """
+
+    folder: Path
+    files: tuple[Path, ...]
+    labels: tuple[int, ...]
+    class_names: tuple[str, ...]
+    left_out: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Pictures in memory.
+
+    Args:
+        images: (N, C, H, W) uint8.
+        labels: (N,) int64; None without classes.
+        class_names: None without classes.
+        report: sentences that say what was found, and what was left out.
+    """
+
+    images: Tensor
+    labels: Tensor | None
+    class_names: tuple[str, ...] | None
+    report: tuple[str, ...]
+
+
+def look(folder: Path) -> Found:
+    """Finds the pictures in a folder: all that Pillow reads, without hidden files and folders.
+
+    Pictures that are directly in the folder have no classes. Otherwise every subfolder is a class, with all pictures
+    below it. An only subfolder is looked into in place of the folder.
+
+    Raises:
+        ValueError: there is no picture, or it is not clear which folders are classes, or a name cannot be saved.
+        OSError: a folder cannot be read.
+    """
+    left_out: Counter[str] = Counter()
+    tree = _lone(_search(Path(folder), left_out, ()))
+    counts = _in_words(left_out)
+    require(bool(tree.pictures or tree.below), f"{_shown(folder)} holds no pictures"
+            + (f" (left out: {_listing(counts)})" if counts else ""))
+    if not tree.below:
+        return Found(Path(folder), tuple(tree.pictures), (), (), counts)
+    classes = [_lone(below) for below in tree.below]
+    require(not tree.pictures, f"{_shown(tree.folder)} holds pictures both directly and in subfolders, such as "
+            f"{_shown(tree.below[0].folder)}: use one or the other")
+    for top, inner in zip(tree.below, classes):
+        require(bool(inner.pictures), f"{_shown(tree.folder)} holds folders of folders of pictures, such as "
+                f"{_shown(inner.folder)}: name the folder whose subfolders are the classes")
+        try:
+            top.folder.name.encode()
+        except UnicodeEncodeError:
+            raise ValueError(f"the name of the folder {_shown(top.folder)} is not UTF-8, and the names of classes are "
+                             f"saved with the model: rename it") from None
+    names = tuple(unicodedata.normalize("NFC", top.folder.name) for top in tree.below)
+    files = [(label, path) for label, inner in enumerate(classes) for path in inner.all()]
+    return Found(Path(folder), tuple(path for _, path in files), tuple(label for label, _ in files), names, counts)
+
+
+@dataclass(frozen=True)
+class _Tree:
+    """A folder, the pictures directly in it, and its subfolders with pictures at any depth."""
+
+    folder: Path
+    pictures: list[Path]
+    below: list["_Tree"]
+
+    def all(self) -> list[Path]:
+        """Its pictures at any depth."""
+        return [*self.pictures, *(path for tree in self.below for path in tree.all())]
+
+
+def _search(folder: Path, left_out: Counter[str], above: tuple[tuple[int, int], ...]) -> _Tree:
+    """The tree of a folder. `left_out` counts what is not taken; `above` are the folders that it lies in."""
+    found = os.stat(folder)
+    above = (*above, (found.st_dev, found.st_ino))
+    pictures, below = [], []
+    with os.scandir(folder) as entries:
+        for entry in sorted(entries, key=lambda entry: _natural(entry.name)):
+            kind = "folder" if entry.is_dir() else "file"
+            if _is_hidden(entry):
+                left_out[f"hidden {kind}"] += 1
+            elif kind == "folder":
+                inside = entry.stat()  # of the target, where it is a link
+                if (inside.st_dev, inside.st_ino) in above:
+                    left_out["link to a folder around it"] += 1
+                    continue
+                tree = _search(Path(entry.path), left_out, above)
+                below += [tree] if tree.pictures or tree.below else []
+            elif entry.is_file() and _is_picture(entry.path):
+                pictures.append(Path(entry.path))
+            else:
+                left_out["no picture", Path(entry.name).suffix.lower()] += 1  # type: ignore[index]
+    return _Tree(folder, pictures, below)
+
+
+def _lone(tree: _Tree) -> _Tree:
+    """The tree, or its only subfolder where that holds all of its pictures."""
+    while len(tree.below) == 1 and not tree.pictures:
+        (tree,) = tree.below
+    return tree
+
+
+def _natural(name: str) -> tuple[list[Any], str]:
+    """A key that sorts numbers in names by their value."""
+    parts = re.split(r"(\d+)", name)
+    return [int(part) if i % 2 else part.casefold() for i, part in enumerate(parts)], name
+
+
+def _is_hidden(entry: "os.DirEntry[str]") -> bool:
+    if entry.name.startswith(".") or entry.name.casefold() in HIDDEN:
+        return True
+    attributes = getattr(entry.stat(follow_symlinks=False), "st_file_attributes", 0)  # Windows alone has them
+    return bool(attributes & stat.FILE_ATTRIBUTE_HIDDEN)
+
+
+def _is_picture(path: str) -> bool:
+    """Whether a file has the suffix of a picture or, with another suffix, begins like one."""
+    kind = Image.registered_extensions().get(os.path.splitext(path)[1].lower())
+    if kind in Image.OPEN:
+        return kind not in NOT_READ
+    try:
+        with _any_size(), Image.open(path, formats=MARKED):
+            return True
+    except Exception:  # a foreign file may make a decoder raise anything
+        return False
+
+
+def _in_words(left_out: Counter[Any]) -> dict[str, int]:
+    """What was left out, in words that fit the number."""
+    suffixes = {key[1]: n for key, n in left_out.items() if isinstance(key, tuple)}
+    words = {key if n == 1 else key.replace("file", "files").replace("folder", "folders", 1).replace("link ", "links "):
+             n for key, n in left_out.items() if isinstance(key, str)}
+    if suffixes:
+        named = sorted(filter(None, suffixes))
+        among = f" ({', '.join(named[:5])}{', …' if len(named) > 5 else ''})" if named else ""
+        n = sum(suffixes.values())
+        words[("files that are no pictures" if n > 1 else "file that is no picture") + among] = n
+    return words
+
+
+def _listing(counts: dict[str, int]) -> str:
+    return ", ".join(f"{n:,} {words}" for words, n in counts.items())
+
+
+def _shown(path: Path | str) -> str:
+    """A path that can be printed: bytes that are not UTF-8 are escaped, and so are line breaks."""
+    text = os.fsencode(path).decode("utf-8", "backslashreplace")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def read(found: Found, shape: tuple[int, ...], reading: Reading | None = None, cache: Path | None = None,
+         progress: Progress = lambda what, share: None) -> Pictures:
+    """Reads pictures, each cropped to its middle and resized.
+
+    Args:
+        found: by `look`.
+        shape: (channels, height, width); 1 channel is grey, 3 are colour.
+        reading: how; None for the defaults.
+        cache: the folder in which the result of a long reading is kept; None for no cache.
+        progress: is called with what begins, and the share that is done.
+
+    Raises:
+        ValueError: a file cannot be read, or fewer than 2 pictures are left, or the shape is no image's.
+    """
+    reading = reading or Reading()
+    require(len(shape) == 3 and shape[0] in (1, 3),
+            f"images have a shape (1 or 3, height, width), but samples of shape {tuple(shape)} are wanted")
+    pixels, facts = _kept_or_decoded(found.files, shape, reading, cache, progress)
+    broken: dict[int, str] = {int(index): reason for index, reason in facts["broken"].items()}
+    if broken and not reading.skip_broken:
+        raise ValueError(_complaint(found, broken))
+    good = [index for index in range(len(found.files)) if index not in broken]
+    if len(good) < 2:
+        raise ValueError(f"{_shown(found.folder)} holds {'only 1 picture' if good else 'no picture'} that can be read; "
+                         f"give 2 or more")
+    labels, names = None, None
+    if found.labels:
+        used = sorted({found.labels[index] for index in good})  # a class of broken files alone is none
+        new = {label: i for i, label in enumerate(used)}
+        if len(used) > 1:
+            labels = torch.tensor([new[found.labels[index]] for index in good], device="cpu")
+            names = tuple(found.class_names[label] for label in used)
+    return Pictures(pixels, labels, names, _report(found, facts, len(good), labels, names, shape, reading))
+
+
+def _complaint(found: Found, broken: dict[int, str]) -> str:
+    """The sentence that names the files that cannot be read."""
+    named = [f"{_shown(os.path.relpath(found.files[index], found.folder))} ({reason})"
+             for index, reason in list(broken.items())[:NAMED]]
+    more = f" and {len(broken) - NAMED:,} more" if len(broken) > NAMED else ""
+    return (f"{len(broken):,} of {len(found.files):,} pictures in {_shown(found.folder)} cannot be read: "
+            f"{', '.join(named)}{more}. Repair or remove them, or leave them out by --skip-broken")
+
+
+def _report(found: Found, facts: dict[str, Any], n: int, labels: Tensor | None, names: tuple[str, ...] | None,
+            shape: tuple[int, ...], reading: Reading) -> tuple[str, ...]:
+    channels, height, width = shape
+    smallest, largest = ("×".join(map(str, facts[which])) for which in ("smallest", "largest"))
+    sizes = f"all of {smallest} pixels" if smallest == largest else f"of {smallest} to {largest} pixels"
+    colour = "grey" if channels == 1 else "in colour"
+    middle = ", from the middle of each picture" if facts["cropped"] else ""
+    lines = [f"{n:,} pictures, {sizes}. The network sees {width}×{height} pixels, {colour}{middle}."]
+    if facts["enlarged"]:
+        lines.append(f"Smaller than that, and enlarged: {facts['enlarged']:,}.")
+    if names is not None and labels is not None:
+        counts = torch.bincount(labels, minlength=len(names)).tolist()
+        listed = [f"{_shown(name)} {count:,}" for name, count in zip(names, counts)][:CLASSES_NAMED]
+        more = f" and {len(names) - CLASSES_NAMED:,} more" if len(names) > CLASSES_NAMED else ""
+        lines.append(f"{len(names):,} classes: {', '.join(listed)}{more}.")
+    if facts["transparent"]:
+        lines.append(f"Transparent, and laid on {reading.background}: {facts['transparent']:,}.")
+    left_out = found.left_out | ({"that cannot be read": len(facts["broken"])} if facts["broken"] else {})
+    if left_out:
+        lines.append(f"Left out: {_listing(left_out)}.")
+    return tuple(lines)
+
+
+def _kept_or_decoded(files: tuple[Path, ...], shape: tuple[int, ...], reading: Reading, cache: Path | None,
+                     progress: Progress) -> tuple[Tensor, dict[str, Any]]:
+    """The pixels (N, *shape) uint8 of the files that can be read, and facts about all of them, JSON-ready."""
+    if cache is None:
+        return _decoded(files, shape, reading, progress)
     with ThreadPoolExecutor() as pool:
-        images = torch.stack(list(pool.map(read, files))).permute(0, 3, 1, 2).contiguous()
-    labels = torch.tensor([classes.index(path.parent) for path in files], device="cpu") if classes else None
-    return images, labels, tuple(sub.name for sub in classes) or None
+        contents = list(_in_order(pool, _hash, files, lambda share: progress("looking at the pictures", share)))
+    key = json.dumps([VERSION, shape, reading.ground, contents])
+    path = cache / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.safetensors"
+    with suppress(OSError, safetensors.SafetensorError, KeyError, ValueError):
+        with safetensors.safe_open(path, "pt") as file:
+            known = file.get_tensor("images"), json.loads(file.metadata()["facts"])
+        os.utime(path)
+        return known
+    start = time.monotonic()
+    pixels, facts = _decoded(files, shape, reading, progress)
+    if time.monotonic() - start >= KEPT_FROM and len(pixels):
+        with suppress(OSError, safetensors.SafetensorError):  # a full or read-only disk: read again the next time
+            _keep(path, pixels, facts)
+    return pixels, facts
+
+
+def _hash(path: Path) -> str:
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return "unreadable"
+
+
+def _keep(path: Path, pixels: Tensor, facts: dict[str, Any]) -> None:
+    """Writes a reading into the cache, whole or not at all, and removes the oldest ones."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(f".{os.getpid()}.partial")
+    try:
+        safetensors.torch.save_file({"images": pixels}, partial, {"facts": json.dumps(facts)})
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+    a_day_ago = time.time() - 86_400
+    for stale in path.parent.glob("*.partial"):  # of a process that was killed
+        if stale.stat().st_mtime < a_day_ago:
+            stale.unlink(missing_ok=True)
+    for old in sorted(path.parent.glob("*.safetensors"), key=lambda kept: kept.stat().st_mtime)[:-KEPT]:
+        old.unlink(missing_ok=True)
+
+
+def _in_order(pool: ThreadPoolExecutor, work: Callable[[Path], Any], files: tuple[Path, ...],
+              progress: Callable[[float], None]) -> Iterator[Any]:
+    """The results of `work` on the files, in their order. Ends at once where it is interrupted."""
+    try:
+        for done, result in enumerate(pool.map(work, files), 1):
+            yield result
+            if done % 100 == 0 or done == len(files):
+                progress(done / len(files))
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
+
+
+@dataclass(frozen=True)
+class _One:
+    """One picture that was read."""
+
+    pixels: Any  # (height, width, channels) uint8
+    size: tuple[int, int]  # width and height of the file's picture
+    transparent: bool
+
+
+def _decoded(files: tuple[Path, ...], shape: tuple[int, ...], reading: Reading,
+             progress: Progress) -> tuple[Tensor, dict[str, Any]]:
+    channels, height, width = shape
+    # warnings concern damaged metadata, and files that cannot be read are reported
+    with warnings.catch_warnings(), _any_size(), ThreadPoolExecutor() as pool:
+        warnings.simplefilter("ignore")
+        results = list(_in_order(pool, lambda path: _one(path, shape, reading.ground), files,
+                                 lambda share: progress("reading the pictures", share)))
+    good: list[_One] = [result for result in results if isinstance(result, _One)]
+    sizes = sorted((one.size for one in good), key=lambda size: (size[0] * size[1], size)) or [(0, 0)]
+    facts = {
+        "broken": {index: result for index, result in enumerate(results) if isinstance(result, str)},
+        "smallest": sizes[0], "largest": sizes[-1],
+        "transparent": sum(one.transparent for one in good),
+        "enlarged": sum(one.size[0] < width or one.size[1] < height for one in good),
+        "cropped": any(one.size[0] * height != one.size[1] * width for one in good)}
+    pixels = numpy.empty((len(good), channels, height, width), numpy.uint8)
+    for i, one in enumerate(good):
+        pixels[i] = one.pixels.transpose(2, 0, 1)
+    return torch.from_numpy(pixels), facts
+
+
+def _one(path: Path, shape: tuple[int, ...], ground: tuple[int, ...]) -> _One | str:
+    """One picture, or why it cannot be read."""
+    channels, height, width = shape
+    try:
+        with Image.open(path) as file:
+            across, down = file.size
+            side = 2 * max(width, height)
+            file.draft(None, (side, side))  # decodes a large JPEG at a fraction of its size
+            pixels = file.width * file.height
+            require(pixels <= MAX_PIXELS, f"it has {pixels:,} pixels, at most {MAX_PIXELS:,} can be read")
+            with _one_at_a_time if pixels > LARGE else nullcontext():
+                image, transparent = _flattened(*_loaded(file, (width, height)), ground)
+        if (across > down) != (image.width > image.height):
+            across, down = down, across  # it was stored on its side
+        image = ImageOps.fit(image.convert("L" if channels == 1 else "RGB"), (width, height), Image.Resampling.LANCZOS)
+    except Exception as error:  # a foreign file may make a decoder raise anything
+        return _reason(error, path)
+    return _One(numpy.asarray(image).reshape(height, width, channels), (across, down), transparent)
+
+
+def _loaded(file: Any, size: tuple[int, int]) -> tuple[Image.Image, int | None]:
+    """The first picture of an open file, upright, a large one nearer to its final size; and its highest value.
+
+    The highest value is None where it is 255 or unknown.
+    """
+    highest = None
+    if file.mode.startswith("I;16"):
+        bits: int = file.tag_v2.get(BITS_PER_SAMPLE, (16,))[0] if hasattr(file, "tag_v2") else 16
+        highest = 2**bits - 1
+    elif file.mode == "I" and file.format in ("PNG", "PPM"):  # an older Pillow, which had no mode for 16 bits here
+        highest = 2**16 - 1
+    file.load()
+    image: Image.Image = file
+    factor = min(file.width // (2 * size[0]), file.height // (2 * size[1]))
+    if file.width * file.height > LARGE and factor > 1 and file.mode in ("L", "LA", "RGB", "RGBA"):
+        image = file.reduce(factor)
+        image.info = file.info
+    with suppress(Exception):  # the orientation is lost with damaged metadata, the picture is not
+        return ImageOps.exif_transpose(image), highest
+    return image, highest
+
+
+def _flattened(image: Image.Image, highest: int | None, ground: tuple[int, ...]) -> tuple[Image.Image, bool]:
+    """A picture of 8 bits a channel without transparency, and whether any of it was transparent."""
+    if highest is not None:
+        values = numpy.asarray(image).astype(numpy.float32)
+        grey = Image.fromarray((values * (255 / highest)).round().clip(0, 255).astype(numpy.uint8))
+        if "transparency" not in image.info:
+            return grey, False
+        shown = Image.fromarray(numpy.where(values == image.info["transparency"], 0, 255).astype(numpy.uint8))
+        image = Image.merge("LA", (grey, shown))
+    if image.mode in ("I", "F"):
+        raise ValueError(f"its values are 32-bit {'integers' if image.mode == 'I' else 'floating-point numbers'} of "
+                         f"unknown range: save it with 8 or 16 bits a channel")
+    if image.mode == "LAB":
+        lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
+        image = ImageCms.profileToProfile(image, lab, srgb, outputMode="RGB") or image
+    if not image.has_transparency_data:
+        return image if image.mode == "L" else image.convert("RGB"), False
+    if image.mode == "La":
+        image = image.convert("LA")
+    rgba = image.convert("RGBA")
+    transparent = bool((numpy.asarray(rgba.getchannel("A")) < 255).any())
+    laid = Image.new("RGBA", rgba.size, ground)
+    laid.alpha_composite(rgba)
+    return laid.convert("RGB"), transparent
+
+
+def _reason(error: Exception, path: Path) -> str:
+    """An error in a few words, without the path, which the message names."""
+    if isinstance(error, UnidentifiedImageError):
+        return "it is no picture"
+    text = " ".join(str(getattr(error, "strerror", None) or error).split())
+    for form in (repr(str(path)), str(path)):
+        text = text.replace(form, "it")
+    return text[:120] or type(error).__name__
+
+
+@contextmanager
+def _any_size() -> Iterator[None]:
+    """Lifts Pillow's limit of pixels, which belongs to the process: `MAX_PIXELS` holds instead."""
+    with _limit_is_lifted:
+        before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            yield
+        finally:
+            Image.MAX_IMAGE_PIXELS = before

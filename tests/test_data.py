@@ -4,6 +4,7 @@ import hashlib
 import http.server
 import json
 import math
+import os
 import pickle
 import struct
 import threading
@@ -16,7 +17,7 @@ from PIL import Image
 
 import ganlib
 from ganlib.architectures import MLP
-from ganlib.data import DATASETS, Data, ImageData, StackedDigits, open_data, scale
+from ganlib.data import DATASETS, Data, ImageData, StackedDigits, open_data, same_name, scale
 from ganlib.toys import GRID, RING, Gaussian, Sine
 from tests.conftest import MNIST_ROOT, needs_mnist
 
@@ -237,7 +238,7 @@ def write_images(folder: Path, n: int, mode: str = "L") -> None:
         Image.new(mode, (40, 30), i if mode == "L" else (i, 0, 0)).save(folder / f"{i}.png")
 
 
-def test_a_folder_of_images_without_classes(tmp_path):
+def test_a_folder_of_pictures_is_data(tmp_path):
     write_images(tmp_path / "pictures", 3)
     data = open_data("mnist", tmp_path / "pictures")
     assert data.images.shape == (3, 1, 28, 28)
@@ -246,43 +247,58 @@ def test_a_folder_of_images_without_classes(tmp_path):
     assert data.held_out() is None
     assert data.to("cpu").folder
     assert data.description() == "3 images of the folder pictures"
+    assert data.found[0].startswith("3 pictures, all of 40×30 pixels. ")
 
 
-def test_a_folder_of_images_with_a_class_per_subfolder(tmp_path):
+def test_subfolders_are_classes(tmp_path):
     write_images(tmp_path / "cat", 2, "RGB")
     write_images(tmp_path / "ant", 1, "RGB")
-    (tmp_path / "cat" / "raw").mkdir()  # as MNIST's folder has one
     data = open_data("mnist", tmp_path, shape=(3, 32, 32), download=False)
     assert data.images.shape == (3, 3, 32, 32)
     assert data.labels.tolist() == [0, 1, 1]
     assert (data.num_classes, data.class_names) == (2, ("ant", "cat"))
 
 
-def test_a_folder_of_pictures_that_is_called_like_a_set_is_a_folder(tmp_path, monkeypatch):
-    write_images(tmp_path / "mnist", 2)
+def test_a_name_is_a_dataset_and_a_path_is_a_folder(tmp_path, monkeypatch, root):
+    monkeypatch.setenv("GANLIB_DATA", str(root))
     monkeypatch.chdir(tmp_path)
+    assert same_name("mnist") is None
+    write_images(tmp_path / "mnist", 2)
     for where in (tmp_path / "mnist", "./mnist", "mnist/", Path("mnist")):
         data = open_data("mnist", where)
         assert (data.name, data.folder, len(data)) == ("mnist", True, 2)
+        assert same_name(where) is None
+    assert not open_data("fashion-mnist", "mnist").folder
+    assert same_name("mnist") == f"mnist is the dataset. To take the folder of that name, write .{os.sep}mnist."
 
 
-def test_bad_folders_are_refused_in_one_sentence(tmp_path):
+@pytest.mark.parametrize("name", ["mnist", "ring"])
+def test_a_folder_without_pictures_is_refused_and_stays_as_it_is(name, tmp_path):
+    (tmp_path / "root").mkdir()
+    with pytest.raises(ValueError, match="root is empty: name a folder of pictures. To download datasets into it, set"):
+        open_data(name, tmp_path / "root")
+    (tmp_path / "root" / "deep" / "deeper").mkdir(parents=True)
+    with pytest.raises(ValueError, match="root holds no pictures$"):
+        open_data(name, tmp_path / "root")
     with pytest.raises(ValueError, match="no folder .*nowhere"):
-        open_data("mnist", tmp_path / "nowhere")
+        open_data(name, tmp_path / "nowhere")
     with pytest.raises(ValueError, match="'cifar'"):
         open_data("cifar")
-    write_images(tmp_path / "a", 1)
-    with pytest.raises(ValueError, match=r"samples of shape \(2,\) are wanted"):
-        open_data("mnist", tmp_path, shape=(2,))
-    (tmp_path / "b.png").write_bytes(b"not a picture")
-    with pytest.raises(ValueError, match="both directly and in subfolders"):
-        open_data("mnist", tmp_path)
-    (tmp_path / "a" / "0.png").unlink()
-    with pytest.raises(ValueError, match="holds 1 images .* give 2 or more"):
-        open_data("mnist", tmp_path)
-    (tmp_path / "c.png").write_bytes(b"not a picture")
-    with pytest.raises(ValueError, match=r"\.png is not a readable image"):
-        open_data("mnist", tmp_path)
+    assert sorted(tmp_path.rglob("*")) == [tmp_path / "root", tmp_path / "root/deep", tmp_path / "root/deep/deeper"]
+
+
+def test_without_a_home_only_a_set_that_has_files_asks_for_one(tmp_path, monkeypatch):
+    def no_home():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("GANLIB_DATA", raising=False)
+    monkeypatch.setattr(Path, "home", no_home)
+    assert open_data("ring").name == "ring"
+    write_images(tmp_path / "mine", 2)
+    assert len(open_data("mnist", tmp_path / "mine")) == 2
+    for name in ("mnist", "stacked-mnist"):
+        with pytest.raises(ValueError, match="no home folder to keep datasets in: name one by GANLIB_DATA or --data"):
+            open_data(name)
 
 
 @pytest.fixture
@@ -330,15 +346,9 @@ def test_a_download_that_fails_leaves_nothing_behind(mirror, tmp_path):
     root = tmp_path / "root"
     root.mkdir()
     with pytest.raises(ValueError, match="mnist is not in .* and could not be downloaded"):
-        open_data("mnist", root)
+        DATASETS["mnist"](root)
     gc.collect()
     assert list(root.iterdir()) == []
-
-
-def test_a_folder_with_something_else_is_not_downloaded_into(tmp_path):
-    (tmp_path / "root" / "deep" / "deeper").mkdir(parents=True)
-    with pytest.raises(ValueError, match="holds neither mnist nor images"):
-        open_data("mnist", tmp_path / "root")
 
 
 def test_a_picture_beside_a_set_is_not_taken_for_the_data(root, monkeypatch):
