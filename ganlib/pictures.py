@@ -28,7 +28,7 @@ import torch
 from PIL import Image, ImageCms, ImageColor, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
-from ganlib.checks import quoted, require
+from ganlib.checks import check_fields, quoted, require
 
 HIDDEN = {"__macosx", "$recycle.bin", "system volume information", "@eadir"}  # beside names that begin with a dot
 # Pillow opens these only by another program, which a stranger's file must not start, or not at all
@@ -36,8 +36,14 @@ NOT_READ = {"EPS", "WMF", "MPEG", "HDF5", "GRIB", "BUFR"}
 # formats that begin with a mark of their own, which are looked for in files of any other suffix
 MARKED = ("PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF", "JPEG2000", "AVIF", "QOI", "PSD")
 MAX_PIXELS = 2**29  # of one picture when it is decoded, which takes 2 GB in colour
-LARGE = 2**25  # pixels: from here on one picture is decoded at a time
-BITS_PER_SAMPLE = 258  # a tag of TIFF
+LARGE = 2**25  # pixels: above that one picture is decoded at a time, and in bands
+BAND = 2**22  # pixels of a band
+SMALL = 2**22  # bytes of a file that is read at once
+AT_A_TIME = 16  # files that a thread takes: one at a time takes twice as long
+BITS_PER_SAMPLE, PHOTOMETRIC = 258, 262  # tags of TIFF
+HIDDEN_FILE, HIDDEN_FOLDER = ("hidden file", "hidden files"), ("hidden folder", "hidden folders")  # one, more
+LOOP = "link to a folder around it", "links to folders around them"
+NO_FILE = "link that leads nowhere", "links that lead nowhere"
 NAMED = 10  # broken files that a message names
 CLASSES_NAMED = 20  # in the report
 KEPT_FROM = 1.0  # seconds: a reading that took longer is kept in the cache
@@ -73,6 +79,13 @@ class Reading:
         except (ValueError, AttributeError, TypeError):
             raise ValueError(f"background must be a colour such as white, black or #8090a0, not "
                              f"{quoted(self.background)}") from None
+
+    @classmethod
+    def rebuild(cls, values: Any) -> "Reading":
+        """The reading that `dataclasses.asdict` made these values of. Raises ValueError if one is wrong."""
+        require(isinstance(values, dict), f"a reading must be a table of fields, not {quoted(values)}")
+        check_fields(values, cls, "a reading")
+        return cls(**values)
 
     @property
     def ground(self) -> tuple[int, ...]:
@@ -126,8 +139,13 @@ def look(folder: Path) -> Found:
         ValueError: there is no picture, or it is not clear which folders are classes, or a name cannot be saved.
         OSError: a folder cannot be read.
     """
-    left_out: Counter[str] = Counter()
-    tree = _lone(_search(Path(folder), left_out, ()))
+    left_out: Counter[Any] = Counter()
+    try:
+        with warnings.catch_warnings(), _any_size():
+            warnings.simplefilter("ignore")  # of files that only seem to be pictures
+            tree = _lone(_search(Path(folder), left_out, ()))
+    except RecursionError:
+        raise ValueError(f"the folders in {_shown(folder)} lie too deep in one another") from None
     counts = _in_words(left_out)
     require(bool(tree.pictures or tree.below), f"{_shown(folder)} holds no pictures"
             + (f" (left out: {_listing(counts)})" if counts else ""))
@@ -145,6 +163,9 @@ def look(folder: Path) -> Found:
             raise ValueError(f"the name of the folder {_shown(top.folder)} is not UTF-8, and the names of classes are "
                              f"saved with the model: rename it") from None
     names = tuple(unicodedata.normalize("NFC", top.folder.name) for top in tree.below)
+    twice = [name for name, n in Counter(names).items() if n > 1]
+    require(not twice, f"{_shown(tree.folder)} holds two folders whose names look alike, "
+                       f"{', '.join(map(_shown, twice))}: rename one of them")
     files = [(label, path) for label, inner in enumerate(classes) for path in inner.all()]
     return Found(Path(folder), tuple(path for _, path in files), tuple(label for label, _ in files), names, counts)
 
@@ -162,27 +183,32 @@ class _Tree:
         return [*self.pictures, *(path for tree in self.below for path in tree.all())]
 
 
-def _search(folder: Path, left_out: Counter[str], above: tuple[tuple[int, int], ...]) -> _Tree:
+def _search(folder: Path, left_out: Counter[Any], above: tuple[tuple[int, int], ...]) -> _Tree:
     """The tree of a folder. `left_out` counts what is not taken; `above` are the folders that it lies in."""
     found = os.stat(folder)
     above = (*above, (found.st_dev, found.st_ino))
     pictures, below = [], []
     with os.scandir(folder) as entries:
         for entry in sorted(entries, key=lambda entry: _natural(entry.name)):
-            kind = "folder" if entry.is_dir() else "file"
+            try:
+                is_folder = entry.is_dir()
+            except OSError:  # a link to itself
+                is_folder = False
             if _is_hidden(entry):
-                left_out[f"hidden {kind}"] += 1
-            elif kind == "folder":
+                left_out[HIDDEN_FOLDER if is_folder else HIDDEN_FILE] += 1
+            elif is_folder:
                 inside = entry.stat()  # of the target, where it is a link
                 if (inside.st_dev, inside.st_ino) in above:
-                    left_out["link to a folder around it"] += 1
+                    left_out[LOOP] += 1
                     continue
                 tree = _search(Path(entry.path), left_out, above)
                 below += [tree] if tree.pictures or tree.below else []
-            elif entry.is_file() and _is_picture(entry.path):
+            elif not os.path.isfile(entry.path):
+                left_out[NO_FILE] += 1
+            elif _is_picture(entry.path):
                 pictures.append(Path(entry.path))
             else:
-                left_out["no picture", Path(entry.name).suffix.lower()] += 1  # type: ignore[index]
+                left_out[Path(entry.name).suffix.lower()] += 1
     return _Tree(folder, pictures, below)
 
 
@@ -202,8 +228,16 @@ def _natural(name: str) -> tuple[list[Any], str]:
 def _is_hidden(entry: "os.DirEntry[str]") -> bool:
     if entry.name.startswith(".") or entry.name.casefold() in HIDDEN:
         return True
-    attributes = getattr(entry.stat(follow_symlinks=False), "st_file_attributes", 0)  # Windows alone has them
+    if os.name != "nt":
+        return False
+    attributes = getattr(entry.stat(follow_symlinks=False), "st_file_attributes", 0)
     return bool(attributes & stat.FILE_ATTRIBUTE_HIDDEN)
+
+
+def _formats() -> list[str]:
+    """The formats that are read; whatever a file's suffix says, it is opened as one of these."""
+    Image.init()
+    return [kind for kind in Image.OPEN if kind not in NOT_READ]
 
 
 def _is_picture(path: str) -> bool:
@@ -212,22 +246,21 @@ def _is_picture(path: str) -> bool:
     if kind in Image.OPEN:
         return kind not in NOT_READ
     try:
-        with _any_size(), Image.open(path, formats=MARKED):
+        with Image.open(path, formats=MARKED):
             return True
     except Exception:  # a foreign file may make a decoder raise anything
         return False
 
 
 def _in_words(left_out: Counter[Any]) -> dict[str, int]:
-    """What was left out, in words that fit the number."""
-    suffixes = {key[1]: n for key, n in left_out.items() if isinstance(key, tuple)}
-    words = {key if n == 1 else key.replace("file", "files").replace("folder", "folders", 1).replace("link ", "links "):
-             n for key, n in left_out.items() if isinstance(key, str)}
+    """What was left out, in words that fit the number. Files that are no pictures are counted by their suffixes."""
+    suffixes = {key: n for key, n in left_out.items() if isinstance(key, str)}
+    words = {key[n > 1]: n for key, n in left_out.items() if isinstance(key, tuple)}
     if suffixes:
         named = sorted(filter(None, suffixes))
         among = f" ({', '.join(named[:5])}{', …' if len(named) > 5 else ''})" if named else ""
         n = sum(suffixes.values())
-        words[("files that are no pictures" if n > 1 else "file that is no picture") + among] = n
+        words[("file that is no picture", "files that are no pictures")[n > 1] + among] = n
     return words
 
 
@@ -258,7 +291,7 @@ def read(found: Found, shape: tuple[int, ...], reading: Reading | None = None, c
     reading = reading or Reading()
     require(len(shape) == 3 and shape[0] in (1, 3),
             f"images have a shape (1 or 3, height, width), but samples of shape {tuple(shape)} are wanted")
-    pixels, facts = _kept_or_decoded(found.files, shape, reading, cache, progress)
+    pixels, facts = _kept_or_read(found.files, shape, reading, cache, progress)
     broken: dict[int, str] = {int(index): reason for index, reason in facts["broken"].items()}
     if broken and not reading.skip_broken:
         raise ValueError(_complaint(found, broken))
@@ -273,7 +306,7 @@ def read(found: Found, shape: tuple[int, ...], reading: Reading | None = None, c
         if len(used) > 1:
             labels = torch.tensor([new[found.labels[index]] for index in good], device="cpu")
             names = tuple(found.class_names[label] for label in used)
-    return Pictures(pixels, labels, names, _report(found, facts, len(good), labels, names, shape, reading))
+    return Pictures(pixels, labels, names, _report(found, facts, labels, names, shape, reading))
 
 
 def _complaint(found: Found, broken: dict[int, str]) -> str:
@@ -285,14 +318,14 @@ def _complaint(found: Found, broken: dict[int, str]) -> str:
             f"{', '.join(named)}{more}. Repair or remove them, or leave them out by --skip-broken")
 
 
-def _report(found: Found, facts: dict[str, Any], n: int, labels: Tensor | None, names: tuple[str, ...] | None,
+def _report(found: Found, facts: dict[str, Any], labels: Tensor | None, names: tuple[str, ...] | None,
             shape: tuple[int, ...], reading: Reading) -> tuple[str, ...]:
     channels, height, width = shape
     smallest, largest = ("×".join(map(str, facts[which])) for which in ("smallest", "largest"))
-    sizes = f"all of {smallest} pixels" if smallest == largest else f"of {smallest} to {largest} pixels"
+    sizes = f"All have {smallest} pixels" if smallest == largest else f"They have {smallest} to {largest} pixels"
     colour = "grey" if channels == 1 else "in colour"
     middle = ", from the middle of each picture" if facts["cropped"] else ""
-    lines = [f"{n:,} pictures, {sizes}. The network sees {width}×{height} pixels, {colour}{middle}."]
+    lines = [f"{sizes}. The networks see {width}×{height} pixels, {colour}{middle}."]
     if facts["enlarged"]:
         lines.append(f"Smaller than that, and enlarged: {facts['enlarged']:,}.")
     if names is not None and labels is not None:
@@ -308,11 +341,11 @@ def _report(found: Found, facts: dict[str, Any], n: int, labels: Tensor | None, 
     return tuple(lines)
 
 
-def _kept_or_decoded(files: tuple[Path, ...], shape: tuple[int, ...], reading: Reading, cache: Path | None,
+def _kept_or_read(files: tuple[Path, ...], shape: tuple[int, ...], reading: Reading, cache: Path | None,
                      progress: Progress) -> tuple[Tensor, dict[str, Any]]:
     """The pixels (N, *shape) uint8 of the files that can be read, and facts about all of them, JSON-ready."""
     if cache is None:
-        return _decoded(files, shape, reading, progress)
+        return _read_all(files, shape, reading, progress)
     with ThreadPoolExecutor() as pool:
         contents = list(_in_order(pool, _hash, files, lambda share: progress("looking at the pictures", share)))
     key = json.dumps([VERSION, shape, reading.ground, contents])
@@ -323,7 +356,7 @@ def _kept_or_decoded(files: tuple[Path, ...], shape: tuple[int, ...], reading: R
         os.utime(path)
         return known
     start = time.monotonic()
-    pixels, facts = _decoded(files, shape, reading, progress)
+    pixels, facts = _read_all(files, shape, reading, progress)
     if time.monotonic() - start >= KEPT_FROM and len(pixels):
         with suppress(OSError, safetensors.SafetensorError):  # a full or read-only disk: read again the next time
             _keep(path, pixels, facts)
@@ -332,7 +365,9 @@ def _kept_or_decoded(files: tuple[Path, ...], shape: tuple[int, ...], reading: R
 
 def _hash(path: Path) -> str:
     try:
-        with open(path, "rb") as file:
+        with open(path, "rb", buffering=0) as file:
+            if os.fstat(file.fileno()).st_size < SMALL:
+                return hashlib.sha256(file.read()).hexdigest()
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError:
         return "unreadable"
@@ -358,11 +393,11 @@ def _keep(path: Path, pixels: Tensor, facts: dict[str, Any]) -> None:
 def _in_order(pool: ThreadPoolExecutor, work: Callable[[Path], Any], files: tuple[Path, ...],
               progress: Callable[[float], None]) -> Iterator[Any]:
     """The results of `work` on the files, in their order. Ends at once where it is interrupted."""
+    parts = [files[start:start + AT_A_TIME] for start in range(0, len(files), AT_A_TIME)]
     try:
-        for done, result in enumerate(pool.map(work, files), 1):
-            yield result
-            if done % 100 == 0 or done == len(files):
-                progress(done / len(files))
+        for done, results in enumerate(pool.map(lambda part: list(map(work, part)), parts), 1):
+            yield from results
+            progress(done / len(parts))
     except BaseException:
         pool.shutdown(wait=False, cancel_futures=True)
         raise
@@ -377,7 +412,7 @@ class _One:
     transparent: bool
 
 
-def _decoded(files: tuple[Path, ...], shape: tuple[int, ...], reading: Reading,
+def _read_all(files: tuple[Path, ...], shape: tuple[int, ...], reading: Reading,
              progress: Progress) -> tuple[Tensor, dict[str, Any]]:
     channels, height, width = shape
     # warnings concern damaged metadata, and files that cannot be read are reported
@@ -403,14 +438,14 @@ def _one(path: Path, shape: tuple[int, ...], ground: tuple[int, ...]) -> _One | 
     """One picture, or why it cannot be read."""
     channels, height, width = shape
     try:
-        with Image.open(path) as file:
+        with Image.open(path, formats=_formats()) as file:
             across, down = file.size
             side = 2 * max(width, height)
             file.draft(None, (side, side))  # decodes a large JPEG at a fraction of its size
             pixels = file.width * file.height
             require(pixels <= MAX_PIXELS, f"it has {pixels:,} pixels, at most {MAX_PIXELS:,} can be read")
             with _one_at_a_time if pixels > LARGE else nullcontext():
-                image, transparent = _flattened(*_loaded(file, (width, height)), ground)
+                image, transparent = _decoded(file, (width, height), ground)
         if (across > down) != (image.width > image.height):
             across, down = down, across  # it was stored on its side
         image = ImageOps.fit(image.convert("L" if channels == 1 else "RGB"), (width, height), Image.Resampling.LANCZOS)
@@ -419,40 +454,59 @@ def _one(path: Path, shape: tuple[int, ...], ground: tuple[int, ...]) -> _One | 
     return _One(numpy.asarray(image).reshape(height, width, channels), (across, down), transparent)
 
 
-def _loaded(file: Any, size: tuple[int, int]) -> tuple[Image.Image, int | None]:
-    """The first picture of an open file, upright, a large one nearer to its final size; and its highest value.
+def _decoded(file: Any, size: tuple[int, int], ground: tuple[int, ...]) -> tuple[Image.Image, bool]:
+    """The first picture of an open file, upright, of 8 bits a channel, and whether any of it was transparent.
 
-    The highest value is None where it is 255 or unknown.
+    A large one is decoded to a smaller picture, which is still larger than `size`, in bands that take little memory.
     """
-    highest = None
-    if file.mode.startswith("I;16"):
-        bits: int = file.tag_v2.get(BITS_PER_SAMPLE, (16,))[0] if hasattr(file, "tag_v2") else 16
-        highest = 2**bits - 1
-    elif file.mode == "I" and file.format in ("PNG", "PPM"):  # an older Pillow, which had no mode for 16 bits here
-        highest = 2**16 - 1
+    depth = _depth(file)
     file.load()
-    image: Image.Image = file
     factor = min(file.width // (2 * size[0]), file.height // (2 * size[1]))
-    if file.width * file.height > LARGE and factor > 1 and file.mode in ("L", "LA", "RGB", "RGBA"):
-        image = file.reduce(factor)
-        image.info = file.info
+    if file.width * file.height <= LARGE or factor < 2:
+        image, transparent = _flattened(file, depth, ground)
+    else:
+        image, transparent = Image.new("RGB", (file.width // factor, file.height // factor)), False
+        rows = factor * max(1, BAND // (file.width * factor))
+        for top in range(0, image.height * factor, rows):
+            box = (0, top, image.width * factor, min(top + rows, image.height * factor))
+            band, some = _flattened(file.crop(box), depth, ground)
+            image.paste(band.reduce(factor).convert("RGB"), (0, top // factor))
+            transparent |= some
+    image.info = {key: value for key, value in file.info.items() if key != "transparency"}
     with suppress(Exception):  # the orientation is lost with damaged metadata, the picture is not
-        return ImageOps.exif_transpose(image), highest
-    return image, highest
+        return ImageOps.exif_transpose(image), transparent
+    return image, transparent
 
 
-def _flattened(image: Image.Image, highest: int | None, ground: tuple[int, ...]) -> tuple[Image.Image, bool]:
-    """A picture of 8 bits a channel without transparency, and whether any of it was transparent."""
-    if highest is not None:
-        values = numpy.asarray(image).astype(numpy.float32)
-        grey = Image.fromarray((values * (255 / highest)).round().clip(0, 255).astype(numpy.uint8))
+def _depth(file: Any) -> Any:
+    """For a picture of more than 8 bits a channel, the 8-bit value (uint8) of each of its 2**16 values; else None.
+
+    The transparent value of a PNG file is scaled as its pixels are.
+    """
+    tags = getattr(file, "tag_v2", {})
+    if file.mode.startswith("I;16") or (file.mode == "I" and file.format in ("PNG", "PPM")):  # "I": an older Pillow
+        highest = 2 ** tags.get(BITS_PER_SAMPLE, (16,))[0] - 1
+        values = numpy.arange(2**16) * (255 / highest)
+        return (255 - values if tags.get(PHOTOMETRIC) == 0 else values).round().clip(0, 255).astype(numpy.uint8)
+    value, layout = file.info.get("transparency"), str(file.tile[0].args if file.tile else "")
+    if file.format == "PNG" and file.mode == "L" and layout in ("L;2", "L;4"):
+        file.info |= {} if value is None else {"transparency": value * 255 // (3 if layout == "L;2" else 15)}
+    elif file.format == "PNG" and layout.startswith("RGB;16") and isinstance(value, tuple):
+        file.info["transparency"] = tuple(channel >> 8 for channel in value)
+    return None
+
+
+def _flattened(image: Image.Image, depth: Any, ground: tuple[int, ...]) -> tuple[Image.Image, bool]:
+    """A picture, grey or RGB, without transparency, and whether any of it was transparent. `depth` is by `_depth`."""
+    if depth is not None:
+        values = numpy.asarray(image)
         if "transparency" not in image.info:
-            return grey, False
-        shown = Image.fromarray(numpy.where(values == image.info["transparency"], 0, 255).astype(numpy.uint8))
-        image = Image.merge("LA", (grey, shown))
+            return Image.fromarray(depth[values]), False
+        shown = numpy.where(values == image.info["transparency"], 0, 255).astype(numpy.uint8)
+        image = Image.merge("LA", (Image.fromarray(depth[values]), Image.fromarray(shown)))
     if image.mode in ("I", "F"):
-        raise ValueError(f"its values are 32-bit {'integers' if image.mode == 'I' else 'floating-point numbers'} of "
-                         f"unknown range: save it with 8 or 16 bits a channel")
+        kind = "whole" if image.mode == "I" else "floating-point"
+        raise ValueError(f"its values are {kind} numbers of unknown range: save it with 8 or 16 bits a channel")
     if image.mode == "LAB":
         lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
         image = ImageCms.profileToProfile(image, lab, srgb, outputMode="RGB") or image
