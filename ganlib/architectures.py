@@ -19,6 +19,9 @@ from ganlib.networks import DCGANDiscriminator, DCGANGenerator, MLPDiscriminator
 
 MOST_LAYERS = 32  # of one kind
 MOST_WIDTH = 2**16  # of one layer: a foreign config must not be able to use up the memory
+MOST_DOUBLINGS = 7  # of the first map of a fitted DCGAN
+FIRST_SIDE = range(4, 9)  # pixels of the shorter side of that map
+LONGEST = 4  # times the shorter side: the longer side of an image, at most; a longer first map has too many weights
 
 
 class Architecture(ABC):
@@ -140,7 +143,7 @@ class DCGAN(Architecture):
     """A GAN of convolutions (Radford et al. 2016, "Unsupervised representation learning with DCGANs").
 
     Args:
-        shape: (channels, size, size); size must be divisible by 2 ** (len(generator_channels) - 1).
+        shape: (channels, height, width); both sides must be divisible by 2 ** (len(generator_channels) - 1).
         latent_dim: numbers in a latent.
         generator_channels: of the generator's maps, from the smallest map to the largest; each doubles the one before.
         discriminator_channels: of the discriminator's maps, from the largest map to the smallest.
@@ -170,41 +173,45 @@ class DCGAN(Architecture):
         _check_numbers(self)
         for name in ("features", "embedding_dim", *(["num_classes"] if self.num_classes is not None else [])):
             check_int(getattr(self, name), 1, MOST_WIDTH, name)
-        require(len(self.shape) == 3 and self.shape[1] == self.shape[2],
-                f"shape must be (channels, size, size), not {quoted(self.shape)}")
+        require(len(self.shape) == 3, f"shape must be (channels, height, width), not {quoted(self.shape)}")
         factor = 2 ** (len(self.generator_channels) - 1)
-        require(self.shape[1] % factor == 0,
-                f"an image size of {self.shape[1]} is not divisible by {factor}, as {len(self.generator_channels)} "
-                f"generator channels need")
+        for side in self.shape[1:]:
+            require(side % factor == 0, f"an image side of {side} pixels is not divisible by {factor}, as "
+                                        f"{len(self.generator_channels)} generator channels need")
 
     @property
     def widest(self) -> int:
-        base = self.shape[1] >> (len(self.generator_channels) - 1)
-        growing = [channels * (base << i) ** 2 for i, channels in enumerate(self.generator_channels)]
-        shrinking = [channels * math.ceil(self.shape[1] / (1 << i)) ** 2
-                     for i, channels in enumerate((self.shape[0], *self.discriminator_channels))]
+        image_channels, *sides = self.shape
+        growing = [channels * math.prod(side >> i for side in sides)
+                   for i, channels in enumerate(reversed(self.generator_channels))]
+        shrinking = [channels * math.prod(math.ceil(side / (1 << i)) for side in sides)
+                     for i, channels in enumerate((image_channels, *self.discriminator_channels))]
         return max(self.latent_dim, self.embedding_dim, self.features, *self.mapping, *growing, *shrinking)
 
     def fitted(self, shape: tuple[int, ...], num_classes: int | None) -> Self:
         """The same for images of another shape and, if the networks take classes, another number of them.
 
-        The generator's first map has 4 to 8 pixels a side, the discriminator's last at most 4. Maps that this adds have
-        the channels of the smallest map.
+        The generator's first map has 4 to 8 pixels on its shorter side and at most 4 times as many on its longer side,
+        the discriminator's last map has at most 4 on both. Maps that this adds have the channels of the smallest map.
 
         Raises:
             ValueError: no doubling reaches the size, or the networks take classes and there are none.
         """
-        require(len(shape) == 3 and shape[1] == shape[2],
-                f"these networks make square images (channels, size, size), not samples of shape {tuple(shape)}")
-        size = shape[1]
-        doublings = next((n for n in range(1, 8) if size % 2**n == 0 and 4 <= size // 2**n <= 8), 0)
-        require(doublings > 0, f"{size} pixels are not a doubling of 4 to 8 pixels; use 28, 32, 48, 64, 96 or 128, "
-                               f"for example")
+        require(len(shape) == 3, f"these networks make images (channels, height, width), not samples of shape "
+                                 f"{tuple(shape)}")
+        height, width = shape[1:]
+        doublings = _doublings(height, width)
+        if not doublings:
+            raise ValueError(f"{width}x{height} pixels are not a doubling of a map with {FIRST_SIDE[0]} to "
+                             f"{FIRST_SIDE[-1]} pixels on its shorter side, and at most {LONGEST} times as many on its "
+                             f"longer side; the nearest sizes that are possible: "
+                             f"{', '.join(_nearest_sizes(height, width))}")
         require(not self.num_classes or bool(num_classes), "these networks learn classes, and the data have none: put "
                 "the images of each class into a subfolder of its own, or train networks without classes")
         return replace(self, shape=tuple(shape), num_classes=self.num_classes and num_classes,
                        generator_channels=_lengthened(self.generator_channels[::-1], doublings + 1)[::-1],
-                       discriminator_channels=_lengthened(self.discriminator_channels, math.ceil(math.log2(size / 4))))
+                       discriminator_channels=_lengthened(self.discriminator_channels,
+                                                          math.ceil(math.log2(max(height, width) / 4))))
 
     def generator(self) -> nn.Module:
         return DCGANGenerator(self.shape, self.latent_dim, self.generator_channels, self.mapping, self.negative_slope,
@@ -213,6 +220,22 @@ class DCGAN(Architecture):
     def discriminator(self) -> nn.Module:
         return DCGANDiscriminator(self.shape, self.discriminator_channels, self.features, self.negative_slope,
                                   self.num_classes)
+
+
+def _doublings(height: int, width: int) -> int:
+    """How often the first map of a DCGAN is doubled to make images of that size; 0 where it cannot make them."""
+    short, long = sorted((height, width))
+    return next((n for n in range(1, MOST_DOUBLINGS + 1)
+                 if short % 2**n == 0 and long % 2**n == 0 and short >> n in FIRST_SIDE and long <= LONGEST * short), 0)
+
+
+def _nearest_sizes(height: int, width: int, count: int = 2) -> list[str]:
+    """The sizes "WIDTHxHEIGHT" that a DCGAN can make and that differ least from this one; square ones for a square."""
+    sides = [(short << n, long << n) for n in range(1, MOST_DOUBLINGS + 1) for short in FIRST_SIDE
+             for long in range(short, LONGEST * short + 1)]
+    possible = {size for side in sides for size in (side, side[::-1]) if height != width or size[0] == size[1]}
+    nearest = sorted(possible, key=lambda size: (abs(size[0] - width) + abs(size[1] - height), size))
+    return [f"{w}x{h}" for w, h in nearest[:count]]
 
 
 def _lengthened(channels: tuple[int, ...], count: int) -> tuple[int, ...]:

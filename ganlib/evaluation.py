@@ -19,6 +19,7 @@ from ganlib.classifier import NAME, ClassifierConfig, DigitClassifier, train_cla
 from ganlib.data import Data, ImageData, scale
 from ganlib.losses import LOSSES
 from ganlib.model import Model
+from ganlib.pictures import Progress
 from ganlib.training import check_fit
 
 SEED = 10_000_000  # of the latents of an evaluation, far from the seeds that people choose
@@ -33,7 +34,6 @@ CALIBRATED_ON = 10_000  # real samples, and as many generated ones
 BLOCK = 10_000  # images of a dataset that are compared at a time
 MAX_PIXELS = 1_024  # numbers of an image in the Fréchet distance of pixels
 
-Progress = Callable[[str, float], None]  # is called with what begins, in a few words, and the share that is done
 Examined = tuple[Tensor, Tensor]  # features (N, D) and class probabilities (N, classes), by the classifier
 _T = TypeVar("_T")
 
@@ -295,7 +295,7 @@ def _some_images(data: ImageData, n: int) -> Tensor:
 def _shrunk(x: Tensor) -> Tensor:
     """Images (N, C, H, W), halved until each has at most MAX_PIXELS numbers: the cost grows with their cube."""
     while x[0].numel() > MAX_PIXELS:
-        x = nn.functional.avg_pool2d(x, 2)
+        x = nn.functional.avg_pool2d(x, [min(2, side) for side in x.shape[2:]])
     return x
 
 

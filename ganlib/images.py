@@ -16,7 +16,8 @@ from torch import Tensor
 
 BACKGROUND = (13, 15, 22)
 INK = (196, 202, 216)
-MOMENTS, GROWTH_SEEDS = 40, 32  # of growth.png: moments of the training after its start, and fixed seeds
+# of growth.png: moments of the training after its start; fixed seeds, at most; pixels of one moment, at most
+MOMENTS, GROWTH_SEEDS, GROWTH_PIXELS = 40, 32, 2**20
 SHEET_WIDTH = 1200  # pixels: wider than the page shows a sheet, so that the page only shrinks it
 
 
@@ -70,6 +71,16 @@ def tile_scale(size: int, columns: int, width: int = SHEET_WIDTH) -> int:
     return max(1, min(16, math.ceil(width / (columns * (size + 2)))))
 
 
+def columns_of(n: int, height: int, width: int, aspect: float = 1.0) -> int:
+    """Columns of a grid of n tiles (height, width) that is about `aspect` times as wide as high."""
+    return fewest_columns(n, math.ceil(math.sqrt(n * aspect * height / width)))
+
+
+def fewest_columns(n: int, columns: int) -> int:
+    """The fewest columns in which n tiles take no more rows than in `columns`, at most: so the last row is fullest."""
+    return math.ceil(n / math.ceil(n / columns))
+
+
 def contact_sheet(x: Tensor, columns: int | None = None, scale: int | None = None,
                   captions: Sequence[str] | None = None) -> Image.Image:
     """Images (N, C, H, W) as one RGB sheet, row by row, on a dark ground with narrow gaps.
@@ -80,10 +91,10 @@ def contact_sheet(x: Tensor, columns: int | None = None, scale: int | None = Non
         captions: one short text under each image; lines are split at newlines.
     """
     n, _, height, width = x.shape
-    columns = columns or math.ceil(math.sqrt(n))
+    columns = columns or columns_of(n, height, width)
     scale = scale or tile_scale(width, columns)
     gap = max(2, scale)
-    font: Any = ImageFont.load_default(max(10, round(width * scale * 0.12)))
+    font: Any = ImageFont.load_default(max(10, round(min(width, height) * scale * 0.12)))
     lines = max(caption.count("\n") + 1 for caption in captions) if captions else 0
     cell_w, cell_h = width * scale + gap, height * scale + gap + lines * sum(font.getmetrics())
     sheet = Image.new("RGB", (columns * cell_w + gap, math.ceil(n / columns) * cell_h + gap), BACKGROUND)

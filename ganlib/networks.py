@@ -161,8 +161,8 @@ class DCGANDiscriminator(nn.Module):
         image_channels, *size = shape
         layers: list[nn.Module] = []
         for inputs, outputs in pairwise((image_channels, *channels)):
-            kernel = 3 if size[0] % 2 else 4
-            layers += [nn.Conv2d(inputs, outputs, kernel, 2, 1), nn.LeakyReLU(negative_slope)]
+            height, width = (3 if pixels % 2 else 4 for pixels in size)  # each side is halved, and rounded up
+            layers += [nn.Conv2d(inputs, outputs, (height, width), 2, 1), nn.LeakyReLU(negative_slope)]
             size = [(pixels + 1) // 2 for pixels in size]
         layers += [nn.Flatten(), nn.Linear(channels[-1] * math.prod(size), features)]
         self.layers = nn.Sequential(*layers, nn.LeakyReLU(negative_slope))

@@ -31,9 +31,9 @@ def test_a_generator_makes_samples_and_a_discriminator_logits(name):
     assert logits.dtype == torch.float32
 
 
-@pytest.mark.parametrize("name", ARCHITECTURES)
+@pytest.mark.parametrize("name", [*ARCHITECTURES, "not square"])
 def test_the_widest_layer_is_the_widest_that_a_sample_goes_through(name):
-    architecture, seen = ARCHITECTURES[name], []
+    architecture, seen = ARCHITECTURES.get(name) or SMALL["dcgan"].fitted((1, 64, 40), None), []
     generator, discriminator = (network.eval() for network in of_seed(architecture))
     y = labels_for(architecture, 1)
     for module in (*generator.modules(), *discriminator.modules()):
@@ -49,18 +49,27 @@ SMALL = {
 }
 
 
+def last_map(discriminator: nn.Module, x: torch.Tensor) -> torch.Size:
+    """The size of the last map of convolutions."""
+    flat = next(i for i, layer in enumerate(discriminator.layers) if isinstance(layer, nn.Flatten))
+    return discriminator.layers[:flat](x).shape[2:]
+
+
 @pytest.mark.parametrize("name", SMALL)
-@pytest.mark.parametrize(("channels", "size"), [(1, 16), (3, 28), (1, 48), (3, 128)])
-def test_networks_are_fitted_to_other_images(name, channels, size):
-    architecture = SMALL[name].fitted((channels, size, size), 3)
+@pytest.mark.parametrize("shape", [(1, 16, 16), (3, 28, 28), (1, 48, 48), (3, 128, 128), (3, 64, 48), (1, 32, 96),
+                                   (3, 16, 64), (1, 112, 28)])
+def test_networks_are_fitted_to_other_images(name, shape):
+    architecture = SMALL[name].fitted(shape, 3)
     assert architecture.num_classes == (3 if name == "cdcgan" else None)
     generator, discriminator = of_seed(architecture)
     y = labels_for(architecture, 3)
     x = generator(noise(1, 3, architecture.latent_dim), y)
-    assert x.shape == (3, channels, size, size)
+    assert x.shape == (3, *shape)
     assert discriminator(x, y).shape == (3,)
     if isinstance(architecture, DCGAN):
-        assert 4 <= generator.base[1] <= 8
+        assert 4 <= min(generator.base[1:]) <= 8
+        assert max(generator.base[1:]) <= 4 * min(generator.base[1:])
+        assert max(last_map(discriminator, x)) <= 4
     assert rebuild(describe(architecture)) == architecture
 
 
@@ -70,13 +79,36 @@ def test_networks_that_fit_stay_as_they_are():
 
 
 def test_networks_say_what_they_cannot_be_fitted_to():
-    for size in (1, 7, 30, 100):
-        with pytest.raises(ValueError, match=f"{size} pixels"):
-            ARCHITECTURES["dcgan"].fitted((1, size, size), None)
-    with pytest.raises(ValueError, match="square images"):
-        ARCHITECTURES["dcgan"].fitted((1, 28, 32), None)
+    with pytest.raises(ValueError, match="images .channels, height, width., not samples of shape"):
+        ARCHITECTURES["dcgan"].fitted((28, 28), None)
     with pytest.raises(ValueError, match="learn classes, and the data have none: put the images of each class into"):
         ARCHITECTURES["cdcgan"].fitted((1, 28, 28), None)
+
+
+@pytest.mark.parametrize(("size", "nearest"), [
+    ("50x64", ["48x64", "56x64"]), ("64x50", ["64x48", "64x56"]), ("30x30", ["28x28", "32x32"]),
+    ("1x1", ["8x8", "10x10"]), ("28x30", ["28x28", "28x32"]), ("400x64", ["384x96", "400x112"]),
+    ("5000x5000", ["1024x1024", "896x896"]), ("100x9000", None), ("1x65536", None), ("333x217", None)])
+def test_an_impossible_size_is_refused_with_the_nearest_possible_ones(size, nearest):
+    width, height = map(int, size.split("x"))
+    with pytest.raises(ValueError, match=f"^{size} pixels are not a doubling .* that are possible: ") as refusal:
+        SMALL["dcgan"].fitted((1, height, width), None)
+    proposed = str(refusal.value).split(": ")[-1].split(", ")
+    assert len(proposed) == 2
+    assert nearest in (None, proposed)
+    for width, height in (map(int, size.split("x")) for size in proposed):
+        assert SMALL["dcgan"].fitted((1, height, width), None).shape == (1, height, width)
+
+
+def test_square_images_have_the_networks_that_they_had():
+    """So weights from before sides could differ still load."""
+    for size, maps, kernels in ((28, [7, 14, 28], [4, 4, 3]), (32, [8, 16, 32], [4, 4, 4]),
+                                (40, [5, 10, 20, 40], [4, 4, 4, 3])):
+        architecture = SMALL["dcgan"].fitted((1, size, size), None)
+        generator, discriminator = of_seed(architecture)
+        assert [generator.base[1] << i for i in range(len(architecture.generator_channels))] == maps
+        assert [layer.kernel_size for layer in discriminator.layers if isinstance(layer, nn.Conv2d)] == [
+            (kernel, kernel) for kernel in kernels]
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
@@ -119,7 +151,8 @@ def description(**changes) -> dict:
     (description(choices="8"), "choices, fewer than latent_dim, must be a whole number"),
     (description(sharpness=0), "sharpness must be a number above 0"),
     (description(shape=[1, 30, 30]), "not divisible by 4"),
-    (description(shape=[1, 28]), r"\(channels, size, size\)"),
+    (description(shape=[1, 28, 30]), "side of 30 pixels is not divisible by 4"),
+    (description(shape=[1, 28]), r"\(channels, height, width\)"),
 ])
 def test_a_foreign_description_is_refused_in_one_sentence(wrong, sentence):
     with pytest.raises(ValueError, match=sentence):

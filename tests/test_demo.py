@@ -105,7 +105,7 @@ def test_the_scrubbed_frames_are_those_of_the_strip(client, name):
     path = ganlib.load(name, "cpu").interpolate(3, 8, steps=3)
     for x, position in zip(path, (0, 0.5, 1)):
         frame = client.predict(name, 3, 8, "slerp", position, api_name="/frame")
-        scale = images.tile_scale(x.shape[-1], 1, interpolate.FRAME_WIDTH)
+        scale = images.tile_scale(x.shape[-1], 1, interpolate.FRAME_SIDE)
         assert far_apart(frame, images.enlarge(images.to_pil(x), scale)) <= 1
 
 
@@ -155,8 +155,20 @@ def test_growth_shows_pictures_that_are_not_square(tmp_path, shown):
     images.to_pil(torch.cat(list(x), dim=2)).save(row)
     gan = shown(untrained("mlp-gan", shape=(3, 10, 14)), growth=growth([row]))
     sheet, when = quality.growth(gan.name, 40)
-    assert far_apart(sheet, images.contact_sheet(x, columns=8)) <= 1
+    assert far_apart(sheet, images.contact_sheet(x, columns=2)) <= 1
     assert when == "After **0** of 0 steps."
+
+
+@pytest.mark.parametrize("shape", [(1, 16, 64), (1, 64, 16)])
+def test_pictures_that_are_not_square_are_shown_no_larger_than_square_ones(shape, shown):
+    gan = shown(untrained("mlp-gan", shape=shape))
+    sheet, _ = generate.generate(gan.name, 7, 25, 1.0, ["seed"])
+    assert 0.6 < sheet.width / sheet.height < 1.6
+    strip, gif, _ = interpolate.interpolate(gan.name, 7, 8, 20, "slerp")
+    assert 5 < strip.width / strip.height < 10
+    still = interpolate.frame(gan.name, 7, 8, "slerp", 0.5)
+    with Image.open(gif) as movie:
+        assert movie.size == still.size == (5 * shape[2] + shape[2], 5 * shape[1] + shape[1])
 
 
 def test_growth_of_other_pictures_is_refused(tmp_path, shown):
@@ -261,6 +273,13 @@ def test_a_model_with_classes_makes_the_digit_that_is_asked_for(shown):
     rows = gan.sample([3] * 10 + [4] * 10, labels=list(range(10)) * 2)
     assert far_apart(sheet(3, 25, 1.0, ["seed"], "all"),
                      images.contact_sheet(rows, 10, captions=["3"] * 10 + ["4"] * 10)) == 0
+
+
+def test_few_classes_are_shown_for_several_seeds_in_a_row(shown):
+    gan = shown(untrained("cdcgan", **SMALL, num_classes=2))
+    sheet, _ = generate.generate("cdcgan", 3, 25, 1.0, [], "all")
+    seeds = [seed for seed in range(3, 15) for _ in range(2)]
+    assert far_apart(sheet, images.contact_sheet(gan.sample(seeds, labels=[0, 1] * 12), 4)) == 0
 
 
 def test_rows_of_all_classes_are_refused_where_they_are_more_than_pictures(shown):

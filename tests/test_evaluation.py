@@ -226,6 +226,17 @@ def test_the_nearest_image_is_found_in_whatever_part_of_a_set(digits, monkeypatc
     torch.testing.assert_close(distance, (x - scale(some.images[index])).flatten(1).norm(dim=1), atol=1e-2, rtol=0)
 
 
+def test_images_are_shrunk_on_both_sides_until_one_is_a_pixel(monkeypatch):
+    monkeypatch.setattr(evaluation, "MAX_PIXELS", 40)
+    for shape, shrunk in (((1, 3, 70), "1×1×35"), ((1, 16, 8), "1×8×4"), ((1, 1, 90), "1×1×22"), ((1, 9, 14), "1×4×7")):
+        images = torch.randint(256, (50, *shape), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+        generator = Ideal(lambda z, images=images: scale(images)[:len(z)])
+        model = model_of("mlp-gan", generator, discriminator=False, shape=shape)
+        measured = evaluate(model, ImageData("noise", images), 50)
+        assert measured["shrunk_to"] == shrunk
+        assert measured["shrunk_pixel_frechet_distance"] == pytest.approx(0, abs=1e-6)
+
+
 SEVEN = ImageData("seven", torch.zeros(9, 1, 28, 28, dtype=torch.uint8), torch.arange(9) % 7, 7)
 BARE = ImageData("bare", SEVEN.images)
 TEN = ImageData("ten", SEVEN.images, SEVEN.labels, 10)

@@ -28,7 +28,7 @@ def here(tmp_path, monkeypatch) -> Path:
 @pytest.fixture(scope="module")
 def with_classes() -> Model:
     return untrained("cdcgan", num_classes=3, generator_channels=(8, 4, 4), discriminator_channels=(4, 4, 4), choices=5,
-                     sharpness=16.0)
+                     sharpness=16.0, shape=(1, 28, 20))
 
 
 def run(path: Path, z: torch.Tensor, y: torch.Tensor | None) -> torch.Tensor:
@@ -98,10 +98,10 @@ def test_the_metadata_describe_the_model_and_its_latents(exported):
     assert (said["name"], said["license"], said["library"]) == ("cdcgan", "mit", "ganlib")
     assert said["library_version"] == ganlib.__version__
     numbers = [json.loads(said[key]) for key in ("shape", "latent_dim", "num_classes")]
-    assert numbers == [[1, 28, 28], 100, 3]
+    assert numbers == [[1, 28, 20], 100, 3]
     assert said["latents"] == ("z: (N, 100) float32, standard normal; y: (N,) int64, the class of each sample, from 0 "
                                "to 2")
-    assert said["samples"] == "x: (N, 1, 28, 28) float32, in [-1, 1]"
+    assert said["samples"] == "x: (N, 1, 28, 20) float32, in [-1, 1]"
     plain = onnx.describe(untrained("toy-sine"))
     assert plain["num_classes"] == "null"
     assert plain["latents"] == "z: (N, 2) float32, standard normal"

@@ -40,6 +40,31 @@ def test_sheets_are_large_enough_to_be_shown_without_blur(n):
     assert 450 <= sheet.width <= 1500
 
 
+@pytest.mark.parametrize("n", [1, 2, 25, 64])
+@pytest.mark.parametrize(("height", "width"), [(64, 48), (32, 96), (16, 64), (64, 16)])
+def test_sheets_of_images_that_are_not_square_are_nearly_square(n, height, width):
+    sheet = images.contact_sheet(torch.zeros(n, 1, height, width))
+    assert sheet.width <= 1800
+    if n >= 25:
+        assert sheet.width >= 900
+        assert 0.6 < sheet.width / sheet.height < 1.6
+
+
+def test_a_grid_has_the_aspect_that_is_asked_for_and_a_last_row_as_full_as_can_be():
+    assert [images.columns_of(n, 28, 28) for n in (1, 2, 9, 10, 25, 64)] == [1, 2, 3, 4, 5, 8]
+    assert [images.columns_of(32, *size, aspect=2) for size in ((28, 28), (56, 28), (28, 56))] == [8, 11, 6]
+    assert [images.fewest_columns(n, 16) for n in (2, 16, 17, 32, 33)] == [2, 16, 9, 16, 11]
+
+
+def test_captions_of_images_that_are_not_square_fit_below_them():
+    for height, width in ((16, 64), (64, 16)):
+        x = -torch.ones(6, 1, height, width)
+        sheet = images.contact_sheet(x, columns=1, scale=4, captions=["100% real"] * 6)
+        left, _, right, _ = sheet.convert("L").point(lambda value: 255 * (value > 60)).getbbox()
+        assert left >= 4
+        assert right <= 4 + 4 * width
+
+
 def test_captions_make_room_and_leave_ink():
     x = -torch.ones(4, 1, 28, 28)
     bare, captioned = images.contact_sheet(x, scale=4), images.contact_sheet(x, scale=4, captions=["7"] * 4)

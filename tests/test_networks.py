@@ -92,12 +92,22 @@ def test_a_dcgan_has_its_sources_layers():
     assert weights.std().item() == pytest.approx(0.02, rel=0.05)
 
 
-@pytest.mark.parametrize("size", [28, 32, 64])
+@pytest.mark.parametrize("size", [(28, 28), (32, 32), (64, 64), (64, 48), (28, 36), (4, 100)])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_a_dcgan_builds_at_other_sizes(size, channels):
-    x = DCGANGenerator((channels, size, size), 10, (32, 16, 8))(noise(1, 2, 10))
-    assert x.shape == (2, channels, size, size)
-    assert DCGANDiscriminator((channels, size, size), (8, 16))(x).shape == (2,)
+    x = DCGANGenerator((channels, *size), 10, (32, 16, 8))(noise(1, 2, 10))
+    assert x.shape == (2, channels, *size)
+    assert DCGANDiscriminator((channels, *size), (8, 16))(x).shape == (2,)
+
+
+@pytest.mark.parametrize("size", [(7, 8), (8, 7), (14, 5), (1, 6)])
+def test_a_discriminator_halves_each_side_and_sees_every_pixel(size):
+    discriminator = DCGANDiscriminator((1, *size), (8,)).double()
+    (halved,) = {part.shape[2:] for part in [discriminator.layers[0](torch.zeros(1, 1, *size, dtype=torch.double))]}
+    assert halved == tuple(-(-side // 2) for side in size)
+    x = torch.zeros(1, 1, *size, dtype=torch.double, requires_grad=True)
+    discriminator(x).sum().backward()
+    assert (x.grad != 0).all()
 
 
 def test_a_dcgan_takes_labels_and_shares_of_classes():

@@ -31,7 +31,7 @@ def generate(model: str, seed: int, count: int, truncation: float, captions: lis
         truncation: ψ, 0 to 2.
         captions: what to write under each picture: "seed", "opinion" (the probability), both or neither.
         digit: "any" lets each seed choose. Models with classes also take the number of a class, such as "3", or "all"
-            for a row of all classes for each of count // classes seeds, at least one.
+            for all classes side by side, for each of count // classes seeds, at least one.
     """
     seed, count = check_seed(seed), check_int(count, 1, MAX_COUNT, "How many")
     known = list(CAPTIONS.values())
@@ -44,9 +44,9 @@ def generate(model: str, seed: int, count: int, truncation: float, captions: lis
     if digit == "all" and classes:
         require(classes <= MAX_COUNT, f"{model} has {classes:,} classes, more than the {MAX_COUNT} pictures of a sheet."
                                       f" Choose one class")
-        columns = classes
         seeds = [s for s in range(seed, seed + max(1, count // classes)) for _ in range(classes)]
         label = [i % classes for i in range(len(seeds))]
+        columns = classes * max(1, round(images.columns_of(len(seeds), *gan.shape[1:]) / classes))
     elif digit != "any":
         require(classes > 0, f"{model} has no classes: Digit must be any, not {quoted(digit)}")
         require(digit in map(str, range(classes)), f"Digit must be any, all or a class of {model}, from 0 to "
@@ -71,7 +71,7 @@ def class_choices(names: tuple[str, ...]) -> dict[str, Any]:
     every = "all ten" if digits else "all"
     return {"choices": [("any", "any"), *((name, str(i)) for i, name in enumerate(names)), (every, "all")],
             "value": "any", "label": "Digit" if digits else "Class", "visible": bool(names),
-            "info": f"any: the seed chooses. {every}: one row of {every} for each seed."}
+            "info": f"any: the seed chooses. {every}: each seed in {every} classes."}
 
 
 def switch(model: str, *others: Any) -> tuple[Any, ...]:

@@ -1,5 +1,6 @@
 """The tab that walks from one picture to another."""
 
+import math
 import tempfile
 from collections import deque
 from pathlib import Path
@@ -19,7 +20,9 @@ TITLE = "Interpolate"
 EXPLANATION = ("Two seeds are two points in a space of random numbers. Each point on the path between them gives a "
                "picture. So one digit changes into the other. The Quality tab says how many pictures halfway are clear "
                "digits.")
-MAX_STEPS, STRIP_COLUMNS, FRAME_WIDTH, KEPT_GIFS = 64, 16, 360, 32
+MAX_STEPS, KEPT_GIFS = 64, 32
+STRIP_COLUMNS = 16  # of square pictures
+FRAME_SIDE = 360  # pixels of the longer side of a picture, about
 
 
 def interpolate(model: str, first: int, second: int, steps: int, method: str) -> tuple[Image.Image, str, str]:
@@ -36,7 +39,9 @@ def interpolate(model: str, first: int, second: int, steps: int, method: str) ->
     gan, start = models.images(model), models.now()
     x = gan.interpolate(first, second, steps, method)
     status = models.credit(gan, steps, start)
-    strip = images.contact_sheet(x, columns=min(steps, STRIP_COLUMNS))
+    height, width = gan.shape[1:]
+    columns = max(1, round(STRIP_COLUMNS * math.sqrt(height / width)))
+    strip = images.contact_sheet(x, images.fewest_columns(steps, columns))
     return strip, _write_gif(x, f"{gan.name.replace('/', '-')}-{first}-{second}.gif"), status
 
 
@@ -48,7 +53,12 @@ def _write_gif(x: Tensor, name: str) -> str:
     _folders.append(folder := tempfile.TemporaryDirectory(prefix="ganlib-", ignore_cleanup_errors=True))
     if len(_folders) > KEPT_GIFS:
         _folders.popleft().cleanup()
-    return str(images.write_gif(x, Path(folder.name, name), images.tile_scale(x.shape[-1], 1, FRAME_WIDTH)))
+    return str(images.write_gif(x, Path(folder.name, name), _scale(x)))
+
+
+def _scale(x: Tensor) -> int:
+    """By how much a picture that is shown alone is enlarged."""
+    return images.tile_scale(max(x.shape[-2:]), 1, FRAME_SIDE)
 
 
 def frame(model: str, first: int, second: int, method: str, position: float) -> Image.Image:
@@ -60,7 +70,7 @@ def frame(model: str, first: int, second: int, method: str, position: float) -> 
     """
     first, second = check_seed(first, "From seed"), check_seed(second, "To seed")
     (x,) = models.images(model).between(first, second, [position], method)
-    return images.enlarge(images.to_pil(x), images.tile_scale(x.shape[-1], 1, FRAME_WIDTH))
+    return images.enlarge(images.to_pil(x), _scale(x))
 
 
 def build(demo: gr.Blocks) -> None:

@@ -20,7 +20,7 @@ TITLE = "Quality"
 EXPLANATION = ("A GAN’s losses do not say how good its pictures are. So the pictures themselves are measured here. "
                "Real pictures are measured in the same way.")
 CENSUS = 1_000
-COLUMNS = 8  # of the sheet of fixed seeds
+ASPECT = 2  # width by height of the sheet of fixed seeds
 
 
 def quality(model: str, seed: int) -> tuple[str, dict[str, Any]]:
@@ -82,7 +82,8 @@ def growth(model: str, moment: int) -> tuple[Image.Image | None, str]:
     row = min(moment, len(steps) - 1)
     strip = images.from_pil(sheet.crop((0, row * height, sheet.width, (row + 1) * height)), channels)
     x = strip.view(channels, height, -1, width).permute(2, 0, 1, 3)
-    return images.contact_sheet(x, columns=COLUMNS), f"After **{steps[row]:,}** of {steps[-1]:,} steps."
+    columns = images.columns_of(len(x), height, width, ASPECT)
+    return images.contact_sheet(x, columns), f"After **{steps[row]:,}** of {steps[-1]:,} steps."
 
 
 def nearest(model: str) -> Image.Image | None:
@@ -128,7 +129,7 @@ def build(demo: gr.Blocks) -> None:
     with gr.Row():
         with gr.Column(min_width=320):
             moment = gr.Slider(0, images.MOMENTS, value=images.MOMENTS, step=1, label="Moment of the training",
-                               elem_id="moment", info=f"The same {images.GROWTH_SEEDS} latents at each moment.")
+                               elem_id="moment", info="The same latents at each moment.")
             sheet = gr.Image(format="png", interactive=False, label="Fixed latents at that moment", elem_id="growth",
                              elem_classes="picture", buttons=["download"],
                              alt_text="fixed seeds at a moment of the training")
