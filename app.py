@@ -2,9 +2,16 @@
 
 import sys
 
+from ganlib import console
 from ganlib.demo import build, launch
 
 demo = build()
 
-if __name__ == "__main__":
+
+@console.command
+def main() -> None:
     launch(demo, inbrowser="--open" in sys.argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -6,6 +6,7 @@ background is transparent, and real is blue and generated orange on both.
 
 import html
 import io
+import logging
 import math
 import re
 import threading
@@ -14,10 +15,25 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from matplotlib import rc_context
-from matplotlib.colors import LinearSegmentedColormap
-from matplotlib.figure import Figure
 from torch import Tensor
+
+
+@contextmanager
+def _quiet(name: str) -> Iterator[None]:
+    """Keeps a library's logger from warnings inside a `with` block."""
+    logger = logging.getLogger(name)
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+
+
+with _quiet("matplotlib"):  # without a home folder it says that its cache is a temporary folder
+    from matplotlib import rc_context
+    from matplotlib.colors import LinearSegmentedColormap
+    from matplotlib.figure import Figure
 
 REAL, FAKE, SECOND = "#3b82f6", "#f97316", "#a855f7"
 INK = "#5b6478"  # readable on white and on near-black; as SVG a page may give it another colour

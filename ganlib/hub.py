@@ -1,6 +1,7 @@
 """Weights folders on the Hugging Face Hub, named "user/repo", "user/repo@revision" or "user/repo/subfolder".
 
-Files are downloaded into the Hub's own cache, and are loaded from there if there is no network.
+An address of the Hub means the same as the name: see `ganlib.addresses`. Files are downloaded into the Hub's own cache,
+and are loaded from there if there is no network.
 """
 
 import json
@@ -8,17 +9,18 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
-from ganlib import checkpoint
+from ganlib import addresses, checkpoint
+from ganlib.addresses import Source
 from ganlib.card import is_our_card, model_card
 from ganlib.checkpoint import WeightsError
 from ganlib.checks import require
+from ganlib.devices import check_device
 from ganlib.model import Model
 from ganlib.version import __version__
 
@@ -38,28 +40,15 @@ class HubError(WeightsError):
     """The Hub refused or could not be reached, or a repo is not a weights folder; the message says why."""
 
 
-@dataclass(frozen=True)
-class Source:
-    """A weights folder on the Hub: repo "user/name", revision (a branch, tag or commit) or None, subfolder or ""."""
-
-    repo: str
-    revision: str | None = None
-    subfolder: str = ""
-
-    def __str__(self) -> str:
-        return "/".join(filter(None, (self.repo, self.subfolder))) + (f"@{self.revision}" if self.revision else "")
-
-
-_NAME = r"[A-Za-z0-9](?:[\w.-]*[A-Za-z0-9_])?"
-_SOURCE = re.compile(rf"(?P<repo>{_NAME}/{_NAME})(?P<subfolder>(?:/{_NAME})*)(?:@(?P<revision>[\w./-]+))?", re.ASCII)
-
-
 def parse(source: str) -> Source | None:
-    """The Source of a string "user/repo[/subfolder][@revision]"; None if the string is not one."""
-    found = _SOURCE.fullmatch(source)
-    if found is None or ".." in source or "--" in found["repo"]:
-        return None
-    return Source(found["repo"], found["revision"], found["subfolder"].removeprefix("/"))
+    """The Source of a string "user/repo[/subfolder][@revision]" or of an address; None if the string is neither.
+
+    Raises HubError for the address of something other than a model.
+    """
+    try:
+        return addresses.parse(source)
+    except ValueError as error:
+        raise HubError(str(error)) from None
 
 
 def load(source: str | Path, device: torch.device | str | None = None) -> Model:
@@ -69,10 +58,11 @@ def load(source: str | Path, device: torch.device | str | None = None) -> Model:
 
     Args:
         source: the name of a shipped model, a weights folder, or, if there is no such folder, one on the Hub:
-            "user/repo", "user/repo@revision" or "user/repo/subfolder".
+            "user/repo", "user/repo@revision", "user/repo/subfolder", or its address.
         device: None for the best one available.
 
     Raises:
+        ValueError: this machine does not have the device.
         WeightsError: which file is wrong, and what is wrong with it, or why it could not be downloaded.
     """
     on_hub = parse(source) if isinstance(source, str) and not os.path.exists(source) else None
@@ -90,8 +80,9 @@ def load_source(source: Source, device: torch.device | str | None = None, anonym
 
     Raises:
         HubError: why it could not be downloaded.
-        WeightsError: as in `load`; files are named by the source, not by their path in the cache.
+        ValueError, WeightsError: as in `load`; files are named by the source, not by their path in the cache.
     """
+    device = check_device(device)  # before the download
     folder = _fetch(source, anonymous)
     try:
         model = checkpoint.load(folder, device)
@@ -157,7 +148,9 @@ def _cause(error: BaseException, repo: str, anonymous: bool) -> str:
 
     while error.__cause__ is not None and not isinstance(error, HTTPError | ValueError):
         error = error.__cause__
-    token, status = get_token(), getattr(getattr(error, "response", None), "status_code", None)
+    token, status = None, getattr(getattr(error, "response", None), "status_code", None)
+    with suppress(OSError):  # its file cannot be read, which may be the very error
+        token = get_token()
     no_token = f"there is no token, {LOG_IN}"
     causes = {
         errors.LocalTokenNotFoundError: no_token,
@@ -174,6 +167,8 @@ def _cause(error: BaseException, repo: str, anonymous: bool) -> str:
             return cause
     if status in (401, 403):
         return NO_RIGHT if status == 403 else f"the Hub refuses your token, {LOG_IN} anew"
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.strerror}: {error.filename}; name another folder for the cache by HF_HOME"
     text = getattr(error, "server_message", None) or getattr(error, "strerror", None) or str(error)
     # a ValueError about a name has several lines, and all of them are needed
     text = " ".join(text.split() if isinstance(error, ValueError) else text.strip().splitlines()[:1])
@@ -202,18 +197,27 @@ class Publication(NamedTuple):
     files: dict[str, Path | bytes]
 
 
-def check_repo(repo: str, revision: str | None = None) -> None:
-    """Raises ValueError unless repo is "user/name", and revision None or a name that `parse` accepts."""
-    require(parse(repo) == Source(repo), f"a repo on the Hub is named user/name, not {repo!r}")
-    require(revision is None or parse(f"{repo}@{revision}") == Source(repo, revision),
+def check_repo(repo: str, revision: str | None = None, repo_type: str = "model") -> str:
+    """The name of a repo, "user/name", which may be given as its address.
+
+    Raises ValueError for another text, and for a revision that cannot be one.
+    """
+    found = addresses.parse(repo, f"{repo_type}s")
+    require(found is not None and found == Source(found.repo), f"a repo on the Hub is named user/name, not {repo!r}")
+    name = found.repo if found else repo
+    require(revision is None or addresses.parse(f"{name}@{revision}") == Source(name, revision),
             f"a branch is named by letters, digits, dots, dashes, slashes and underscores, not {revision!r}")
+    return name
 
 
-def check_access(repo: str, repo_type: str = "model") -> None:
-    """Raises HubError unless the user's token may write to a repo, or create it, and ValueError as `check_repo`."""
+def check_access(repo: str, repo_type: str = "model") -> str:
+    """The name of a repo that the user's token may write to, or create.
+
+    Raises HubError for another, and ValueError as `check_repo`.
+    """
     from huggingface_hub.errors import RepositoryNotFoundError
 
-    check_repo(repo)
+    repo = check_repo(repo, repo_type=repo_type)
     with _hub_errors(f"{repo} cannot be written to", repo):
         api = _api()
         user = api.whoami(token=True)
@@ -224,6 +228,16 @@ def check_access(repo: str, repo_type: str = "model") -> None:
             owners = [user["name"], *(group["name"] for group in user.get("orgs", []))]
             if read_only or repo.split("/")[0] not in owners:
                 raise HubError(f"{repo} cannot be written to: {NO_RIGHT}") from None
+    return repo
+
+
+def check_local(folder: str) -> None:
+    """Raises HubError for a model on the Hub in place of a folder on this machine."""
+    source = None if os.path.exists(folder) else parse(folder)
+    if source is not None and folder.strip() != str(source):  # a name may as well be a path with a typing error
+        revision = f" --revision {source.revision}" if source.revision else ""
+        raise HubError(f"a folder of this machine is needed: download {source} first, by `hf download "
+                       f"{source.repo}{revision} --local-dir FOLDER`")
 
 
 def prepare(folder: str | Path, repo: str) -> Publication:
@@ -233,9 +247,13 @@ def prepare(folder: str | Path, repo: str) -> Publication:
 
     Raises:
         ValueError: the repo is not "user/name".
-        WeightsError: the folder does not load, or its metrics are missing or were measured on other weights.
+        WeightsError: the folder does not load, its run has not ended, or its metrics are missing or were measured on
+            other weights.
     """
-    check_repo(repo)
+    repo = check_repo(repo)
+    check_local(str(folder))
+    if unfinished := checkpoint.unfinished(Path(folder)):
+        raise WeightsError(f"nothing was published: {unfinished}")
     model = checkpoint.load(Path(folder), "cpu")
     folder = model.folder or Path(folder)
     if not checkpoint.is_measured(folder, model.metrics):
@@ -342,9 +360,14 @@ def space_readme(repo: str) -> str:
 
 
 def _api(anonymous: bool = False) -> "HfApi":
-    """The Hub's client. Raises HubError for a token that cannot be sent, which the client's own error would show."""
-    from huggingface_hub import HfApi, get_token
+    """The Hub's client. Raises ValueError without a home folder, HubError for a token that cannot be sent.
 
+    The client would make a folder named ~, and its own error would show the token.
+    """
+    from huggingface_hub import HfApi, constants, get_token
+
+    if constants.HF_HUB_CACHE.startswith("~"):
+        raise ValueError("there is no home folder to keep models in: name one by HF_HOME")
     if not anonymous and not re.fullmatch("[!-~]*", get_token() or ""):
         raise HubError(f"your token has characters that no token has, {LOG_IN} anew")
     return HfApi(library_name="ganlib", library_version=__version__, token=False if anonymous else None)

@@ -15,6 +15,7 @@ from ganlib import sampling
 from ganlib.architectures import Architecture
 from ganlib.calibration import Calibration
 from ganlib.checks import check_float, check_int, quoted, require
+from ganlib.devices import check_device
 from ganlib.networks import exact_convolutions
 
 MAX_ACTIVATIONS = 2**22  # in the widest layer of one batch: 16 MB, which fits a CPU's cache
@@ -68,8 +69,9 @@ class Model:
         """The device of the networks."""
         return next(self.generator.parameters()).device
 
-    def to(self, device: torch.device | str) -> "Model":
-        """The model itself, after moving its networks to a device."""
+    def to(self, device: torch.device | str | None) -> "Model":
+        """The model itself, after moving its networks to a device, the best one for None."""
+        device = check_device(device)
         for network in filter(None, (self.generator, self.discriminator)):
             network.to(device)
         return self

@@ -58,7 +58,7 @@ def client(server, folder):
     server.put("bob/boast", {**weights(folder / "boast", "mlp-gan"), "metrics.json": b'{"precision": "<b>1</b>"}'})
     environment = server.environment(folder / "home", "hf_alice")
     environment |= {"PYTHONWARNINGS": "ignore::UserWarning"}  # which tell the host of foreign measures
-    environment |= {"GANLIB_MODELS": "alice/mine, alice/gone,alice/../x,bob/markup"}
+    environment |= {"GANLIB_MODELS": f"{server.endpoint}/alice/mine/tree/main, alice/gone,alice/../x,bob/markup"}
     with serve_page(folder, environment) as address:
         found = Client(address, verbose=False)
         yield found
@@ -106,6 +106,16 @@ def test_a_visitor_opens_a_toy(client):
     assert client.predict("bob/ring", 500, 3, api_name="/toy")[1]["centres"] == 8
     assert "has learned no toy distribution" in refusal(client, "bob/odd", 500, 3, api_name="/toy")
     assert "which are no pictures" in refusal(client, "bob/ring", 7, 4, 1, [])
+
+
+def test_a_visitor_pastes_an_address(server, client):
+    for name, shown in {f" {server.endpoint}/bob/colours/tree/main ": "bob/colours",
+                        f"{server.endpoint}/alice/mine": "alice/mine"}.items():
+        assert client.predict(name, 7, 4, 1, [], api_name="/generate")[1].startswith(f"**{shown}** on ")
+    assert "spaces/bob/x' is a Space; a model on the Hub is named user/repo" in refusal(
+        client, f"{server.endpoint}/spaces/bob/x", 7, 4, 1, [])
+    assert models.full_name(" https://huggingface.co/bob/x/ ") == "bob/x"
+    assert models.full_name("dcgan") == "dcgan"
 
 
 def test_foreign_measures_are_left_out(client):

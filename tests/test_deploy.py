@@ -65,12 +65,26 @@ def test_models_are_listed_and_fetched_while_the_space_is_built(matter):
     assert front["title"] == "ganlib"
 
 
-@pytest.mark.parametrize("name", ["dcgan", "alice/../gan", "alice/gan@", "https://huggingface.co/alice/gan"])
+@pytest.mark.parametrize("name", ["dcgan", "alice/../gan", "alice/gan@"])
 def test_a_name_that_is_no_models_is_refused(name, capsys):
     assert deploy.main(["--repo", "alice/page", "--dry-run", "--models", f"alice/gan,{name}"]) == 1
     said = capsys.readouterr().err
     assert f"a model on the Hub is named user/repo, user/repo@revision or user/repo/subfolder, not {name!r}" in said
     assert said.count("\n") == 1
+
+
+def test_addresses_are_understood_where_they_are_of_the_right_kind(capsys):
+    site = "https://huggingface.co"
+    assert deploy.main(["--repo", f"{site}/spaces/alice/page", "--dry-run", "--models",
+                        f"alice/gan, {site}/alice/gan/tree/main,{site}/bob/gans/tree/v1/toys"]) == 0
+    out = capsys.readouterr().out
+    assert "MB, for alice/page\n" in out
+    assert "GANLIB_MODELS=alice/gan,bob/gans/toys@v1\n" in out
+    for arguments, sentence in (
+            (["--repo", f"{site}/alice/page"], "is a model; a Space on the Hub is named user/space"),
+            (["--repo", "alice/page", "--models", f"{site}/spaces/alice/page"], "is a Space; a model on the Hub is")):
+        assert deploy.main([*arguments, "--dry-run"]) == 1
+        assert sentence in capsys.readouterr().err
 
 
 def test_a_folder_that_is_not_a_checkout_is_refused(tmp_path):

@@ -76,7 +76,7 @@ def downloads(server: FakeHub) -> list[str]:
     ("user/repo/cdcgan", hub.Source("user/repo", None, "cdcgan")),
     ("user/repo/a/b@main", hub.Source("user/repo", "main", "a/b")),
     *((source, None) for source in ("dcgan", "../x", "/x/y", "a/../b", "a/b/..", "a/b@x..y", "a/b/", "a/b@", "a b/c",
-                                    "a--b/c", "a/b\n", "", "https://huggingface.co/a/b")),
+                                    "a--b/c", "a/b\nc", "")),
 ])
 def test_names_of_folders_on_the_hub(source, expected):
     assert hub.parse(source) == expected
@@ -103,6 +103,47 @@ def test_a_published_folder_loads_by_its_name_and_then_without_a_network(folder,
         assert ganlib.load(source, "cpu").sample(range(3)).equal(expected)
     assert refusal("alice/toy") == broken
     assert "alice/other could not be fetched: the Hub could not be reached (" in refusal("alice/other")
+
+
+def test_a_pasted_address_loads_by_its_name(server, files, monkeypatch):
+    monkeypatch.setenv("HF_ENDPOINT", server.endpoint)
+    server.put("alice/toy", files, revision="v1")
+    address = f"{server.endpoint}/alice/toy/blob/v1/model.safetensors?x"
+    assert ganlib.load(address, "cpu").name == "alice/toy@v1"
+    assert refusal("https://huggingface.co/spaces/alice/toy").startswith(
+        "'https://huggingface.co/spaces/alice/toy' is a Space; a model on the Hub is named user/repo")
+
+
+def test_a_repo_to_write_to_may_be_an_address(folder):
+    assert hub.check_repo("https://huggingface.co/alice/toy/") == hub.check_repo("alice/toy", "v1") == "alice/toy"
+    assert hub.check_repo("https://huggingface.co/spaces/alice/page", repo_type="space") == "alice/page"
+    shipped = ganlib.shipped()["toy-sine"]
+    assert hub.prepare(shipped, "huggingface.co/alice/toy").repo == "alice/toy"
+    for repo in ("toy", "alice/toy@v1", "alice/toy/sub", "https://huggingface.co/alice/toy/tree/v1",
+                 "https://huggingface.co/spaces/alice/toy", "https://huggingface.co/alice"):
+        with pytest.raises(ValueError, match="on the Hub is named user/"):
+            hub.check_repo(repo)
+    with pytest.raises(hub.HubError, match="a folder of this machine is needed: download alice/toy@v1 first, by `hf "
+                                           "download alice/toy --revision v1 --local-dir FOLDER`"):
+        hub.prepare("https://huggingface.co/alice/toy/tree/v1", "alice/toy")
+
+
+def test_without_a_home_or_the_right_to_write_a_sentence_asks_for_a_folder(server, files, monkeypatch, tmp_path):
+    from huggingface_hub import constants
+
+    server.put("alice/toy", files)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", "~/.cache/huggingface/hub")  # as the client has it without a home
+    assert refusal("alice/toy").endswith("alice/toy could not be fetched: there is no home folder to keep models in: "
+                                         "name one by HF_HOME")
+    assert not (tmp_path / "~").exists()
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "file" / "hub"))
+    assert refusal("alice/toy").endswith("; name another folder for the cache by HF_HOME")
+    monkeypatch.delenv("HF_TOKEN")
+    monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "file" / "token"))
+    assert refusal("alice/toy").endswith(f": Not a directory: {tmp_path}/file/token; name another folder for the cache "
+                                         f"by HF_HOME")
 
 
 def test_a_cached_folder_loads_offline(server, files, monkeypatch):

@@ -100,7 +100,7 @@ def test_a_folder_is_published_even_by_a_shipped_models_name(folder, monkeypatch
     assert "Wasserstein-1" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("repo", ["toy", "alice/toy@main", "alice/toy/sub", "https://hf.co/alice/toy", "../toy"])
+@pytest.mark.parametrize("repo", ["toy", "alice/toy@main", "alice/toy/sub", "hf.co/alice/toy/tree/v1", "../toy"])
 def test_a_repo_is_named_by_user_and_name(folder, repo, capsys):
     assert publish.main([str(folder), "--repo", repo, "--dry-run"]) == 1
     assert "a repo on the Hub is named user/name, not" in capsys.readouterr().err

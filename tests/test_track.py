@@ -139,7 +139,7 @@ def test_a_tracker_that_cannot_start_stops_the_run_before_it_clears_anything(tmp
     before = sorted((out / "training").rglob("*"))
     Recorded(monkeypatch, "init")
     capsys.readouterr()
-    assert run(*TOY, "--steps", 2, "--out", out, "--track") == 1
+    assert run(*TOY, "--steps", 2, "--out", out, "--overwrite", "--track") == 1
     assert "--track" in (error := capsys.readouterr().err)
     assert error.endswith("(the disk is full)\n")
     assert sorted((out / "training").rglob("*")) == before

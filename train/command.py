@@ -1,4 +1,4 @@
-"""What the command lines share: exit codes, error messages, devices and precision."""
+"""What the command lines share: exit codes, output, error messages, devices, sizes and precision."""
 
 import argparse
 import sys
@@ -8,7 +8,10 @@ from typing import TypeVar
 
 import torch
 
-from ganlib import checkpoint
+from ganlib import console
+from ganlib.checkpoint import WeightsError
+from ganlib.checks import check_int, quoted, require
+from ganlib.devices import best_device, check_device
 from ganlib.runs import has_bfloat16
 from ganlib.training import NonFiniteLoss
 
@@ -20,13 +23,14 @@ def command(parser: Callable[[], argparse.ArgumentParser], work: Callable[[argpa
             stopped: str) -> Callable[[list[str] | None], int]:
     """The main() of a command: parses the arguments, does the work and returns the exit code.
 
-    Errors that a user can correct are printed as one sentence.
+    Errors that a user can correct are printed as one sentence. Output is as `ganlib.console.command` says.
 
     Args:
         parser: makes the parser.
         work: takes the arguments, with the command line as `argv`; returns the exit code, None for 0.
         stopped: the message after Ctrl-C.
     """
+    @console.command
     def main(argv: list[str] | None = None) -> int:
         argv = sys.argv[1:] if argv is None else argv
         parses = parser()
@@ -36,10 +40,12 @@ def command(parser: Callable[[], argparse.ArgumentParser], work: Callable[[argpa
             return work(arguments) or 0
         except KeyboardInterrupt:
             sentence, code = stopped, 130
-        except (ValueError, NonFiniteLoss, checkpoint.WeightsError) as error:
+        except (ValueError, NonFiniteLoss, WeightsError) as error:
             sentence = str(error)
+        except BrokenPipeError:  # the reader of the output has left
+            raise
         except OSError as error:
-            sentence = f"{error.strerror}{f': {error.filename}' if error.filename else ''}"
+            sentence = f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}"
         except RuntimeError as error:
             messages = ("not enough memory", "can't allocate memory")  # for a CPU, on Windows and elsewhere
             if not isinstance(error, torch.OutOfMemoryError) and not any(words in str(error) for words in messages):
@@ -52,13 +58,15 @@ def command(parser: Callable[[], argparse.ArgumentParser], work: Callable[[argpa
 
 def pick_device(name: str) -> str:
     """The device of that name, the best one for "auto". Raises ValueError if this machine does not have it."""
-    if name == "auto":
-        return checkpoint.best_device()
-    counts = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}
-    kinds = [kind for kind, count in counts.items() if count]
-    if name not in [*kinds, *(f"cuda:{i}" for i in range(counts["cuda"]))]:
-        raise ValueError(f"--device must be auto or what this machine has ({', '.join(kinds)}), not {name}")
-    return name
+    return best_device() if name == "auto" else str(check_device(name, "--device must be auto or"))
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """Height and width of "32" or "48x64", which is 48 wide and 64 high."""
+    width, *height = (int(side) if side.isdecimal() else side for side in text.lower().replace("×", "x").split("x"))
+    require(len(height) < 2, f"--size must be PIXELS or WIDTHxHEIGHT, such as 32 or 48x64, not {quoted(text)}")
+    width, *height = (check_int(side, 1, 2**16, "--size") for side in (width, *height))
+    return (height[0] if height else width), width
 
 
 def configured(config: Config, arguments: argparse.Namespace, device: str) -> Config:

@@ -68,15 +68,15 @@ def preload_item(source: hub.Source) -> str | None:
 
 
 def sources(names: str) -> list[hub.Source]:
-    """The models on the Hub that a comma-separated list names, each as "user/repo[/subfolder][@revision]".
+    """The models on the Hub that a comma-separated list names, each as in `hub.parse`.
 
-    Raises ValueError for any other name.
+    Raises ValueError for any other name, and HubError as `hub.parse`.
     """
     found = {name: hub.parse(name) for name in filter(None, map(str.strip, names.split(",")))}
     wrong = [name for name, source in found.items() if source is None]
     require(not wrong, f"a model on the Hub is named user/repo, user/repo@revision or user/repo/subfolder, not "
                        f"{listed(wrong)}")
-    return list(found.values())
+    return list(dict.fromkeys(found.values()))
 
 
 def parser() -> argparse.ArgumentParser:
@@ -96,11 +96,10 @@ def parser() -> argparse.ArgumentParser:
 
 
 def work(arguments: argparse.Namespace) -> None:
-    hub.check_repo(arguments.repo)
+    repo = hub.check_repo(arguments.repo, repo_type="space")
     models = sources(arguments.models)
-    current = "" if arguments.dry_run else hub.space_readme(arguments.repo)
-    files = space_files(ROOT, arguments.repo, arguments.hardware, models, current)
-    publication = hub.Publication(arguments.repo, files)
+    current = "" if arguments.dry_run else hub.space_readme(repo)
+    publication = hub.Publication(repo, space_files(ROOT, repo, arguments.hardware, models, current))
     show(publication)
     variables = {MODELS: ",".join(map(str, models))} if models else {}
     for name, value in variables.items():

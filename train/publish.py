@@ -40,12 +40,12 @@ def send(publication: hub.Publication, **options: Any) -> None:
 
 
 def work(arguments: argparse.Namespace) -> None:
-    hub.check_repo(arguments.repo, arguments.revision)
-    publication = hub.prepare(arguments.folder, arguments.repo)
+    repo = hub.check_repo(arguments.repo, arguments.revision)
+    publication = hub.prepare(arguments.folder, repo)
     show(publication)
     if not arguments.dry_run:
         send(publication, private=arguments.private or None, revision=arguments.revision, message=arguments.message)
-        print(f"ganlib.load({str(hub.Source(arguments.repo, arguments.revision))!r}) opens it.")
+        print(f"ganlib.load({str(hub.Source(repo, arguments.revision))!r}) opens it.")
 
 
 main = command(parser, work, "stopped; nothing was published")

@@ -18,17 +18,23 @@ from ganlib import hub
 LOCAL = "local"  # the value of --track without a Space
 
 
-def check(where: str | None) -> None:
-    """Checks, before the run begins, whether it can be tracked.
+def check(where: str | None) -> str | None:
+    """Checks, before the run begins, whether it can be tracked; returns where, by the name of a Space.
 
     Raises:
-        ValueError: trackio is not installed, or `where` is not a Space's name.
+        ValueError: trackio is not installed or has no folder for the run, or `where` is not a Space's name.
         HubError: the user may not write to the Space.
     """
     if where is not None and find_spec("trackio") is None:
         raise ValueError('--track needs trackio: pip install -e ".[track]"')
+    if where is not None and not any(map(os.environ.get, ("TRACKIO_DIR", "HF_HOME", "XDG_CACHE_HOME"))):
+        try:
+            Path.home()
+        except RuntimeError:  # trackio would make a folder named ~
+            raise ValueError("there is no home folder to keep tracked runs in: name one by TRACKIO_DIR") from None
     if where not in (None, LOCAL):
-        hub.check_access(where, "space")
+        return hub.check_access(where, "space")
+    return where
 
 
 class Tracker:

@@ -1,10 +1,12 @@
 """The page: one file per tab. The only part of ganlib that imports gradio; nothing else in ganlib imports it."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
-# set before matplotlib is imported, because it would also create a folder in ~/.config
-os.environ.setdefault("MPLCONFIGDIR", str(Path("~/.cache/matplotlib").expanduser()))
+with suppress(RuntimeError):  # there is no home folder
+    # set before matplotlib is imported, because it would also create a folder in ~/.config
+    os.environ.setdefault("MPLCONFIGDIR", str(Path.home() / ".cache" / "matplotlib"))
 
 from ganlib.demo.page import build, launch
 

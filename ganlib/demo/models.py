@@ -57,11 +57,11 @@ def _hosted(names: str) -> tuple[dict[str, Path], list[str]]:
     """The folders of models on the Hub, by name, and the reasons why others could not be opened."""
     folders, reasons = {}, []
     for name in filter(None, map(str.strip, names.split(","))):
-        source = hub.parse(name)
         try:
+            source = hub.parse(name)
             if source is None:
                 raise WeightsError("a model on the Hub is named user/repo")
-            folders[name] = hub.load_source(source, "cpu").folder
+            folders[str(source)] = hub.load_source(source, "cpu").folder
         except WeightsError as error:
             reasons.append(f"{name}: {error}.")
     return folders, reasons
@@ -90,11 +90,18 @@ def images(name: str) -> Model:
     return model
 
 
+def full_name(text: str) -> str:
+    """The name of the model that a visitor means, who may give its address. Raises WeightsError for another address."""
+    source = hub.parse(text) if hub_is_open() and text not in own() else None
+    return text if source is None else str(source)
+
+
 def get(name: str) -> Model:
-    """The model of that name. It is loaded once, and no call waits for the loading of another model.
+    """The model of that name or address. It is loaded once, and no call waits for the loading of another model.
 
     Raises WeightsError, which says why it cannot be opened.
     """
+    name = full_name(name) if isinstance(name, str) else name
     if not isinstance(name, str) or (name not in own() and not (hub_is_open() and hub.parse(name))):
         others = " and, from the Hugging Face Hub, those named user/repo" if hub_is_open() else ""
         raise WeightsError(f"there is no model {quoted(name)} on this page; it has {', '.join(own())}{others}")

@@ -27,13 +27,15 @@ def model_picker(names: list[str], find: Callable[[str], Model], label: str = "M
     opened = gr.State([])  # by this visitor
     with gr.Accordion("Open another model from the Hugging Face Hub", open=False, elem_classes="open-hub"):
         address = gr.Textbox(label="Its name there", placeholder="user/repo", max_lines=1, max_length=MAX_LENGTH,
-                             info="Any public ganlib model: user/repo, user/repo@revision or user/repo/folder.")
+                             info="Any public ganlib model: user/repo, user/repo@revision, user/repo/folder, or an "
+                                  "address.")
         button = gr.Button("Open")
 
     def open_another(name: str, before: list[str]) -> tuple[list[str], dict[str, Any]]:
         name = str(name or "").strip()
         if not name:
             raise ValueError("Write the name of a model on the Hugging Face Hub, user/repo.")
+        name = models.full_name(name)
         find(name)
         after = [other for other in before if other != name] + ([name] if name not in names else [])
         return after, gr.update(choices=[*names, *after], value=name)

@@ -10,6 +10,7 @@ import json
 import os
 import random
 import statistics
+import sys
 import tempfile
 import threading
 import time
@@ -22,6 +23,7 @@ from pathlib import Path
 import httpx
 from gradio_client import Client
 
+from ganlib import console
 from ganlib.lab import TARGETS
 from tests.browser.test_page import CHROMIUM, FLAGS
 from tests.lab_page import LabPage, lab_page
@@ -141,7 +143,7 @@ def memory(minutes: float) -> None:
 
 def resident(process: int) -> float:
     """MB that a process has in memory."""
-    pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
+    pages = int(Path(f"/proc/{process}/statm").read_text(encoding="ascii").split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
@@ -222,6 +224,7 @@ def parts(minutes: float) -> dict[str, Callable[[], None]]:
             "memory": lambda: memory(minutes)}
 
 
+@console.command
 def main() -> None:
     names = list(parts(0))
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.lab", description="Measure the live lab.")
@@ -236,4 +239,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

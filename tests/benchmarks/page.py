@@ -1,10 +1,11 @@
 """python -m tests.benchmarks.page: milliseconds of what the page does when a control moves, model by model."""
 
 import statistics
+import sys
 import time
 from collections.abc import Callable
 
-from ganlib import images
+from ganlib import console, images
 from ganlib.demo import generate, interpolate, models, quality, toy
 
 REPEATS = 15
@@ -21,6 +22,7 @@ def milliseconds(action: Callable[[], object]) -> str:
     return f"{statistics.median(times):7.1f} ms ({min(times):.1f} to {max(times):.1f})"
 
 
+@console.command
 def main() -> None:
     for name in models.image_models():
         model = models.get(name)
@@ -41,4 +43,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

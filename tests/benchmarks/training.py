@@ -7,6 +7,7 @@ has the same batch size and float32 too; all in, it has a batch of 128, and bflo
 """
 
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,6 +18,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 from torchvision import datasets, transforms
 
+from ganlib import console
 from ganlib.architectures import ARCHITECTURES, build
 from ganlib.data import default_root, open_data
 from ganlib.recipes import RECIPES
@@ -117,6 +119,7 @@ def compare(title: str, unit: str, theirs: Callable[[], float], ours: Callable[[
           f"({min(ratios):.2f} to {max(ratios):.2f}, {ROUNDS} pairs)", flush=True)
 
 
+@console.command
 def main() -> None:
     open_data("mnist")  # downloads it where it is missing
     bfloat16 = has_bfloat16("cpu")
@@ -132,4 +135,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
