@@ -8,6 +8,8 @@ from ganlib.checks import escaped
 from ganlib.measures import MEASURES, Comparison
 
 LICENSE = "mit"
+FEW = 2_000  # training images: with at most so many, the card shows nearest neighbours first
+NEAREST = "![samples above training images](nearest.png)"
 DATASET_IDS = {"mnist": ["ylecun/mnist"], "fashion-mnist": ["zalando-datasets/fashion_mnist"]}  # names on the Hub
 
 
@@ -26,8 +28,9 @@ def model_card(config: dict[str, Any], metrics: dict[str, Any], history: list[di
     kind = "images" if images else f"{shape[0]}-dimensional points"
     classes = f" and one of {config['num_classes']} classes" if config.get("num_classes") else ""
     class_names = f" ({', '.join(map(escaped, config['class_names']))})" if config.get("class_names") else ""
-    started = recipe.get("started_from")
-    started = started.get("model") if isinstance(started, dict) else None
+    on_its_own = (metrics.get("data"), measured_own_data) == (recipe["data"], own_data)
+    neighbours = "nearest_training_image_distances" in metrics
+    few = neighbours and on_its_own and isinstance(recipe.get("images"), int) and recipe["images"] <= FEW
     task = "unconditional-image-generation" if images else "other"  # the Hub has no task for classes or points
     front = {"tags": ["gan", "ganlib", architecture["kind"]], "pipeline_tag": task if images else None,
              "datasets": None if own_data else DATASET_IDS.get(recipe["data"]),
@@ -43,7 +46,11 @@ def model_card(config: dict[str, Any], metrics: dict[str, Any], history: list[di
         "A seed always gives the same sample: alone or in a batch, on CPU or GPU.",
         "## Training",
         _table({**recipe["train"], "data": recipe["data"], "device": recipe.get("device", "")}),
-        isinstance(started, str) and f"These numbers are of the last stage. It started from {escaped(str(started))}.",
+        _started(recipe.get("started_from")),
+        _extended(recipe.get("extended")),
+        recipe.get("kept") == "best" and isinstance(recipe.get("kept_step"), int) and
+        f"The weights are those of step {recipe['kept_step']:,}, not of the last step: there the FID that was measured "
+        f"during the training was lowest.",
         "Generator and discriminator:",
         _table({key: value for key, value in architecture.items() if key != "kind"}),
         "calibration" in config and
@@ -51,16 +58,53 @@ def model_card(config: dict[str, Any], metrics: dict[str, Any], history: list[di
         "fitted to its outputs on new samples and, if there were any, real ones that it was not trained on. On both, "
         "the mean probability is 50% if it cannot distinguish them.",
         "## Measures",
-        "data" in metrics and (metrics["data"], measured_own_data) != (recipe["data"], own_data) and
+        few and _few(recipe["images"], metrics),
+        "data" in metrics and not on_its_own and
         f"Measured on {'a folder called ' * measured_own_data}{escaped(metrics['data'])}, on which it was not trained.",
         "\n".join(Comparison.of({name: metrics}).markdown()) if metrics else "Not measured yet.",
         history and f"The losses of all {history[-1]['step']:,} steps are in `history.json`. A GAN's losses do not say "
         f"how good its samples are.",
-        "nearest_training_image_distances" in metrics and
-        "Samples, each above the nearest training image:\n\n![samples above training images](nearest.png)",
+        neighbours and not few and f"Samples, each above the nearest training image:\n\n{NEAREST}",
         "## Limits",
         "It was made for learning. It repeats the biases of its training data, and some of its samples are wrong.",
     ])
+
+
+def _started(started: Any) -> str | None:
+    """From which weights the run started, if from any."""
+    if not (isinstance(started, dict) and isinstance(started.get("model"), str)):
+        return None
+    text = f"These numbers are of the last stage. It started from {escaped(started['model'])}."
+    new = started.get("new_layers")
+    if isinstance(new, list) and new:
+        text += f" These of its layers started anew: {', '.join(escaped(str(name)) for name in new)}."
+    return text
+
+
+def _extended(changes: Any) -> str | None:
+    """How the planned end of the run was changed, if it was."""
+    def said(change: dict[str, Any]) -> str:
+        done, kind = ("extended", "longer") if change["to"] > change["from"] else ("shortened", "shorter")
+        return (f"At step {change['at']:,} it was {done} to {change['to']:,}: learning rates and penalties follow the "
+                f"{kind} schedule from there.")
+
+    try:
+        return " ".join([f"It was planned for {changes[0]['from']:,} steps.", *map(said, changes)])
+    except (TypeError, KeyError, IndexError, ValueError):  # there are none, or the config is not by ganlib
+        return None
+
+
+def _few(images: int, metrics: dict[str, Any]) -> str:
+    """Why a model of few images has to be compared with them, and the comparison."""
+    own, held_out = (metrics.get(f"nearest_training_image_distances{of}") for of in ("", "_of_real"))
+    text = (f"It was trained on {images:,} images only. A network can learn so few by heart, and generate copies. Look "
+            f"at the nearest neighbours first: samples, each above the nearest training image.\n\n{NEAREST}")
+    if isinstance(own, dict) and "50%" in own:
+        text += f"\n\nThe median distance of a sample to the nearest training image is {own['50%']:.3g}."
+        if isinstance(held_out, dict) and "50%" in held_out:
+            text += f" That of images that were held out is {held_out['50%']:.3g}."
+        text += " Copies have distances near 0."
+    return text
 
 
 def classifier_card(recipe: dict[str, Any], metrics: dict[str, Any]) -> str:
@@ -124,7 +168,7 @@ def _text(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
     if isinstance(value, list | tuple):
-        return ", ".join(map(_text, value))
+        return ", ".join(map(_text, value)) or "none"
     if isinstance(value, dict):
         return ", ".join(f"{escaped(key)} {_text(number)}" for key, number in value.items())
     return escaped(str(value))

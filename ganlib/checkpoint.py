@@ -11,12 +11,13 @@
 | nearest.png                 | images only: samples, each above the nearest training image                   |
 | history-NAME.json           | optional: the history of another run, for comparison                          |
 
-Only the first three decide whether a folder loads.
+Only the first three decide whether a folder loads. A run keeps its checkpoint and pictures in the subfolder `training`.
 """
 
 import hashlib
 import json
 import os
+import shlex
 import tempfile
 import warnings
 from dataclasses import asdict
@@ -35,13 +36,16 @@ from ganlib.calibration import Calibration
 from ganlib.checks import listed, quoted, require
 from ganlib.classifier import DigitClassifier
 from ganlib.data import Data
+from ganlib.devices import check_device
 from ganlib.measures import TYPES
 from ganlib.model import Model
+from ganlib.training import saved_run, saved_step
 from ganlib.version import __version__
 
 CONFIG, GENERATOR, DISCRIMINATOR = "config.json", "model.safetensors", "discriminator.safetensors"
 METRICS, HISTORY, CARD, SAMPLES = "metrics.json", "history.json", "README.md", "samples.png"
 GROWTH, NEAREST = "growth.png", "nearest.png"
+STATE = Path("training", "state.safetensors")  # the checkpoint of a run, in the folder that it writes
 HASHES = {GENERATOR: "weights_sha256", DISCRIMINATOR: "discriminator_sha256"}  # keys in metrics.json
 CLASSIFIER = {"name": classifier.NAME}  # the digit classifier's architecture in config.json
 MAX_NUMBER = 1e15  # of a measure or a loss
@@ -70,9 +74,12 @@ def shipped() -> dict[str, Path]:
 def load(source: str | Path, device: torch.device | str | None = None) -> Model:
     """Load a shipped model or a weights folder, as `ganlib.load` does, but none from the Hub.
 
-    A Path to a folder is that folder, even if a shipped model has the same name.
+    A Path to a folder is that folder, even if a shipped model has the same name. Warns where the folder's run goes on.
     """
+    device = check_device(device)
     folder, config = _open(source)
+    if going_on := unfinished(folder):
+        warnings.warn(f"{folder} holds the weights of an earlier end: {going_on}", stacklevel=2)
     if config.get("architecture") == CLASSIFIER:
         raise WeightsError(f"{folder} holds the {classifier.NAME}, which measures samples and generates none")
     try:
@@ -90,18 +97,19 @@ def load(source: str | Path, device: torch.device | str | None = None) -> Model:
     model = Model(str(config.get("name") or folder.resolve().name), architecture, generator, discriminator,
                   calibration=calibrated, config=config, history=read_history(folder / HISTORY),
                   metrics=read_metrics(folder), folder=folder)
-    return model.to(device or best_device())
+    return model.to(device)
 
 
 def load_classifier(source: str | Path = classifier.NAME, device: torch.device | str | None = None) -> DigitClassifier:
     """Load the trained digit classifier: the shipped one, or that of a folder. Checks and errors as in `load`."""
+    device = check_device(device)
     folder, config = _open(source)
     network = classifier.build_classifier()
     if not _describe_classifier(network).items() <= config.items():
         raise WeightsError(f"{folder / CONFIG} does not describe the {classifier.NAME}")
     _read_network(network, folder / GENERATOR)
     network.to(memory_format=torch.channels_last)  # convolutions are faster so on a CPU
-    return network.eval().requires_grad_(False).to(device or best_device())
+    return network.eval().requires_grad_(False).to(device)
 
 
 def _open(source: str | Path) -> tuple[Path, dict[str, Any]]:
@@ -112,7 +120,39 @@ def _open(source: str | Path) -> tuple[Path, dict[str, Any]]:
     if not os.path.isdir(folder):  # unlike Path.is_dir, False for a name that is too long
         raise WeightsError(f"there is no weights folder {str(source)!r}, and no shipped model of that name (shipped: "
                            f"{', '.join(_shipped_folders()) or 'none'})")
+    if not (folder / CONFIG).exists() and (begun := unfinished(folder)):
+        raise WeightsError(begun)
     return folder, read_json(folder / CONFIG, dict)
+
+
+def unfinished(folder: Path) -> str | None:
+    """A sentence on the run in a folder if its end is not reached, or not written yet; None for all other folders.
+
+    Of the checkpoint only the header is read.
+    """
+    try:
+        run, step = saved_run(folder / STATE), saved_step(folder / STATE)
+        recipe, steps = str(run["recipe"]), int(run["train"]["steps"])
+    except (ValueError, KeyError, TypeError):
+        return None  # there is no checkpoint, or none that could be resumed
+    if step >= steps and _written_at(folder) == steps:
+        return None
+    what = (f"has not ended (step {step:,} of {steps:,})" if step < steps
+            else f"has done its {steps:,} steps, but its model is not written yet")
+    return f"the run in {folder} {what}; go on by `{resuming(recipe, folder)}`"
+
+
+def _written_at(folder: Path) -> int | None:
+    """The steps of the training that the folder's config.json tells of; None if it has none."""
+    try:
+        return int(read_json(folder / CONFIG, dict)["recipe"]["train"]["steps"])
+    except (WeightsError, KeyError, TypeError, ValueError):
+        return None
+
+
+def resuming(recipe: str, folder: Path) -> str:
+    """The command that goes on with a run, for a shell."""
+    return shlex.join(["python", "-m", "train", recipe, "--out", str(folder), "--resume"])
 
 
 def _check_config(config: dict[str, Any], architecture: Architecture) -> None:
@@ -226,11 +266,6 @@ def hashes(folder: Path) -> dict[str, str]:
 def is_measured(folder: Path, metrics: dict[str, Any]) -> bool:
     """Whether the metrics were measured on the networks that are in the folder."""
     return all(metrics.get(key) == value for key, value in hashes(folder).items())
-
-
-def best_device() -> str:
-    """"cuda", "mps" or "cpu": the first one that is available."""
-    return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
 
 
 def read_json(path: Path, kind: type[_JSON], missing: _JSON | None = None) -> _JSON:

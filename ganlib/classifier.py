@@ -118,8 +118,12 @@ def distort(x: Tensor, config: ClassifierConfig, rng: torch.Generator) -> Tensor
     """Every image rotated, scaled and shifted a little, at random; new pixels at the border are black."""
     angle, zoom, right, down = (torch.rand(4, len(x), generator=rng, device=x.device, dtype=torch.float32) * 2 - 1)
     angle, zoom = angle * math.radians(config.rotation), 1 + zoom * config.zoom
-    cos, sin, move = angle.cos() / zoom, angle.sin() / zoom, 2 * config.shift / x.shape[-1]
-    matrix = torch.stack([torch.stack([cos, -sin, right * move], 1), torch.stack([sin, cos, down * move], 1)], 1)
+    cos, sin = angle.cos() / zoom, angle.sin() / zoom
+    # affine_grid's units are half a width and half a height, which differ unless the image is square
+    height, width = x.shape[-2:]
+    right, down = (way * (2 * config.shift / side) for way, side in ((right, width), (down, height)))
+    matrix = torch.stack([torch.stack([cos, -sin * (height / width), right], 1),
+                          torch.stack([sin * (width / height), cos, down], 1)], 1)
     grid = nn.functional.affine_grid(matrix, list(x.shape), align_corners=False)
     return nn.functional.grid_sample(x + 1, grid, align_corners=False) - 1
 

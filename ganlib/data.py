@@ -20,6 +20,7 @@ from torch import Tensor
 
 from ganlib import pictures
 from ganlib.checks import quoted, require
+from ganlib.devices import check_device
 from ganlib.pictures import Reading
 
 
@@ -108,7 +109,16 @@ class ImageData(Data):
         """A part of the images, with nothing held out."""
         return self._with(lambda tensor: tensor[part], held_out=None)
 
+    def with_classes(self, names: tuple[str, ...]) -> "ImageData":
+        """The same images with the same classes in the order of `names`; unchanged where the classes are others."""
+        own = self.class_names
+        if own is None or own == names or sorted(own) != sorted(names):
+            return self
+        order = torch.tensor([names.index(name) for name in own], device=self.images.device)
+        return replace(self, labels=order[self.labels], class_names=names)
+
     def to(self, device: torch.device | str) -> Self:
+        device = check_device(device)
         return self._with(lambda tensor: tensor.to(device))
 
     def _with(self, change: Callable[[Tensor], Tensor], **fields: Any) -> Self:

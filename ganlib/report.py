@@ -1,6 +1,7 @@
 """The files of a weights folder beside the weights: calibration, measures, card and pictures."""
 
 import io
+import math
 from pathlib import Path
 from typing import Any
 
@@ -8,12 +9,15 @@ import numpy
 import torch
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
+from torch import Tensor
 
 from ganlib import checkpoint, images
+from ganlib.augmentation import augment
 from ganlib.card import is_our_card, model_card
 from ganlib.data import Data, ImageData, scale
-from ganlib.evaluation import Progress, calibrate, evaluate, nearest_image
+from ganlib.evaluation import calibrate, evaluate, nearest_image, subsample
 from ganlib.model import Model
+from ganlib.pictures import Progress
 
 SEEDS = range(64)
 POINTS = 2_000
@@ -63,7 +67,7 @@ def write_report(model: Model, data: Data, folder: Path, progress: Progress) -> 
 def picture(model: Model, data: Any) -> bytes:
     """The PNG of fixed seeds: a contact sheet of images, a chart of numbers or points."""
     if len(model.shape) == 3:
-        return to_png(images.contact_sheet(model.sample(SEEDS), scale=3))
+        return to_png(_sheet(model.sample(SEEDS), 3))
     from ganlib import charts
 
     real, _ = data.to("cpu").batch(POINTS, torch.Generator().manual_seed(SEED))
@@ -71,8 +75,9 @@ def picture(model: Model, data: Any) -> bytes:
 
 
 def growth_row(model: Model) -> bytes:
-    """The PNG of fixed seeds side by side, at their own size, at one moment of a training."""
-    x = model.sample(range(images.GROWTH_SEEDS))
+    """The PNG of fixed seeds side by side, at their own size, at one moment of a training; fewer of large images."""
+    most = max(1, images.GROWTH_PIXELS // math.prod(model.shape[1:]))
+    x = model.sample(range(min(images.GROWTH_SEEDS, most)))
     return to_png(images.to_pil(torch.cat(list(x), dim=2)))
 
 
@@ -92,7 +97,26 @@ def nearest_real(model: Model, data: ImageData) -> bytes:
     x = model.sample(SEEDS)
     _, index = nearest_image(x, data)
     pairs = torch.cat([x, scale(data.images[index.to(data.images.device)]).cpu()], dim=2)
-    return to_png(images.contact_sheet(pairs, columns=16, scale=2))
+    return to_png(_sheet(pairs, 2, aspect=2))
+
+
+def data_sheet(data: ImageData, augmentation: tuple[str, ...] = ()) -> bytes:
+    """The PNG of some of the images as the networks see them, evenly spaced over the data, so over the classes too.
+
+    augmentation: names in AUGMENTATIONS; each image is then above an augmented form, which the discriminator sees.
+    """
+    x = scale(subsample(data.images, len(SEEDS))).cpu()
+    if not augmentation:
+        return to_png(_sheet(x, 3))
+    augmented = augment(x, augmentation, torch.Generator().manual_seed(SEED))
+    return to_png(_sheet(torch.cat([x, augmented.clamp(-1, 1)], dim=2), 2, aspect=2))
+
+
+def _sheet(x: Tensor, scale: int, aspect: float = 1.0) -> Image.Image:
+    """A contact sheet `aspect` times as wide as high, with pixels enlarged `scale` times, or less for large images."""
+    n, _, height, width = x.shape
+    columns = images.columns_of(n, height, width, aspect)
+    return images.contact_sheet(x, columns, min(scale, images.tile_scale(width, columns)))
 
 
 def to_png(image: Image.Image, **options: Any) -> bytes:

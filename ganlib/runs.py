@@ -10,26 +10,43 @@ import functools
 import re
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from ganlib import checkpoint, images, report
+from ganlib import best, checkpoint, hub, images, report
 from ganlib.architectures import Architecture, build, describe
 from ganlib.checks import check_int, quoted, require
-from ganlib.data import DATASETS, Data, NotDownloaded, default_root, open_data, scale
-from ganlib.evaluation import Progress, measure_briefly
+from ganlib.classifier import DigitClassifier
+from ganlib.data import DATASETS, Data, ImageData, NotDownloaded, default_root, open_data, scale
+from ganlib.devices import check_device
+from ganlib.evaluation import measure_briefly
 from ganlib.model import Model
 from ganlib.networks import count_parameters
+from ganlib.pictures import Progress, Reading
 from ganlib.recipes import RECIPES, Recipe
-from ganlib.training import NonFiniteLoss, State, TrainConfig, check_fit, history_interval, saved_run, train
+from ganlib.training import (
+    NonFiniteLoss,
+    State,
+    TrainConfig,
+    check_fit,
+    history_interval,
+    saved_run,
+    saved_step,
+    train,
+)
+from ganlib.transfer import Start
 
 NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
 IDENTITY = {"recipe", "name", "shape", "num_classes", "where", "device", "data", "train"}  # of a run in a checkpoint
 MEASURED_FROM = 1_000  # steps: runs on digits that are at least this long are measured while they train
+NOT_MEASURED = ("the best moment is known only where a run is measured while it trains, on single digits and for at "
+                "least {:,} steps: leave --keep best out")
+KEPT = ("last", "best")  # moments whose weights may become the model
+DECIDED: Any = None  # a default that `Run` replaces by what the recipe or the machine decides
 BFLOAT16_UNITS = ("avx512_bf16", "amx_bf16", "bf16", "arm_bf16", "sve_bf16")  # of processors, by torch's names
 
 
@@ -47,47 +64,66 @@ class Run:
         num_classes: of the data; `open` sets it.
         where: as in `open_data`, None for the recipe's own data.
         checkpoint_every: steps, None for a twentieth of the run; rounded down to a multiple of the history's interval.
-        begun: what the checkpoint in `out` says about its run, None for a new run.
+        begun: what the checkpoint in `out` says about its run, and its step; None for a new run.
+        init: a trained model whose weights the run starts from, or its name as in `ganlib.load`; `open` loads it.
+        keep: "last" or "best": the weights that the model gets, those of the last step or, where the run is measured
+            while it trains, those of the lowest FID.
+        overwrite: whether a new run may replace what is in `out`.
+        reading: how the pictures of a folder are read.
 
     Raises:
         ValueError: an argument is wrong.
     """
 
     recipe_name: str
-    name: str = None  # type: ignore[assignment]
-    config: TrainConfig = None  # type: ignore[assignment]
-    device: str = None  # type: ignore[assignment]
-    out: Path = None  # type: ignore[assignment]
+    name: str = DECIDED
+    config: TrainConfig = DECIDED
+    device: str = DECIDED
+    out: Path = DECIDED
     shape: tuple[int, ...] | None = None
     num_classes: int | None = None
     where: str | None = None
     checkpoint_every: int | None = None
     begun: dict[str, Any] | None = None
+    init: str | Path | Model | None = None
+    keep: str = "last"
+    overwrite: bool = False
+    reading: Reading = field(default_factory=Reading)
 
     def __post_init__(self) -> None:
         require(self.recipe_name in RECIPES,
                 f"a recipe must be one of {', '.join(RECIPES)}, not {quoted(self.recipe_name)}")
-        name, device = self.name or self.recipe_name, self.device or checkpoint.best_device()
+        name, device = self.name or self.recipe_name, str(check_device(self.device))
         train = self.recipe.train
         config = self.config or replace(train, bfloat16=train.bfloat16 and has_bfloat16(device))
         out = Path("runs") / name if self.out is None else Path(self.out)
-        for field, value in {"name": name, "config": config, "device": device, "out": out}.items():
-            object.__setattr__(self, field, value)
+        for given, value in {"name": name, "config": config, "device": device, "out": out}.items():
+            object.__setattr__(self, given, value)
         require(NAME.fullmatch(name) is not None, f"a name must be of 1 to 96 letters, digits, dots, dashes and "
                                                   f"underscores, and begin with a letter or digit, not {name!r}")
         if self.checkpoint_every is not None:
             check_int(self.checkpoint_every, 1, 10**9, "checkpoint_every")
+        require(self.keep in KEPT, f"keep must be one of {', '.join(KEPT)}, not {quoted(self.keep)}")
+        require(self.keep == "last" or config.steps >= MEASURED_FROM, NOT_MEASURED.format(MEASURED_FROM))
+        require(self.init is None or self.begun is None,
+                "a run that is resumed has its weights already: leave the model out that it would start from")
 
     @classmethod
     def resumed(cls, recipe_name: str, out: Path, device: str | None = None, checkpoint_every: int | None = None,
-                where: str | None = None) -> "Run":
+                where: str | None = None, steps: int | None = None, keep: str | None = None) -> "Run":
         """The run of the checkpoint in `out`.
 
+        Args:
+            recipe_name, out, device, checkpoint_every, where: as in `Run`.
+            steps: a new end, at which the schedule of learning rates and penalties ends too; None for the planned one.
+            keep: as in `Run`, None for what the run began with.
+
         Raises:
-            ValueError: there is no checkpoint, or it is of another recipe, version or device.
+            ValueError: there is no checkpoint, it is of another recipe, version or device, or it is at the new end or
+                beyond.
         """
-        path, device = out / "training" / "state.safetensors", device or checkpoint.best_device()
-        saved = saved_run(path)
+        path, device = Path(out) / checkpoint.STATE, str(check_device(device))
+        saved = {**saved_run(path), "step": saved_step(path)}
         require(set(saved) >= IDENTITY, f"{path} is a checkpoint of another version of ganlib")
         require(saved["recipe"] == recipe_name, f"{path} is a checkpoint of {saved['recipe']}, not of {recipe_name}")
         try:
@@ -96,8 +132,13 @@ class Run:
             raise ValueError(f"{path} is a checkpoint of another version of ganlib ({error})") from None
         require(saved["device"] == torch.device(device).type,
                 f"the run in {out} was begun with --device {saved['device']}, and can only be resumed there")
+        if steps not in (None, config.steps):
+            config = replace(config, steps=steps)
+            require(config.steps > saved["step"], f"the run in {out} has done {saved['step']:,} steps: --steps must be "
+                                                  f"above that, not {config.steps:,}")
         return cls(recipe_name, saved["name"], config, device, out, tuple(saved["shape"]), saved["num_classes"],
-                   where or saved["where"], checkpoint_every, saved)
+                   where or saved["where"], checkpoint_every, saved, keep=keep or saved.get("keep", "last"),
+                   reading=Reading.rebuild(saved.get("reading", {})))
 
     @property
     def recipe(self) -> Recipe:
@@ -110,7 +151,36 @@ class Run:
 
     @property
     def state_path(self) -> Path:
-        return self.out / "training" / "state.safetensors"
+        return self.out / checkpoint.STATE
+
+    @property
+    def best_path(self) -> Path:
+        """The file of the run's best moment, where it is measured while it trains."""
+        return self.state_path.with_name("best.safetensors")
+
+    @functools.cached_property
+    def start(self) -> Start | None:
+        """The trained weights that a new run starts from. Raises ValueError if they do not fit its networks."""
+        if self.init is None:
+            return None
+        return Start.of(self.init if isinstance(self.init, Model) else hub.load(self.init, "cpu"), self.architecture)
+
+    @property
+    def origin(self) -> dict[str, Any]:
+        """JSON-ready, only what applies: what the run `started_from`, and how its planned end was `extended`."""
+        begun = self.begun or {}
+        started, extended = begun.get("started_from"), [*begun.get("extended", [])]
+        if self.start is not None:
+            started = self.start.describe()
+        if begun and begun["train"]["steps"] != self.config.steps:
+            extended.append({"at": begun["step"], "from": begun["train"]["steps"], "to": self.config.steps})
+        return {key: value for key, value in (("started_from", started), ("extended", extended)) if value}
+
+    @property
+    def moments(self) -> list[int]:
+        """The steps, in order, after which there is a picture: close together at first, when most happens."""
+        return sorted({max(1, round(self.config.steps * (i / images.MOMENTS) ** 2))
+                       for i in range(1, images.MOMENTS + 1)})
 
     @functools.cached_property
     def label(self) -> str:
@@ -123,37 +193,56 @@ class Run:
         every = history_interval(self.config)
         return max(every, (self.checkpoint_every or self.config.steps // 20) // every * every)
 
-    def open(self, download: bool = True) -> tuple["Run", Data]:
+    def open(self, download: bool = True,
+             progress: Progress = lambda what, share: None) -> tuple["Run", Data]:
         """The run with the shape and classes of its data, and the data.
+
+        Args:
+            download: whether to download a dataset that is missing.
+            progress: is called while a folder's pictures are read, with what begins and the share that is done.
 
         Raises:
             ValueError: the data are missing, or do not fit the networks or the run.
         """
         shape = self.shape or self.recipe.build().shape
-        data = open_data(self.recipe.data, self.where, shape=shape, download=download)
+        init = hub.load(self.init, "cpu") if isinstance(self.init, str | Path) else self.init
+        data = open_data(self.recipe.data, self.where, shape=shape, download=download, reading=self.reading,
+                         progress=progress)
         if self.begun and self.begun["data"] != data.description():
             raise ValueError(f"the run in {self.out} was begun on {self.begun['data']}, not on {data.description()}")
         require(self.shape in (None, tuple(data.shape)), f"the samples of {data.name} are of shape "
                 f"{tuple(data.shape)}: size and channels can be chosen only for a folder of images")
-        run = replace(self, shape=tuple(data.shape), num_classes=data.num_classes)
+        run = replace(self, shape=tuple(data.shape), num_classes=data.num_classes, init=init)
         check_fit(run.architecture, data)
+        run._check_keep(data)
+        _ = run.start  # raises if it does not fit
         return run, data
 
-    def preview(self) -> tuple["Run", str]:
-        """The run and its data in words, without a download. Raises ValueError as `open` does.
+    def _check_keep(self, data: Data) -> None:
+        """Raises ValueError if there will be no best moment to keep."""
+        if self.keep == "best":
+            require(self._measured_by(data) is not None, NOT_MEASURED.format(MEASURED_FROM))
+            ended = self.begun is not None and self.begun["step"] >= self.config.steps
+            require(not ended or self.best_path.exists(), f"the run in {self.out} has ended and did not keep its best "
+                                                          f"moment: leave --keep best out")
 
-        The recipe's own image set is not read, because its shape and classes are those of the recipe's networks.
+    def preview(self, progress: Progress = lambda what, share: None) -> tuple["Run", str, Data | None]:
+        """The run, its data in words, and the data if they were opened. Downloads nothing; raises as `open` does.
+
+        The recipe's own image set is not opened, because its shape and classes are those of the recipe's networks.
         """
         name = self.where or self.recipe.data
         folder = getattr(DATASETS.get(name), "folder", None)
         if name == self.recipe.data and self.shape is None and folder and (default_root() / folder).is_dir():
             networks = self.recipe.build()
-            return replace(self, shape=networks.shape, num_classes=networks.num_classes), f"{name} in {default_root()}"
+            run = replace(self, shape=networks.shape, num_classes=networks.num_classes)
+            _ = run.start  # raises if it does not fit
+            return run, f"{name} in {default_root()}", None
         try:
-            run, data = self.open(download=False)
-            return run, data.description()
+            run, data = self.open(download=False, progress=progress)
+            return run, data.description(), data
         except NotDownloaded:
-            return self, f"{name}, to be downloaded"
+            return self, f"{name}, to be downloaded", None
 
     def description(self, data: str) -> dict[str, Any]:
         """The whole configuration and the sizes, JSON-ready; `data` in words. Networks need a known shape."""
@@ -165,7 +254,8 @@ class Run:
             for which, network in zip(("generator", "discriminator"), build(self.architecture, None)):
                 sizes[f"{which}_parameters"] = 0 if network is None else count_parameters(network)
         return {"name": self.name, "recipe": self.recipe_name, "out": str(self.out), "data": data,
-                "device": self.device, **networks, "train": asdict(self.config), "sizes": sizes}
+                "device": self.device, **networks, "train": asdict(self.config), "sizes": sizes, "keep": self.keep,
+                **(self.origin if self.shape is not None else {})}
 
     def go(self, data: Data) -> None:
         """Trains on the data that `open` returns, and writes the weights folder. Raises as `train` does."""
@@ -179,25 +269,11 @@ class Run:
 
         Raises:
             NonFiniteLoss: a loss is not finite; the message names the last checkpoint.
-            ValueError: the checkpoint does not fit.
+            ValueError: the checkpoint does not fit, or a new run would replace what is in `out`.
         """
-        state = State.fresh(self.architecture, self.config, self.device)
-        if self.begun:
-            state.load(self.state_path)
-        else:
-            if self.state_path.exists():  # of an earlier run: kept under another name
-                self.state_path.replace(self.state_path.with_suffix(".old"))
-            for old in self.out.glob("training/*/step-*.png"):
-                old.unlink()
-        for folder in ("samples", "growth"):
-            self.state_path.with_name(folder).mkdir(parents=True, exist_ok=True)
-        where = self.where if self.where is None or self.where in DATASETS else str(Path(self.where).resolve())
-        identity = {"recipe": self.recipe_name, "name": self.name, "shape": list(data.shape), "where": where,
-                    "num_classes": self.num_classes, "train": asdict(self.config), "data": data.description(),
-                    "device": torch.device(self.device).type, "tracked_as": self.label}
-        # of the fixed seeds: close together at first, when most happens
-        moments = {max(1, round(self.config.steps * (i / images.MOMENTS) ** 2)) for i in range(1, images.MOMENTS + 1)}
-        measure = self._measurer(data) if self.config.steps >= MEASURED_FROM else None
+        state = self._first_state()
+        identity, moments, measure = self._identity(data), self.moments, self._measurer(data)
+        data = data.to(self.device)
         if state.step == 0:
             self._keep_picture(state, data)
         saved = state.step
@@ -206,8 +282,8 @@ class Run:
             for step in train(self.architecture, data, self.config, self.device, state):
                 if step.number in moments:
                     self._keep_picture(state, data)
-                    if measure and all(value.isfinite().all() for value in state.average.parameters()):
-                        state.history.append({"step": step.number, **measure(self._model(state, data))})
+                    if measure and _is_finite(state):
+                        self._measure(state, data, measure)
                 if step.number == self.config.steps or step.number % self.checkpoint_interval == 0:
                     state.save(self.state_path, identity)
                     saved = step.number
@@ -220,22 +296,89 @@ class Run:
             kept = f"the checkpoint of step {saved:,} is kept" if saved else "there is no checkpoint yet"
             raise NonFiniteLoss(f"{error}; {kept}") from None
 
+    def _first_state(self) -> State:
+        """The state of the checkpoint, or that of a new run, which replaces an earlier one if it may."""
+        state = State.fresh(self.architecture, self.config, self.device)
+        if self.begun:
+            state.load(self.state_path)
+            best.read(self.best_path)  # raises now, and not when the next moment is compared with it
+        else:
+            check_free(self.out, self.overwrite)
+            if self.start is not None:
+                self.start.load_into(state)
+            (self.out / checkpoint.CONFIG).unlink(missing_ok=True)  # of an earlier model, which loads no longer
+            for path in (self.state_path, self.best_path):
+                if path.exists():  # of an earlier run: kept under another name
+                    path.replace(path.with_suffix(".old"))
+            for old in self.out.glob("training/*/step-*.png"):
+                old.unlink()
+        for folder in ("samples", "growth"):
+            self.state_path.with_name(folder).mkdir(parents=True, exist_ok=True)
+        return state
+
+    def _identity(self, data: Data) -> dict[str, Any]:
+        """What the checkpoint says about the run."""
+        where = self.where if self.where is None or self.where in DATASETS else str(Path(self.where).resolve())
+        return {"recipe": self.recipe_name, "name": self.name, "shape": list(data.shape), "where": where,
+                "num_classes": self.num_classes, "train": asdict(self.config), "data": data.description(),
+                "device": torch.device(self.device).type, "tracked_as": self.label, "keep": self.keep,
+                "reading": asdict(self.reading), **self.origin}
+
     def finish(self, data: Data, state: State, progress: Progress = lambda what, share: None) -> None:
-        """Calibrates and measures the model of the last state, and writes the weights folder."""
-        report.finish(self._model(state, data), data, self.config.loss, self.out,
-                      sorted(self.out.glob("training/growth/step-*.png")), progress)
+        """Calibrates and measures the model of the last state or the best moment, and writes the weights folder."""
+        model, moment = self._model(state, data), best.read(self.best_path)
+        if moment is not None:  # the run was measured
+            shipped = moment.step if self.keep == "best" else state.step
+            if self.keep == "best":
+                generator, discriminator = best.load(self.best_path, state)
+                model = Model(self.name, self.architecture, generator, discriminator, config=model.config)
+            model.config["recipe"] |= {"kept": self.keep, "kept_step": shipped}
+            model.history = sorted([*state.history, {"step": shipped, "shipped": 1}], key=lambda row: row["step"])
+        report.finish(model, data, self.config.loss, self.out, self._growth_rows(), progress)
+
+    def _growth_rows(self) -> list[Path]:
+        """Of the pictures of fixed seeds, the nearest to each moment: an extended run has more of them."""
+        rows = {int(path.stem.removeprefix("step-")): path for path in self.out.glob("training/growth/step-*.png")}
+        nearest = {min(rows, key=lambda step: abs(step - moment)) for moment in (0, *self.moments) if rows}
+        return [rows[step] for step in sorted(nearest)]
+
+    def write_sheet(self, data: Data) -> Path | None:
+        """Writes a contact sheet of what the networks see of a folder, data.png; None for other data."""
+        if not (data.folder and isinstance(data, ImageData)):
+            return None
+        self.out.mkdir(parents=True, exist_ok=True)
+        path = self.out / "data.png"
+        checkpoint.write_atomically(path, report.data_sheet(data, self.config.augment))
+        return path
 
     def picture(self, step: int) -> Path:
         """The path of the picture of fixed seeds at a step; there are pictures of about 40 steps."""
         return self.out / "training" / "samples" / f"step-{step:07d}.png"
 
+    def _measured_by(self, data: Data) -> tuple[DigitClassifier, ImageData] | None:
+        """The classifier and the held-out images that measure the run while it trains, None if it is not measured."""
+        if self.config.steps < MEASURED_FROM:
+            return None
+        network, held_out = checkpoint.classifier_for(data, self.device), data.held_out()
+        if network is None or not isinstance(held_out, ImageData) or data.shape != network.shape:
+            return None
+        return network, held_out
+
     def _measurer(self, data: Any) -> Callable[[Model], dict[str, Any]] | None:
         """A function that measures a model of digits during the training, None for other data."""
-        network, held_out = checkpoint.classifier_for(data, self.device), data.held_out()
-        if network is None or held_out is None or data.shape != network.shape:
+        measured_by = self._measured_by(data)
+        if measured_by is None:
             return None
+        network, held_out = measured_by
         reference = network.examine(scale(held_out.images))
         return lambda model: measure_briefly(model, data, reference, network)
+
+    def _measure(self, state: State, data: Data, measure: Callable[[Model], dict[str, Any]]) -> None:
+        """Adds a row of measures to the history, and keeps the weights if their FID is the lowest so far."""
+        measures, before = measure(self._model(state, data)), best.read(self.best_path)
+        state.history.append({"step": state.step, **measures})
+        if before is None or measures["fid_digit_classifier"] < before.fid:
+            best.save(self.best_path, state, self.architecture, data, measures["fid_digit_classifier"])
 
     def _keep_picture(self, state: State, data: Data) -> None:
         model, path = self._model(state, data), self.picture(state.step)
@@ -245,12 +388,39 @@ class Run:
 
     def _model(self, state: State, data: Data) -> Model:
         config: dict[str, Any] = {"recipe": {"name": self.recipe_name, "data": data.name,
-                                             **({"data_is_folder": True} if data.folder else {}),
-                                             "device": self.device, "train": asdict(self.config)}}
+                                             **({"data_is_folder": True, "reading": asdict(self.reading)}
+                                                if data.folder else {}),
+                                             **({"images": len(data)} if isinstance(data, ImageData) else {}),
+                                             "device": self.device, "train": asdict(self.config), **self.origin}}
         if self.architecture.num_classes and data.class_names:
             config["class_names"] = list(data.class_names)
         return Model(self.name, self.architecture, state.average, state.discriminator, config=config,
                      history=state.history)
+
+
+def occupied(out: Path) -> str | None:
+    """A sentence if a folder holds a model or the checkpoint of a run, which a new run would replace; else None."""
+    model, state = (out / checkpoint.CONFIG).exists(), out / checkpoint.STATE
+    if not model and not state.exists():
+        return None
+    what = [*["a model"] * model]
+    with suppress(ValueError, KeyError, TypeError):
+        what.append(f"a run at step {saved_step(state):,} of {saved_run(state)['train']['steps']:,}")
+    ways = ["go on by --resume, also beyond its end by --steps"] * state.exists() + [
+        "choose another --name or --out", "replace it by --overwrite"]
+    return f"{out} holds {' and '.join(what) or 'the checkpoint of a run'}: {', '.join(ways[:-1])}, or {ways[-1]}"
+
+
+def check_free(out: Path, overwrite: bool) -> None:
+    """Raises ValueError if a new run would replace what is in a folder, and may not."""
+    if not overwrite and (there := occupied(out)):
+        raise ValueError(there)
+
+
+def _is_finite(state: State) -> bool:
+    """Whether the weights can be measured."""
+    return all(bool(value.isfinite().all()) for network in (state.average, state.discriminator)
+               for value in network.parameters())
 
 
 def has_bfloat16(device: str) -> bool:

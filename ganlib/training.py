@@ -21,8 +21,10 @@ import torch
 from torch import Tensor, nn
 
 from ganlib.architectures import Architecture, build
+from ganlib.augmentation import augment, check_names
 from ganlib.checks import check_fields, check_float, check_int, quoted, require
 from ganlib.data import Data
+from ganlib.devices import check_device
 from ganlib.losses import LOSSES, PENALTIES, PLACES, Loss
 from ganlib.networks import Dropout
 from ganlib.sampling import MAX_SEED
@@ -54,6 +56,7 @@ class TrainConfig:
         ema: the highest decay a step of the generator's average; it starts lower, at (1 + step)/(10 + step).
         bfloat16: run the networks under bfloat16 autocast.
         seed: of the initial weights and of all random numbers.
+        augment: names in `ganlib.augmentation.AUGMENTATIONS`: how images change before the discriminator sees them.
     """
 
     steps: int
@@ -69,6 +72,7 @@ class TrainConfig:
     ema: float = 0.999
     bfloat16: bool = False
     seed: int = 0
+    augment: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         require(isinstance(self.loss, str) and self.loss in LOSSES,
@@ -77,7 +81,8 @@ class TrainConfig:
                 f"betas must be two numbers, not {quoted(self.betas)}")
         require(isinstance(self.penalties, dict) and all(name in PENALTIES for name in self.penalties),
                 f"penalties must be numbers by the names {', '.join(PENALTIES)}, not {quoted(self.penalties)}")
-        checked: dict[str, Any] = {"seed": check_int(self.seed, 0, MAX_SEED, "seed")}
+        checked: dict[str, Any] = {"seed": check_int(self.seed, 0, MAX_SEED, "seed"),
+                                   "augment": check_names(self.augment)}
         for name in ("steps", "batch_size", "n_critic"):
             checked[name] = check_int(getattr(self, name), 1, MAX_COUNT, name)
         for name, high, above in (("generator_lr", math.inf, True), ("discriminator_lr", math.inf, True),
@@ -124,13 +129,16 @@ class State:
     def fresh(cls, architecture: Architecture, config: TrainConfig, device: torch.device | str = "cpu") -> "State":
         """A run at step 0: initial weights are drawn on the CPU from the config's seed, then moved to the device.
 
-        Raises ValueError if the architecture has no discriminator.
+        Raises ValueError if the architecture has no discriminator, or cannot be trained with augmentation, or if this
+        machine does not have the device.
         """
+        device = check_device(device)
         weights_seed, noise_seed = split_seed(config.seed)
         with torch.inference_mode(False), torch.enable_grad():
             generator, discriminator = build(architecture, torch.Generator().manual_seed(weights_seed))
             if discriminator is None:
                 raise ValueError(f"{architecture.kind} has no discriminator to train against")
+            check_augment(architecture, config)
             rng = torch.Generator(device).manual_seed(noise_seed)
             for network in (generator, discriminator):
                 network.to(device).to(memory_format=torch.channels_last)  # makes convolutions faster on a CPU
@@ -161,18 +169,12 @@ class State:
             raise NonFiniteLoss(f"the networks hold numbers that are not finite at step {self.step}")
         if self.window:
             tensors["window"] = torch.stack(self.window)
-        tensors = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
-        metadata = {"step": str(self.step), "history": json.dumps(self.history), "run": json.dumps(run)}
-        partial = f"{path}.partial"
-        try:
-            safetensors.torch.save_file(tensors, partial, metadata)
-        except safetensors.SafetensorError as error:
-            raise OSError(0, f"cannot write the checkpoint ({error})", str(path)) from None
-        os.replace(partial, path)
+        write_tensors(path, tensors, {"step": str(self.step), "history": json.dumps(self.history),
+                                      "run": json.dumps(run)})
 
     def load(self, path: str | Path) -> None:
         """Load what `save` wrote of a run with the same networks. Raises ValueError for any other file."""
-        with _checkpoint(path, "a checkpoint of this run") as file:
+        with open_tensors(path, "a checkpoint of this run") as file:
             tensors = {key: file.get_tensor(key) for key in file.keys()}
             self._networks().load_state_dict({key: value for key, value in tensors.items()
                                               if key.partition(".")[0] in NETWORKS})
@@ -185,14 +187,33 @@ class State:
 
 def saved_run(path: str | Path) -> dict[str, Any]:
     """The `run` that State.save was given. Raises ValueError where there is no file or it is not a checkpoint."""
+    return _saved(path)[0]
+
+
+def saved_step(path: str | Path) -> int:
+    """The step of a checkpoint, whose tensors are not read. Raises ValueError as `saved_run` does."""
+    return _saved(path)[1]
+
+
+def _saved(path: str | Path) -> tuple[dict[str, Any], int]:
     require(Path(path).is_file(), f"there is no checkpoint {path}")
-    with _checkpoint(path, "a checkpoint") as file:
-        run: dict[str, Any] = json.loads(file.metadata()["run"])
-    return run
+    with open_tensors(path, "a checkpoint") as file:
+        return json.loads(file.metadata()["run"]), int(file.metadata()["step"])
+
+
+def write_tensors(path: str | Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
+    """Write a safetensors file, whole or not at all. Raises OSError if it cannot be written."""
+    partial = f"{path}.partial"
+    tensors = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
+    try:
+        safetensors.torch.save_file(tensors, partial, metadata)
+    except safetensors.SafetensorError as error:
+        raise OSError(0, f"cannot write the checkpoint ({error})", str(path)) from None
+    os.replace(partial, path)
 
 
 @contextmanager
-def _checkpoint(path: str | Path, what: str) -> Iterator[Any]:
+def open_tensors(path: str | Path, what: str) -> Iterator[Any]:
     """An open safetensors file. Errors in reading it become a ValueError that says it is not `what`."""
     try:
         with safetensors.safe_open(path, "pt") as file:
@@ -267,8 +288,7 @@ def train(architecture: Architecture, data: Data, config: TrainConfig, device: t
         if state.step % history_every == 0 or state.step == config.steps:
             _record(state)
         if state.step == config.steps:
-            with _float32(rng.device):
-                recompute_statistics(state.average, architecture, data, rng)
+            recompute_statistics(state.average, architecture, data, rng)
         yield Step(state.step, d_loss, g_loss, penalty, state.average, state)
 
 
@@ -356,6 +376,12 @@ def check_fit(architecture: Architecture, data: Data) -> None:
             f"classes, the data have {data.num_classes or 'none'}")
 
 
+def check_augment(architecture: Architecture, config: TrainConfig) -> None:
+    """Raises ValueError where the config augments samples that are not images."""
+    require(not config.augment or len(architecture.shape) == 3,
+            f"augment is for images, and the networks make points of shape {tuple(architecture.shape)}: leave it out")
+
+
 def history_interval(config: TrainConfig) -> int:
     """Steps between two rows of a run's history."""
     return max(1, config.steps // HISTORY_ROWS)
@@ -374,7 +400,7 @@ def discriminator_loss(state: State, loss: Loss, real: Tensor, z: Tensor, y: Ten
     samples = {"real": real, "fake": fake} | {place: PLACES[place](real, fake, state.rng) for place in places}
     # one pass over all of them: in a discriminator with a penalty, samples of a batch must not depend on each other
     batch = torch.cat(list(samples.values())).requires_grad_(bool(penalties))
-    logits = state.discriminator(batch, None if y is None else y.repeat(len(samples)))
+    logits = state.discriminator(_augmented(state, batch), None if y is None else y.repeat(len(samples)))
     real_logits, fake_logits, *_ = torch.split(logits, len(real))
     total = loss.discriminator(real_logits, fake_logits)
     values = {value: dict(zip(samples, torch.split(value(batch, logits), len(real))))
@@ -389,8 +415,14 @@ def generator_loss(state: State, loss: Loss, real: Tensor, z: Tensor, y: Tensor 
     real_logits = None
     if loss.paired:
         with torch.no_grad():
-            real_logits = state.discriminator(real, y)
-    return loss.generator(real_logits, state.discriminator(state.generator(z, y), y))
+            real_logits = state.discriminator(_augmented(state, real), y)
+    return loss.generator(real_logits, state.discriminator(_augmented(state, state.generator(z, y)), y))
+
+
+def _augmented(state: State, samples: Tensor) -> Tensor:
+    """Samples (N, *shape) as the discriminator sees them. No random numbers are drawn without augmentation."""
+    names = state.config.augment
+    return augment(samples.float(), names, state.rng) if names else samples
 
 
 def _descend(optimizer: torch.optim.Optimizer, loss: Tensor, lr: float) -> None:
@@ -415,14 +447,21 @@ def update_average(average: nn.Module, network: nn.Module, decay: float) -> None
 
 
 def recompute_statistics(generator: nn.Module, architecture: Architecture, data: Data, rng: torch.Generator) -> None:
-    """Compute batch norm's running statistics for a generator's present weights, in place."""
+    """Compute batch norm's running statistics for a generator's present weights, in place, in float32.
+
+    Args:
+        generator: is in eval mode afterwards.
+        architecture: of the generator.
+        data: give the labels; on the device of `rng`.
+        rng: draws latents and labels.
+    """
     def inputs() -> Iterator[tuple[tuple[Tensor, Tensor | None]]]:
         for _ in range(STATISTICS // STATISTICS_BATCH):
             _, y = data.batch(STATISTICS_BATCH, rng)
             yield ((_normal((STATISTICS_BATCH, architecture.latent_dim), rng), y),)
 
     # update_bn passes latents and labels as one argument, which the hook splits
-    with generator.register_forward_pre_hook(lambda module, arguments: arguments[0]):
+    with _float32(rng.device), generator.register_forward_pre_hook(lambda module, arguments: arguments[0]):
         torch.optim.swa_utils.update_bn(inputs(), generator)
     generator.eval()
 

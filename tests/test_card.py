@@ -80,10 +80,13 @@ FOREIGN = 'a_b* [x](y) | `c` ~d~ <img src=x> "&amp;'
 SHOWN = r'a\_b\* \[x\](y) \| \`c\` \~d\~ &lt;img src=x&gt; "&amp;amp;'
 
 
-@pytest.mark.parametrize("where", ["name", "data", "class", "train", "measured on", "features", "started from"])
+@pytest.mark.parametrize("where", ["name", "data", "class", "train", "measured on", "features", "started from",
+                                   "new layer"])
 def test_foreign_names_are_shown_as_they_are(where):
     recipe = {**CONFIG["recipe"], **{"data": {"data": FOREIGN}, "train": {"train": {FOREIGN: [FOREIGN]}},
-                                     "started from": {"started_from": {"model": FOREIGN}}}.get(where, {})}
+                                     "started from": {"started_from": {"model": FOREIGN}},
+                                     "new layer": {"started_from": {"model": "a", "new_layers": [FOREIGN]}},
+                                     }.get(where, {})}
     config = {**CONFIG, "recipe": recipe, **({"name": FOREIGN} if where == "name" else {}),
               **({"num_classes": 1, "class_names": [FOREIGN]} if where == "class" else {})}
     metrics = {**METRICS, **{"measured on": {"data": FOREIGN},
@@ -98,6 +101,49 @@ def test_foreign_names_are_shown_as_they_are(where):
         assert front_matter(card)["model-index"][0]["name"] == FOREIGN
     if where == "measured on":
         assert dataset(card)["name"] == FOREIGN
+
+
+def with_recipe(**facts) -> dict:
+    return {**CONFIG, "recipe": {**CONFIG["recipe"], **facts}}
+
+
+def test_a_changed_end_is_told_in_order():
+    changes = [{"at": 30_000, "from": 30_000, "to": 60_000}, {"at": 40_000, "from": 60_000, "to": 50_000}]
+    card = model_card(with_recipe(extended=changes), METRICS, [])
+    assert ("It was planned for 30,000 steps. At step 30,000 it was extended to 60,000: learning rates and penalties "
+            "follow the longer schedule from there. At step 40,000 it was shortened to 50,000: learning rates and "
+            "penalties follow the shorter schedule from there.") in card
+    for foreign in (7, [], [7], [{"at": "now", "from": 1, "to": 2}]):
+        assert "planned" not in model_card(with_recipe(extended=foreign), METRICS, [])
+
+
+def test_other_weights_at_the_start_and_the_layers_that_started_anew_are_named():
+    started = {"model": "alice/faces", "new_layers": ["generator.embedding.weight", "discriminator"]}
+    card = model_card(with_recipe(started_from=started), METRICS, [])
+    assert ("It started from alice/faces. These of its layers started anew: generator.embedding.weight, "
+            "discriminator.") in card
+    started["new_layers"] = []
+    assert "started anew" not in model_card(with_recipe(started_from=started), METRICS, [])
+
+
+def test_the_best_moment_is_said_where_it_is_not_the_last():
+    assert "The weights are those of step 28,000, not of the last step" in model_card(
+        with_recipe(kept="best", kept_step=28_000), METRICS, [])
+    assert "The weights are those" not in model_card(with_recipe(kept="last", kept_step=30_000), METRICS, [])
+
+
+@pytest.mark.parametrize(("number", "measured_on", "first"), [
+    (50, "mnist", True), (2_000, "mnist", True), (2_001, "mnist", False), (50, "kmnist", False)])
+def test_of_few_images_the_nearest_neighbours_come_first(number, measured_on, first):
+    distances = {f"nearest_training_image_distances{of}": {"50%": 4.125 + len(of) / 8} for of in ("", "_of_real")}
+    card = model_card(with_recipe(images=number), {**METRICS, **distances, "data": measured_on}, [])
+    assert card.count("(nearest.png)") == 1
+    assert (card.index("(nearest.png)") < card.index("| | dcgan | real |")) == first
+    assert (f"It was trained on {number:,} images only." in card) == first
+    assert ("nearest training image is 4.12. That of images that were held out is 5.12. Copies" in card) == first
+    del distances["nearest_training_image_distances_of_real"]
+    alone = model_card(with_recipe(images=50), {**METRICS, **distances}, [])
+    assert "is 4.12. Copies have distances near 0." in alone
 
 
 def test_a_card_that_somebody_has_edited_is_known():

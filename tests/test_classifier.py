@@ -63,6 +63,17 @@ def test_distortion_moves_digits_a_little_and_leaves_none_out(digits):
     assert ink.max() < 1.6
 
 
+@pytest.mark.parametrize(("height", "width"), [(28, 12), (12, 28)])
+def test_distortion_rotates_and_shifts_images_that_are_not_square_as_it_does_square_ones(height, width):
+    top, left = (28 - height) // 2, (28 - width) // 2
+    x = -torch.ones(4, 1, 28, 28)
+    inside = (..., slice(top, top + height), slice(left, left + width))
+    x[inside] = torch.rand(4, 1, height, width, generator=torch.Generator().manual_seed(1))
+    far = replace(CONFIG, rotation=60)
+    expected, found = (distort(part, far, torch.Generator().manual_seed(0)) for part in (x, x[inside]))
+    torch.testing.assert_close(found, expected[inside], atol=1e-4, rtol=0)
+
+
 def test_it_looks_at_nothing_but_digits():
     with pytest.raises(ValueError, match=r"images of shape \(1, 28, 28\), not \(3, 32, 32\)"):
         DigitClassifier().eval().examine(torch.zeros(2, 3, 32, 32))

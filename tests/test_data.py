@@ -247,7 +247,7 @@ def test_a_folder_of_pictures_is_data(tmp_path):
     assert data.held_out() is None
     assert data.to("cpu").folder
     assert data.description() == "3 images of the folder pictures"
-    assert data.found[0].startswith("3 pictures, all of 40×30 pixels. ")
+    assert data.found[0].startswith("All have 40×30 pixels. ")
 
 
 def test_subfolders_are_classes(tmp_path):
@@ -257,6 +257,16 @@ def test_subfolders_are_classes(tmp_path):
     assert data.images.shape == (3, 3, 32, 32)
     assert data.labels.tolist() == [0, 1, 1]
     assert (data.num_classes, data.class_names) == (2, ("ant", "cat"))
+
+
+def test_classes_can_be_put_in_the_order_of_a_model(tmp_path):
+    for name in ("1", "2", "10"):
+        write_images(tmp_path / name, 1)
+    data = open_data("mnist", tmp_path)
+    assert (data.class_names, data.labels.tolist()) == (("1", "2", "10"), [0, 1, 2])
+    older = data.with_classes(("1", "10", "2"))  # as an earlier version sorted them
+    assert (older.class_names, older.labels.tolist()) == (("1", "10", "2"), [0, 2, 1])
+    assert data.with_classes(("1", "2", "3")) is data
 
 
 def test_a_name_is_a_dataset_and_a_path_is_a_folder(tmp_path, monkeypatch, root):

@@ -1,5 +1,6 @@
 """What a weights folder says of its model: measures, card and pictures, from training to publishing."""
 
+import io
 import json
 from dataclasses import dataclass
 
@@ -14,6 +15,7 @@ from ganlib.architectures import DCGAN, register
 from ganlib.calibration import Calibration
 from ganlib.card import is_our_card
 from ganlib.data import ImageData, StackedDigits
+from ganlib.images import from_pil, to_uint8
 from ganlib.model import Model
 from ganlib.toys import RING, Gaussian
 from tests.conftest import untrained
@@ -61,6 +63,32 @@ def test_a_trained_model_becomes_a_calibrated_measured_folder(tmp_path, pictures
         assert sheet.text["steps"] == "0 3"
     assert "calibrated after training" in (folder / "README.md").read_text()
     assert [what for what, _ in told][:1] == ["calibration"]
+
+
+@pytest.mark.parametrize("shape", [(1, 8, 24), (3, 16, 8)])
+def test_images_that_are_not_square_are_measured_and_shown(shape, tmp_path):
+    images = torch.randint(256, (40, *shape), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    model = untrained("dcgan", **SMALL | {"shape": shape, "discriminator_channels": (8, 8, 8)})
+    folder, (channels, height, width) = ganlib.save(model, tmp_path / "weights"), shape
+    report.write_report(ganlib.load(folder, "cpu"), ImageData("noise", images), folder, silent)
+    found = {name: Image.open(io.BytesIO((folder / f"{name}.png").read_bytes())) for name in ("samples", "nearest")}
+    gap = 3
+    assert 0.6 < found["samples"].width / found["samples"].height < 1.6
+    assert (found["samples"].width - gap) % (3 * width + gap) == 0
+    assert (found["samples"].height - gap) % (3 * height + gap) == 0
+    top = torch.stack([from_pil(found["nearest"].crop((2, y, 2 + 2 * width, y + 2 * height)), channels)[:, ::2, ::2]
+                       for y in (2, 2 + 2 * height)])
+    real = to_uint8(top[1])
+    assert to_uint8(model.sample([0])[0]).equal(to_uint8(top[0]))
+    assert (images == real).flatten(1).all(1).any()
+
+
+def test_the_picture_of_a_training_has_fewer_seeds_where_images_are_large(images_model, monkeypatch, tmp_path):
+    for pixels, seeds in ((2**20, 32), (10 * 64, 10), (1, 1)):
+        monkeypatch.setattr(report.images, "GROWTH_PIXELS", pixels)
+        (tmp_path / "step-0.png").write_bytes(report.growth_row(images_model))
+        with Image.open(tmp_path / "step-0.png") as row:
+            assert row.size == (8 * seeds, 8)
 
 
 @pytest.mark.parametrize(("name", "data"), [("toy-gaussian", Gaussian()), ("toy-ring", RING)])

@@ -153,19 +153,24 @@ def test_a_run_of_digits_is_measured_on_the_way_and_at_the_end(small_sets, tmp_p
     monkeypatch.setattr("ganlib.runs.MEASURED_FROM", 2)  # as a long run
     monkeypatch.setattr(images, "MOMENTS", 2)
     out = tmp_path / "dcgan"
-    assert run("dcgan", "--steps", 3, "--batch-size", 16, "--out", out, "--device", "cpu") == 0
+    assert run("dcgan", "--steps", 3, "--batch-size", 16, "--out", out, "--device", "cpu", "--keep", "best") == 0
     model = ganlib.load(out)
     assert model.config["recipe"]["data"] == "mnist"
     assert model.metrics["fid_digit_classifier"] > 10 * model.metrics["fid_digit_classifier_of_real"]
     measured = [row["step"] for row in model.history if set(row) == {"step", "fid_digit_classifier", "precision",
                                                                       "recall"}]
     assert measured == [1, 3]
+    lowest = min((row["fid_digit_classifier"], row["step"]) for row in model.history if "precision" in row)
+    assert [row for row in model.history if "shipped" in row] == [{"step": lowest[1], "shipped": 1}]
+    assert model.config["recipe"]["kept_step"] == lowest[1]
     assert [row["step"] for row in model.history if "generator_loss" in row] == [1, 2, 3]
     steps, sheet = images.read_growth(out / "growth.png")
     assert steps == [0, 1, 3]
     assert sheet.size == (32 * 28, 3 * 28)
     assert images.read(out / "nearest.png").width > 16 * 28
-    assert "300 samples, without truncation, measured against 300 test images." in (out / "README.md").read_text()
+    card = (out / "README.md").read_text()
+    assert "300 samples, without truncation, measured against 300 test images." in card
+    assert card.index("It was trained on 600 images only.") < card.index("300 samples, without truncation")
     capsys.readouterr()
     assert evaluate.main(["--compare", "mlp-gan", str(out)]) == 0
     assert "| | mlp-gan |" in capsys.readouterr().out
@@ -211,7 +216,7 @@ def test_own_pictures_of_any_size_become_a_model_of_their_own_name(recipe, size,
     assert evaluate.main(["runs/my-gan", "--device", "cpu"]) == 1
     assert "was trained on the images of a folder, my-pictures: name it by" in said(capsys, "train.evaluate")
     assert run(recipe, "--name", "my-gan", "--size", 64, "--resume") == 1
-    assert f"was begun with --size {size}: leave the option out" in said(capsys)
+    assert f"was begun with --size {size}x{size}: leave the option out" in said(capsys)
     assert run(recipe, "--out", "runs/my-gan", "--resume", "--device", "cpu") == 0
     assert ganlib.load("runs/my-gan").name == "my-gan"
 
@@ -297,7 +302,7 @@ def test_a_fresh_run_forgets_the_one_before(tmp_path, capsys, monkeypatch):
     assert run("toy-sine", "--steps", 5, "--out", tmp_path) == 0
     monkeypatch.setattr(Sine, "batch", lambda self, n, rng: (torch.full((n, 2), torch.nan, device=rng.device), None))
     capsys.readouterr()
-    assert run("toy-sine", "--steps", 5, "--out", tmp_path) == 1
+    assert run("toy-sine", "--steps", 5, "--out", tmp_path, "--overwrite") == 1
     assert "there is no checkpoint yet" in said(capsys)
     assert run("toy-sine", "--out", tmp_path, "--resume") == 1
     assert "there is no checkpoint" in said(capsys)
@@ -311,7 +316,7 @@ def test_resuming_with_another_option_or_other_data_is_refused(tmp_path, capsys,
     out, mine = tmp_path / "out", tmp_path / "mine"
     assert run("mlp-gan", "--steps", 2, "--batch-size", 2, "--precision", "float32", "--data", mine, "--out", out) == 0
     for recipe, options, sentence in (
-            ("mlp-gan", ["--steps", 9], "was begun with --steps 2: leave the option out"),
+            ("mlp-gan", ["--batch-size", 9], "was begun with --batch-size 2: leave the option out"),
             ("mlp-gan", ["--precision", "bfloat16"], "was begun with --precision float32: leave the option out"),
             ("mlp-gan", ["--data", tmp_path / "other"], "was begun on 3 images of the folder mine, not on 4 images of"),
             ("toy-sine", [], "is a checkpoint of mlp-gan, not of toy-sine")):

@@ -4,16 +4,20 @@ import argparse
 import json
 import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from ganlib import hub
-from ganlib.checks import check_int, require
-from ganlib.data import DATASETS
+from ganlib.augmentation import AUGMENTATIONS, DEFAULT
+from ganlib.checks import require
+from ganlib.data import DATASETS, Data, same_name
+from ganlib.pictures import Reading
 from ganlib.recipes import DIGIT_CLASSIFIER, RECIPES
-from ganlib.runs import Run
+from ganlib.runs import KEPT, Run, occupied
+from ganlib.training import check_augment
 from train import classifier, publish, track
-from train.command import DEVICE, command, configured, pick_device
-from train.progress import train
+from train.command import DEVICE, command, configured, parse_size, pick_device
+from train.progress import measuring, train
 
 
 def parser() -> argparse.ArgumentParser:
@@ -25,30 +29,48 @@ def parser() -> argparse.ArgumentParser:
 
     p = argparse.ArgumentParser(
         prog="python -m train", description="Train a small GAN by one of ganlib's recipes.",
-        epilog=f"Ctrl-C saves a checkpoint, and the same command with --resume continues from it. {classifier.NAME} "
+        epilog=f"Ctrl-C saves a checkpoint, and the command that is printed then continues from it. {classifier.NAME} "
                f"trains in minutes and has no checkpoints.")
     p.add_argument("recipe", choices=configs, metavar="NAME",
                    help=f"the recipe: {', '.join(RECIPES)}; or {classifier.NAME}, which measures digits")
-    p.add_argument("--steps", type=int, help=f"steps of each network (default: {recipes('steps')})")
+    p.add_argument("--steps", type=int, help=f"steps of each network; with --resume a new end, to which the schedule "
+                                             f"is stretched (default: {recipes('steps')})")
     p.add_argument("--batch-size", type=int, help=f"real samples a step (default: {recipes('batch_size')})")
     p.add_argument("--seed", type=int, help=f"of weights and noise (default: {recipes('seed')})")
+    p.add_argument("--augment", nargs="?", const=",".join(DEFAULT), metavar="NAMES",
+                   help=f"for small data sets: change images at random before the discriminator sees them, by some of "
+                        f"{','.join(AUGMENTATIONS)}; without NAMES by {','.join(DEFAULT)} (default: none)")
     p.add_argument("--device", **DEVICE)
     p.add_argument("--precision", choices=("auto", "float32", "bfloat16"), default="auto",
                    help="auto is bfloat16 if the recipe uses it and the device computes it (default: auto)")
     p.add_argument("--data", metavar="WHERE",
-                   help=f"a dataset ({', '.join(DATASETS)}), a folder of images, or the folder that datasets are kept "
-                        f"in (default: {data}, from GANLIB_DATA or ~/.cache/ganlib)")
-    p.add_argument("--size", type=int, metavar="PIXELS",
-                   help="width and height that the images of a folder are resized to (default: the recipe's, 28)")
+                   help=f"a dataset ({', '.join(DATASETS)}), a folder of pictures, or the folder that datasets are "
+                        f"kept in (default: {data}, from GANLIB_DATA or ~/.cache/ganlib)")
+    p.add_argument("--size", metavar="PIXELS",
+                   help="width and height that the pictures of a folder are resized to, such as 32, or 48x64 where "
+                        "they differ (default: the recipe's, 28)")
     p.add_argument("--channels", type=int, choices=(1, 3),
-                   help="1 converts the images of a folder to grey, 3 to colour (default: the recipe's, 1, or 3 for "
+                   help="1 converts the pictures of a folder to grey, 3 to colour (default: the recipe's, 1, or 3 for "
                         "stacked-mnist)")
+    p.add_argument("--background", metavar="COLOUR",
+                   help=f"the colour that transparent pictures of a folder are laid on, such as black or #8090a0 "
+                        f"(default: {Reading.background})")
+    p.add_argument("--skip-broken", action="store_true", default=None,
+                   help="leave out the files of a folder that cannot be read (default: stop and name them)")
     p.add_argument("--name", metavar="NAME", help="the model's name (default: the recipe's)")
     p.add_argument("--out", type=Path, metavar="FOLDER", help="the weights folder to write (default: runs/NAME)")
     p.add_argument("--checkpoint-every", type=int, metavar="STEPS",
                    help="steps between checkpoints, rounded down to whole rows of the history (default: a twentieth of "
                         "--steps)")
     p.add_argument("--resume", action="store_true", help="continue from the checkpoint in --out (default: start anew)")
+    p.add_argument("--overwrite", action="store_true",
+                   help="replace the model and the checkpoint of an earlier run in --out (default: refuse to)")
+    p.add_argument("--init", metavar="MODEL",
+                   help="start from the weights of a shipped model, a weights folder, or user/repo on the Hugging Face "
+                        "Hub; layers for another number of classes or channels start anew (default: random weights)")
+    p.add_argument("--keep", choices=KEPT,
+                   help="the weights that become the model: of the last step, or of the lowest FID in a run that is "
+                        "measured while it trains (default: last, or as a resumed run was begun)")
     p.add_argument("--push", metavar="USER/NAME",
                    help="publish the weights to this repo on the Hugging Face Hub at the end, as train.publish does "
                         "(default: do not)")
@@ -56,7 +78,8 @@ def parser() -> argparse.ArgumentParser:
                    help="show losses, measures and pictures in trackio during training, on this machine or on a Space; "
                         "trackio creates a missing Space, public and with your token as its secret (default: do not)")
     p.add_argument("--dry-run", action="store_true",
-                   help="print the whole configuration and the sizes, train nothing (default: train)")
+                   help="print the whole configuration and the sizes, train nothing; of a folder of pictures say what "
+                        "was found, and write data.png, a sheet of what the networks see (default: train)")
     return p
 
 
@@ -68,24 +91,89 @@ def configure(arguments: argparse.Namespace) -> Run:
     """
     recipe, shape = RECIPES[arguments.recipe], None
     name, device = arguments.name or arguments.recipe, pick_device(arguments.device)
-    out = arguments.out or Path("runs") / name
+    out, own = arguments.out or Path("runs") / name, recipe.build().shape
+    size = None if arguments.size is None else parse_size(arguments.size)
+    if size is not None or arguments.channels is not None:
+        require(len(own) == 3, f"--size and --channels are for images, and {arguments.recipe} makes points")
     if arguments.resume:
-        run = Run.resumed(arguments.recipe, out, device, arguments.checkpoint_every, arguments.data)
-        begun = {"steps": run.config.steps, "batch-size": run.config.batch_size, "seed": run.config.seed,
-                 "name": run.name, "size": run.shape[-1], "channels": run.shape[0],
-                 "precision": "bfloat16" if run.config.bfloat16 else "float32"}
+        for option, what in (("init", "starts a new run"), ("overwrite", "replaces the earlier run")):
+            require(not getattr(arguments, option), f"--{option} {what}, and --resume continues one: give one of them")
+        run = Run.resumed(arguments.recipe, out, device, arguments.checkpoint_every, arguments.data, arguments.steps,
+                          arguments.keep)
+        begun = {"batch-size": run.config.batch_size, "seed": run.config.seed,
+                 "name": run.name, "channels": run.shape[0], "background": run.reading.background,
+                 "skip-broken": run.reading.skip_broken,
+                 "precision": "bfloat16" if run.config.bfloat16 else "float32",
+                 "augment": ",".join(run.config.augment)}
         for option, value in begun.items():
             require(getattr(arguments, option.replace("-", "_")) in (None, "auto", value),
-                    f"the run in {out} was begun with --{option} {value}: leave the option out")
+                    f"the run in {out} was begun with{f' --{option} {value}' if value != '' else f'out --{option}'}: "
+                    f"leave the option out")
+        require(size in (None, run.shape[1:]), f"the run in {out} was begun with --size "
+                f"{'x'.join(map(str, run.shape[:0:-1]))}: leave the option out")
         return run
-    if arguments.size is not None or arguments.channels is not None:
-        own = recipe.build().shape
-        require(len(own) == 3, f"--size and --channels are for images, and {arguments.recipe} makes points")
-        size = own[1] if arguments.size is None else check_int(arguments.size, 1, 2**16, "--size")
-        shape = (arguments.channels or own[0], size, size)
+    if size is not None or arguments.channels is not None:
+        shape = (arguments.channels or own[0], *(size or own[1:]))
         recipe.build(shape, 1)  # raises if the networks cannot make this size
-    return Run(arguments.recipe, name, configured(recipe.train, arguments, device), device, out, shape, None,
-               arguments.data, arguments.checkpoint_every)
+    given = {"background": arguments.background, "skip_broken": arguments.skip_broken}
+    reading = Reading(**{key: value for key, value in given.items() if value is not None})
+    config = configured(recipe.train, arguments, device)
+    if arguments.augment is not None:
+        config = replace(config, augment=tuple(arguments.augment.split(",")))
+        check_augment(recipe.build(), config)
+    return Run(arguments.recipe, name, config, device, out, shape, None,
+               arguments.data, arguments.checkpoint_every, init=arguments.init, keep=arguments.keep or "last",
+               overwrite=arguments.overwrite, reading=reading)
+
+
+def without(argv: list[str], option: str, values: int = 0) -> list[str]:
+    """The command line without an option and its values; it may be abbreviated, as argparse allows."""
+    kept, skipped = [], 0
+    for word in argv:
+        name, equals, _ = word.partition("=")
+        if skipped:
+            skipped -= 1
+        elif len(name) > 2 and option.startswith(name):
+            skipped = 0 if equals else values
+        else:
+            kept.append(word)
+    return kept
+
+
+def again(argv: list[str]) -> str:
+    """The command that continues the run which a command line began."""
+    for option, values in (("--resume", 0), ("--overwrite", 0), ("--init", 1)):
+        argv = without(argv, option, values)
+    return shlex.join(["python", "-m", "train", *argv, "--resume"])
+
+
+def opening(run: Run) -> str:
+    """What a trainer should know when a run begins, apart from its data: weights it starts from, a changed end."""
+    sentences = []
+    if run.start is not None:
+        new = ", ".join(run.start.new_layers)
+        sentences.append(f"It starts from the weights of {run.start.model.name}."
+                         + f" These start anew: {new}." * bool(new))
+    if run.begun:
+        planned, steps = run.begun["train"]["steps"], run.config.steps
+        sentences.append(f"It goes on from step {run.begun['step']:,} of {steps:,}."
+                         + f" {planned:,} steps were planned before." * (steps != planned))
+    return " ".join(sentences)
+
+
+def saw(run: Run, data: Data) -> str:
+    """Writes the contact sheet of a folder, and says where it is."""
+    sheet = run.write_sheet(data)
+    return f"A sheet of what the networks see is in {sheet}." if sheet else ""
+
+
+def preview(run: Run) -> None:
+    """Shows what would be trained: the configuration as JSON, and on stderr what was found in a folder."""
+    with measuring(f"opening {run.name}", delay=0.5) as progress:
+        run, words, data = run.preview(progress)
+    if data is not None and data.folder:
+        print(" ".join((f"{words[0].upper()}{words[1:]}.", *data.found, saw(run, data))), file=sys.stderr)
+    print(json.dumps(run.description(words), indent=2))
 
 
 def work(arguments: argparse.Namespace) -> int | None:
@@ -93,18 +181,24 @@ def work(arguments: argparse.Namespace) -> int | None:
     if arguments.recipe == classifier.NAME:
         return classifier.run(arguments)
     run = configure(arguments)
+    replaces = not (arguments.resume or arguments.overwrite) and occupied(run.out)
+    if replaces and arguments.dry_run:
+        print(f"train: without --dry-run this will be refused: {replaces}", file=sys.stderr)
+    elif replaces:
+        raise ValueError(replaces)
     if arguments.push:
         hub.check_access(arguments.push)  # now, before hours of training
-    track.check(arguments.track)
+    tracked = track.check(arguments.track)
+    if note := same_name(arguments.data):
+        print(note, file=sys.stderr)
     if arguments.dry_run:
-        run, data = run.preview()
-        print(json.dumps(run.description(data), indent=2))
-        return None
-    run, data = run.open()
-    print(f"Training {run.name} on {data.description()}, on {run.device}.")
-    if not train(run, data, arguments.track):
-        again = shlex.join(["python", "-m", "train", *(a for a in arguments.argv if a != "--resume"), "--resume"])
-        print(f"Stopped and saved. To continue: {again}")
+        return preview(run)
+    with measuring(f"opening {run.name}", delay=0.5) as progress:
+        run, data = run.open(progress=progress)
+    first = f"Training {run.name} on {data.description()}, on {run.device}."
+    print(" ".join(filter(None, (first, *data.found, opening(run), saw(run, data)))))
+    if not train(run, data, tracked):
+        print(f"Stopped and saved. To continue: {again(arguments.argv)}")
         return 130
     bare = len(run.out.parts) == 1  # ganlib.load would take it for the name of a shipped model
     print(f"The weights are in {run.out}: ganlib.load({('./' if bare else '') + str(run.out)!r}) opens them.")

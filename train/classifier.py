@@ -17,12 +17,14 @@ from ganlib.data import DATASETS, ImageData, NotDownloaded, open_data, scale
 from ganlib.networks import count_parameters
 from ganlib.recipes import DIGIT_CLASSIFIER
 from ganlib.report import to_png
+from ganlib.runs import check_free
 from ganlib.training import NonFiniteLoss
 from train.command import configured, pick_device
 
 ROWS = 100  # of the history
 MISTAKES = 64  # shown in the picture, at most
-FOREIGN = ("size", "channels", "name", "checkpoint_every", "resume", "push", "track")  # options of GANs only
+FOREIGN = ("size", "channels", "background", "skip_broken", "augment", "name", "checkpoint_every", "resume",
+           "init", "keep", "push", "track")  # options of GANs only
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -31,6 +33,7 @@ def run(arguments: argparse.Namespace) -> None:
         require(getattr(arguments, option) in (None, False), f"{NAME} trains in minutes, on digits of 28×28 pixels, "
                 f"for this library alone: leave --{option.replace('_', '-')} out")
     device, out = pick_device(arguments.device), arguments.out or Path("runs") / NAME
+    check_free(out, arguments.overwrite or arguments.dry_run)
     config = configured(DIGIT_CLASSIFIER, arguments, device)
     try:
         data = open_data("mnist", arguments.data, download=not arguments.dry_run)

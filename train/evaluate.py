@@ -4,10 +4,11 @@ import argparse
 import sys
 from pathlib import Path
 
-from ganlib import checkpoint
-from ganlib.data import open_data
+from ganlib import checkpoint, hub
+from ganlib.data import ImageData, open_data, same_name
 from ganlib.measures import Comparison
 from ganlib.model import Model
+from ganlib.pictures import Reading
 from ganlib.report import write_report
 from train.command import DEVICE, command, pick_device
 from train.progress import measuring
@@ -34,22 +35,29 @@ def measure(source: str, model: Model, where: str | None) -> None:
         if where is None:
             raise ValueError(f"{source} was trained on the images of a folder, {name}: name it by --data")
         name = "mnist"
-    data = open_data(name, where, shape=model.shape)
+    reading = Reading.rebuild(recipe.get("reading", {}))
+    with measuring(f"opening the data of {model.name}", delay=0.5) as progress:
+        data = open_data(name, where, shape=model.shape, reading=reading, progress=progress)
+    if isinstance(data, ImageData):
+        data = data.with_classes(model.class_names)
     classes = data.class_names or tuple(map(str, range(data.num_classes or 0)))
     # older models of these data: their classes had no names
     unnamed = "class_names" not in model.config and data.name == name and not data.folder
     if model.num_classes == data.num_classes and classes != model.class_names and not unnamed:
         raise ValueError(f"the classes of {source} are {', '.join(model.class_names)}, and those of the data are "
                          f"{', '.join(classes)}")
-    with measuring(model.name) as progress:
+    with measuring(f"measuring {model.name}") as progress:
         write_report(model, data, model.folder, progress)
 
 
 def work(arguments: argparse.Namespace) -> None:
     """Measures one folder after another, then prints the table, even if a later folder is broken."""
     measured: dict[str, dict] = {}
+    if note := same_name(arguments.data):
+        print(note)
     try:
         for source in arguments.folders:
+            hub.check_local(source)
             model = checkpoint.load(Path(source), pick_device(arguments.device))
             if not arguments.compare:
                 measure(source, model, arguments.data)

@@ -16,7 +16,7 @@ from ganlib.data import Data
 from ganlib.lab import LOSSES_SHOWN, MAX_STEPS, Lab, Settings, View, view, write_film
 from ganlib.losses import LOSSES
 from ganlib.recipes import RECIPES
-from ganlib.runs import Run, threads
+from ganlib.runs import Run, check_free, threads
 from ganlib.stories import STORIES
 from ganlib.training import State
 from train.command import command
@@ -37,6 +37,8 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--frames", type=int, default=60, help="how many, denser at the beginning (default: 60)")
     p.add_argument("--steps", type=int, help="steps of a story (default: the story's)")
     p.add_argument("--out", type=Path, metavar="FOLDER", help="where to write film.gz (default: runs/NAME)")
+    p.add_argument("--overwrite", action="store_true",
+                   help="of a recipe: replace the model and checkpoint of an earlier run there (default: refuse to)")
     return p
 
 
@@ -70,7 +72,7 @@ def of_recipe(run: Run, data: Data, frames: int) -> Iterator[bytes]:
         for state in tqdm(states, run.name, run.config.steps + 1, unit="step", dynamic_ncols=True, leave=False):
             if state.step in wanted:
                 yield shown.frame(state, [("both", state.step)], losses(state))
-    with measuring(run.name) as progress:
+    with measuring(f"measuring {run.name}") as progress:
         run.finish(data, state, progress)
 
 
@@ -84,7 +86,8 @@ def work(arguments: argparse.Namespace) -> None:
         check_int(steps, 1, MAX_STEPS, "--steps")
         opening, *shown = of_story(arguments.name, steps, frames)
     else:
-        run, data = Run(arguments.name, device="cpu", out=out).open()
+        check_free(out, arguments.overwrite)
+        run, data = Run(arguments.name, device="cpu", out=out, overwrite=arguments.overwrite).open()
         with threads(run.recipe.threads, "cpu"):
             opening, *shown = of_recipe(run, data, frames)
     out.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,7 @@
 """Progress bars of the command lines, and signals that stop a run after its step."""
 
 import signal
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 
@@ -41,19 +42,20 @@ def train(run: Run, data: Data, track: str | None) -> bool:
                         tracker.picture(run.picture(state.step), state.step)
                     if stopped() and state.step < steps:
                         return False
-        with measuring(run.name) as progress:
+        with measuring(f"measuring {run.name}") as progress:
             run.finish(data, state, progress)
     return True
 
 
 @contextmanager
-def measuring(name: str) -> Iterator[Progress]:
-    """A progress bar for a model's evaluation; yields the function to call with what begins and the share done."""
-    with tqdm(desc=f"measuring {name}", total=100, dynamic_ncols=True, leave=False,
+def measuring(title: str, delay: float = 0.0) -> Iterator[Progress]:
+    """A progress bar, shown after `delay` seconds; yields the function to call with what begins and the share done."""
+    start = time.monotonic()
+    with tqdm(desc=title, delay=delay, total=100, dynamic_ncols=True, leave=False,
               bar_format="{desc}: {percentage:3.0f}%|{bar}| {elapsed}{postfix}") as bar:
         def progress(what: str, share: float) -> None:
             bar.n = 100 * share
-            bar.set_postfix_str(what)
+            bar.set_postfix_str(what, refresh=time.monotonic() - start >= delay)
 
         yield progress
 
