@@ -19,18 +19,22 @@ EDGE = {"card", "charts", "report", "hub", "onnx"}  # what a training, a model a
 
 # which modules of ganlib each may import; what is not listed may import all but the page
 ROOMS = {
-    **{room: set() for room in ("checks", "version")},
+    **{room: set() for room in ("checks", "console", "version")},
     **{room: {"checks"} for room in ("networks", "losses", "metrics", "measures", "sampling", "images", "pictures")},
+    **{room: {"checks"} for room in ("addresses", "devices")},
     "card": {"checks", "measures"},
     "architectures": {"checks", "networks"},
+    "augmentation": {"checks"},
     "calibration": {"checks"},
-    "data": {"checks", "pictures"},
+    "data": {"checks", "devices", "pictures"},
     "toys": {"checks", "data", "metrics"},
     "charts": {"images", "toys"},
-    "training": {"architectures", "checks", "data", "losses", "networks", "sampling"},
+    "training": {"architectures", "augmentation", "checks", "data", "devices", "losses", "networks", "sampling"},
     "classifier": {"architectures", "checks", "data", "networks", "sampling", "training"},
-    "model": {"architectures", "calibration", "checks", "networks", "sampling"},
+    "model": {"architectures", "calibration", "checks", "devices", "networks", "sampling"},
     "recipes": {"architectures", "classifier", "training"},
+    "best": {"architectures", "data", "training"},
+    "transfer": {"architectures", "checks", "model", "training"},
     "lab": {"architectures", "calibration", "checkpoint", "checks", "data", "losses", "metrics", "sampling", "toys",
             "training"},
     "stories": {"lab"},
@@ -106,11 +110,23 @@ socket.socket.connect = torch.cuda.is_available = torch.backends.mps.is_availabl
 torch.cpu.get_capabilities = refuse
 sys.argv = ["python", "--unknown-option"]
 import ganlib, train.ablation, train.deploy, train.evaluate, train.export, train.film, train.publish
-import train.repeat, train.__main__
+import train.augment, train.repeat, train.sample, train.__main__
 print(*{"torchvision", "gradio", "huggingface_hub", "matplotlib", "pandas", "onnx", "trackio", "torch._dynamo"}
       & set(sys.modules))
 import ganlib.demo
 """) == ""
+
+
+def test_text_files_are_read_and_written_in_a_named_encoding():
+    """The system's default may be any: a Windows code page, or ASCII."""
+    for path in [*SOURCES, *(ROOT / "tests" / "benchmarks").glob("*.py")]:
+        nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for call in [node for node in nodes if isinstance(node, ast.Call)]:
+            name = getattr(call.func, "attr", getattr(call.func, "id", ""))
+            binary = any(isinstance(value, ast.Constant) and "b" in str(value.value) for value in call.args[1:])
+            opens = name in ("read_text", "write_text") or (isinstance(call.func, ast.Name) and name == "open"
+                                                            and not binary)
+            assert not opens or "encoding" in {keyword.arg for keyword in call.keywords}, f"{place(path)}:{call.lineno}"
 
 
 @pytest.mark.slow
