@@ -298,6 +298,8 @@ def open_data(name: str, where: str | Path | None = None, *, train: bool = True,
         name = str(where or name)
     else:
         root = Path(where)
+        require(str(where) != "", "give the name of a dataset or of a folder of pictures")
+        require(not root.is_file(), f"{where} is a file: name the folder that it is in")
         require(root.is_dir(), f"no folder {str(where)!r}, and no dataset of that name; known: {', '.join(DATASETS)}")
         if not _holds_sets(root):
             return _open_folder(root, shape, reading, progress)
@@ -323,7 +325,8 @@ def _open_folder(folder: Path, shape: tuple[int, ...], reading: Reading | None,
     require(any(folder.iterdir()), f"{folder} is empty: name a folder of pictures. To download datasets into it, set "
                                    f"GANLIB_DATA to it")
     root = _root_if_any()
-    read = pictures.read(pictures.look(folder), shape, reading, root and root / "pictures", progress)
+    found = pictures.look(folder, reading is None or reading.classes)
+    read = pictures.read(found, shape, reading, root and root / "pictures", progress)
     names = read.class_names
     return ImageData(name, read.images, read.labels, len(names) if names else None, names, folder=True,
                      found=read.report)

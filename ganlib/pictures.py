@@ -1,59 +1,55 @@
 """A folder of anybody's pictures to one tensor: formats, transparency, depth, classes.
 
-`look` finds the pictures and says what they mean, without decoding one. `read` crops and resizes them. It keeps the
-result of a long reading in a cache, by the content of all files.
+`look` finds the pictures and says what they mean, without decoding one. `read` crops and resizes them; the result of a
+long reading is kept in a cache (`ganlib.picture_cache`).
 """
 
-import hashlib
-import json
 import os
 import re
 import stat
 import threading
-import time
 import unicodedata
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy
-import safetensors
-import safetensors.torch
+import PIL
 import torch
 from PIL import Image, ImageCms, ImageColor, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from ganlib.checks import check_fields, quoted, require
+from ganlib.picture_cache import THREADS, in_order, recall
+from ganlib.picture_cache import Progress as Progress
 
-HIDDEN = {"__macosx", "$recycle.bin", "system volume information", "@eadir"}  # beside names that begin with a dot
+# of several systems, beside names that begin with a dot
+HIDDEN = {"__macosx", "$recycle.bin", "system volume information", "@eadir", "lost+found"}
 # Pillow opens these only by another program, which a stranger's file must not start, or not at all
 NOT_READ = {"EPS", "WMF", "MPEG", "HDF5", "GRIB", "BUFR"}
 # formats that begin with a mark of their own, which are looked for in files of any other suffix
 MARKED = ("PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF", "JPEG2000", "AVIF", "QOI", "PSD")
 MAX_PIXELS = 2**29  # of one picture when it is decoded, which takes 2 GB in colour
-LARGE = 2**25  # pixels: above that one picture is decoded at a time, and in bands
+LARGE = 2**24  # pixels: above that one picture is decoded at a time, and in bands
 BAND = 2**22  # pixels of a band
-SMALL = 2**22  # bytes of a file that is read at once
-AT_A_TIME = 16  # files that a thread takes: one at a time takes twice as long
 BITS_PER_SAMPLE, PHOTOMETRIC = 258, 262  # tags of TIFF
 HIDDEN_FILE, HIDDEN_FOLDER = ("hidden file", "hidden files"), ("hidden folder", "hidden folders")  # one, more
 LOOP = "link to a folder around it", "links to folders around them"
+NO_RIGHT = "folder that must not be read", "folders that must not be read"
 NO_FILE = "link that leads nowhere", "links that lead nowhere"
 NAMED = 10  # broken files that a message names
 CLASSES_NAMED = 20  # in the report
-KEPT_FROM = 1.0  # seconds: a reading that took longer is kept in the cache
-KEPT = 8  # readings in the cache: the oldest ones are removed
-VERSION = 1  # of the reading: a cache of another version is not used
+RAW = {".arw", ".cr2", ".dng", ".nef", ".orf", ".pef", ".rw2"}  # of cameras: their first picture is a thumbnail
+VERSION = 1  # of the reading: a reading of another version is not taken from the cache
 
 _one_at_a_time = threading.Lock()
 _limit_is_lifted = threading.RLock()
 
-Progress = Callable[[str, float], None]  # is called with what begins, in a few words, and the share that is done
 
 
 @dataclass(frozen=True)
@@ -61,8 +57,10 @@ class Reading:
     """How pictures are read.
 
     Args:
-        background: the colour that transparent pictures are laid on, by its name or as "#rrggbb".
+        background: the colour that transparent pictures are composited onto, by its name or as "#rrggbb".
         skip_broken: whether files that cannot be read are left out. Otherwise they are an error.
+        classes: whether subfolders have to be classes. Otherwise pictures are read from all depths, without classes,
+            where it is not clear which folders would be classes.
 
     Raises:
         ValueError: the background is no colour.
@@ -70,10 +68,12 @@ class Reading:
 
     background: str = "white"
     skip_broken: bool = False
+    classes: bool = True
 
     def __post_init__(self) -> None:
-        require(isinstance(self.skip_broken, bool),
-                f"skip_broken must be True or False, not {quoted(self.skip_broken)}")
+        for name in ("skip_broken", "classes"):
+            value = getattr(self, name)
+            require(isinstance(value, bool), f"{name} must be True or False, not {quoted(value)}")
         try:
             ImageColor.getrgb(self.background)
         except (ValueError, AttributeError, TypeError):
@@ -129,11 +129,15 @@ class Pictures:
     report: tuple[str, ...]
 
 
-def look(folder: Path) -> Found:
+def look(folder: Path, classes: bool = True) -> Found:
     """Finds the pictures in a folder: all that Pillow reads, without hidden files and folders.
 
     Pictures that are directly in the folder have no classes. Otherwise every subfolder is a class, with all pictures
     below it. An only subfolder is looked into in place of the folder.
+
+    Args:
+        folder: to be searched.
+        classes: as in `Reading`.
 
     Raises:
         ValueError: there is no picture, or it is not clear which folders are classes, or a name cannot be saved.
@@ -149,14 +153,15 @@ def look(folder: Path) -> Found:
     counts = _in_words(left_out)
     require(bool(tree.pictures or tree.below), f"{_shown(folder)} holds no pictures"
             + (f" (left out: {_listing(counts)})" if counts else ""))
-    if not tree.below:
-        return Found(Path(folder), tuple(tree.pictures), (), (), counts)
-    classes = [_lone(below) for below in tree.below]
+    groups = [_lone(below) for below in tree.below]
+    clear = not tree.pictures and all(group.pictures for group in groups)
+    if not tree.below or not (clear or classes):
+        return Found(Path(folder), tuple(tree.all()), (), (), counts)
     require(not tree.pictures, f"{_shown(tree.folder)} holds pictures both directly and in subfolders, such as "
-            f"{_shown(tree.below[0].folder)}: use one or the other")
-    for top, inner in zip(tree.below, classes):
-        require(bool(inner.pictures), f"{_shown(tree.folder)} holds folders of folders of pictures, such as "
-                f"{_shown(inner.folder)}: name the folder whose subfolders are the classes")
+            f"{_shown(tree.below[0].folder)}, so it has no clear classes: use one or the other")
+    for top, group in zip(tree.below, groups):
+        require(bool(group.pictures), f"{_shown(tree.folder)} holds folders of folders of pictures, such as "
+                f"{_shown(group.folder)}, so it has no clear classes: name the folder whose subfolders are the classes")
         try:
             top.folder.name.encode()
         except UnicodeEncodeError:
@@ -166,7 +171,7 @@ def look(folder: Path) -> Found:
     twice = [name for name, n in Counter(names).items() if n > 1]
     require(not twice, f"{_shown(tree.folder)} holds two folders whose names look alike, "
                        f"{', '.join(map(_shown, twice))}: rename one of them")
-    files = [(label, path) for label, inner in enumerate(classes) for path in inner.all()]
+    files = [(label, path) for label, group in enumerate(groups) for path in group.all()]
     return Found(Path(folder), tuple(path for _, path in files), tuple(label for label, _ in files), names, counts)
 
 
@@ -201,7 +206,11 @@ def _search(folder: Path, left_out: Counter[Any], above: tuple[tuple[int, int], 
                 if (inside.st_dev, inside.st_ino) in above:
                     left_out[LOOP] += 1
                     continue
-                tree = _search(Path(entry.path), left_out, above)
+                try:
+                    tree = _search(Path(entry.path), left_out, above)
+                except PermissionError:
+                    left_out[NO_RIGHT] += 1
+                    continue
                 below += [tree] if tree.pictures or tree.below else []
             elif not os.path.isfile(entry.path):
                 left_out[NO_FILE] += 1
@@ -242,9 +251,10 @@ def _formats() -> list[str]:
 
 def _is_picture(path: str) -> bool:
     """Whether a file has the suffix of a picture or, with another suffix, begins like one."""
-    kind = Image.registered_extensions().get(os.path.splitext(path)[1].lower())
-    if kind in Image.OPEN:
-        return kind not in NOT_READ
+    suffix = os.path.splitext(path)[1].lower()
+    kind = Image.registered_extensions().get(suffix)
+    if kind in Image.OPEN or suffix in RAW:
+        return kind not in (*NOT_READ, None)
     try:
         with Image.open(path, formats=MARKED):
             return True
@@ -253,14 +263,14 @@ def _is_picture(path: str) -> bool:
 
 
 def _in_words(left_out: Counter[Any]) -> dict[str, int]:
-    """What was left out, in words that fit the number. Files that are no pictures are counted by their suffixes."""
+    """What was left out, in words that fit the number. Files of other kinds are counted by their suffixes."""
     suffixes = {key: n for key, n in left_out.items() if isinstance(key, str)}
     words = {key[n > 1]: n for key, n in left_out.items() if isinstance(key, tuple)}
     if suffixes:
         named = sorted(filter(None, suffixes))
         among = f" ({', '.join(named[:5])}{', …' if len(named) > 5 else ''})" if named else ""
         n = sum(suffixes.values())
-        words[("file that is no picture", "files that are no pictures")[n > 1] + among] = n
+        words[("file of another kind", "files of other kinds")[n > 1] + among] = n
     return words
 
 
@@ -291,7 +301,9 @@ def read(found: Found, shape: tuple[int, ...], reading: Reading | None = None, c
     reading = reading or Reading()
     require(len(shape) == 3 and shape[0] in (1, 3),
             f"images have a shape (1 or 3, height, width), but samples of shape {tuple(shape)} are wanted")
-    pixels, facts = _kept_or_read(found.files, shape, reading, cache, progress)
+    settings = [VERSION, PIL.__version__, shape, reading.ground]
+    pixels, facts = recall(found.folder, found.files, settings, cache,
+                           lambda: _read_all(found.files, shape, reading, progress), progress)
     broken: dict[int, str] = {int(index): reason for index, reason in facts["broken"].items()}
     if broken and not reading.skip_broken:
         raise ValueError(_complaint(found, broken))
@@ -334,73 +346,11 @@ def _report(found: Found, facts: dict[str, Any], labels: Tensor | None, names: t
         more = f" and {len(names) - CLASSES_NAMED:,} more" if len(names) > CLASSES_NAMED else ""
         lines.append(f"{len(names):,} classes: {', '.join(listed)}{more}.")
     if facts["transparent"]:
-        lines.append(f"Transparent, and laid on {reading.background}: {facts['transparent']:,}.")
+        lines.append(f"Transparent, and composited onto {reading.background}: {facts['transparent']:,}.")
     left_out = found.left_out | ({"that cannot be read": len(facts["broken"])} if facts["broken"] else {})
     if left_out:
         lines.append(f"Left out: {_listing(left_out)}.")
     return tuple(lines)
-
-
-def _kept_or_read(files: tuple[Path, ...], shape: tuple[int, ...], reading: Reading, cache: Path | None,
-                     progress: Progress) -> tuple[Tensor, dict[str, Any]]:
-    """The pixels (N, *shape) uint8 of the files that can be read, and facts about all of them, JSON-ready."""
-    if cache is None:
-        return _read_all(files, shape, reading, progress)
-    with ThreadPoolExecutor() as pool:
-        contents = list(_in_order(pool, _hash, files, lambda share: progress("looking at the pictures", share)))
-    key = json.dumps([VERSION, shape, reading.ground, contents])
-    path = cache / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.safetensors"
-    with suppress(OSError, safetensors.SafetensorError, KeyError, ValueError):
-        with safetensors.safe_open(path, "pt") as file:
-            known = file.get_tensor("images"), json.loads(file.metadata()["facts"])
-        os.utime(path)
-        return known
-    start = time.monotonic()
-    pixels, facts = _read_all(files, shape, reading, progress)
-    if time.monotonic() - start >= KEPT_FROM and len(pixels):
-        with suppress(OSError, safetensors.SafetensorError):  # a full or read-only disk: read again the next time
-            _keep(path, pixels, facts)
-    return pixels, facts
-
-
-def _hash(path: Path) -> str:
-    try:
-        with open(path, "rb", buffering=0) as file:
-            if os.fstat(file.fileno()).st_size < SMALL:
-                return hashlib.sha256(file.read()).hexdigest()
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError:
-        return "unreadable"
-
-
-def _keep(path: Path, pixels: Tensor, facts: dict[str, Any]) -> None:
-    """Writes a reading into the cache, whole or not at all, and removes the oldest ones."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(f".{os.getpid()}.partial")
-    try:
-        safetensors.torch.save_file({"images": pixels}, partial, {"facts": json.dumps(facts)})
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
-    a_day_ago = time.time() - 86_400
-    for stale in path.parent.glob("*.partial"):  # of a process that was killed
-        if stale.stat().st_mtime < a_day_ago:
-            stale.unlink(missing_ok=True)
-    for old in sorted(path.parent.glob("*.safetensors"), key=lambda kept: kept.stat().st_mtime)[:-KEPT]:
-        old.unlink(missing_ok=True)
-
-
-def _in_order(pool: ThreadPoolExecutor, work: Callable[[Path], Any], files: tuple[Path, ...],
-              progress: Callable[[float], None]) -> Iterator[Any]:
-    """The results of `work` on the files, in their order. Ends at once where it is interrupted."""
-    parts = [files[start:start + AT_A_TIME] for start in range(0, len(files), AT_A_TIME)]
-    try:
-        for done, results in enumerate(pool.map(lambda part: list(map(work, part)), parts), 1):
-            yield from results
-            progress(done / len(parts))
-    except BaseException:
-        pool.shutdown(wait=False, cancel_futures=True)
-        raise
 
 
 @dataclass(frozen=True)
@@ -413,25 +363,31 @@ class _One:
 
 
 def _read_all(files: tuple[Path, ...], shape: tuple[int, ...], reading: Reading,
-             progress: Progress) -> tuple[Tensor, dict[str, Any]]:
+              progress: Progress) -> tuple[Tensor, dict[str, Any]]:
     channels, height, width = shape
+    pixels, broken, passing = numpy.empty((len(files), channels, height, width), numpy.uint8), {}, False
+    good: list[_One] = []
     # warnings concern damaged metadata, and files that cannot be read are reported
-    with warnings.catch_warnings(), _any_size(), ThreadPoolExecutor() as pool:
+    with warnings.catch_warnings(), _any_size(), ThreadPoolExecutor(THREADS) as pool:
         warnings.simplefilter("ignore")
-        results = list(_in_order(pool, lambda path: _one(path, shape, reading.ground), files,
-                                 lambda share: progress("reading the pictures", share)))
-    good: list[_One] = [result for result in results if isinstance(result, _One)]
+        for index, result in enumerate(in_order(pool, lambda path: _one(path, shape, reading.ground), files,
+                                                 lambda share: progress("reading the pictures", share))):
+            if isinstance(result, _One):
+                pixels[len(good)] = result.pixels.transpose(2, 0, 1)
+                good.append(replace(result, pixels=None))
+            else:
+                broken[index], passing = str(result), passing or isinstance(result, _Passing)
     sizes = sorted((one.size for one in good), key=lambda size: (size[0] * size[1], size)) or [(0, 0)]
     facts = {
-        "broken": {index: result for index, result in enumerate(results) if isinstance(result, str)},
-        "smallest": sizes[0], "largest": sizes[-1],
+        "broken": broken, "passing": passing, "smallest": sizes[0], "largest": sizes[-1],
         "transparent": sum(one.transparent for one in good),
         "enlarged": sum(one.size[0] < width or one.size[1] < height for one in good),
         "cropped": any(one.size[0] * height != one.size[1] * width for one in good)}
-    pixels = numpy.empty((len(good), channels, height, width), numpy.uint8)
-    for i, one in enumerate(good):
-        pixels[i] = one.pixels.transpose(2, 0, 1)
-    return torch.from_numpy(pixels), facts
+    return torch.from_numpy(pixels[:len(good)]), facts
+
+
+class _Passing(str):
+    """A reason why a file cannot be read that may be gone the next time, such as too little memory."""
 
 
 def _one(path: Path, shape: tuple[int, ...], ground: tuple[int, ...]) -> _One | str:
@@ -506,7 +462,7 @@ def _flattened(image: Image.Image, depth: Any, ground: tuple[int, ...]) -> tuple
         image = Image.merge("LA", (Image.fromarray(depth[values]), Image.fromarray(shown)))
     if image.mode in ("I", "F"):
         kind = "whole" if image.mode == "I" else "floating-point"
-        raise ValueError(f"its values are {kind} numbers of unknown range: save it with 8 or 16 bits a channel")
+        raise ValueError(f"its values are {kind} numbers of unknown range: save it with unsigned 8 or 16 bits")
     if image.mode == "LAB":
         lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
         image = ImageCms.profileToProfile(image, lab, srgb, outputMode="RGB") or image
@@ -525,10 +481,13 @@ def _reason(error: Exception, path: Path) -> str:
     """An error in a few words, without the path, which the message names."""
     if isinstance(error, UnidentifiedImageError):
         return "it is no picture"
+    if isinstance(error, MemoryError):
+        return _Passing("there is not enough memory for it")
     text = " ".join(str(getattr(error, "strerror", None) or error).split())
     for form in (repr(str(path)), str(path)):
         text = text.replace(form, "it")
-    return text[:120] or type(error).__name__
+    text = text[:120] or type(error).__name__
+    return _Passing(text) if getattr(error, "errno", None) else text
 
 
 @contextmanager

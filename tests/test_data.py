@@ -290,6 +290,10 @@ def test_a_folder_without_pictures_is_refused_and_stays_as_it_is(name, tmp_path)
     (tmp_path / "root" / "deep" / "deeper").mkdir(parents=True)
     with pytest.raises(ValueError, match="root holds no pictures$"):
         open_data(name, tmp_path / "root")
+    with pytest.raises(ValueError, match="is a file: name the folder that it is in"):
+        open_data(name, __file__)
+    with pytest.raises(ValueError, match="give the name of a dataset or of a folder of pictures"):
+        open_data(name, "")
     with pytest.raises(ValueError, match="no folder .*nowhere"):
         open_data(name, tmp_path / "nowhere")
     with pytest.raises(ValueError, match="'cifar'"):

@@ -13,7 +13,7 @@ import torch
 from PIL import Image, ImageCms
 from PIL.PngImagePlugin import PngInfo
 
-from ganlib import pictures
+from ganlib import picture_cache, pictures
 from ganlib.pictures import Reading, look, read
 
 GREY, COLOUR = (1, 8, 8), (3, 8, 8)
@@ -67,7 +67,7 @@ def test_transparency_is_laid_on_the_background(name, image, options, tmp_path):
     assert middle_and_corner(tmp_path, name, image, **options) == ([0, 0, 0], [255, 255, 255])
     assert middle_and_corner(tmp_path, name, image, ground="#0000ff", **options) == ([0, 0, 0], [0, 0, 255])
     assert middle_and_corner(tmp_path, name, image, GREY, "white", **options) == ([0], [255])
-    assert "Transparent, and laid on white: 2." in read(look(tmp_path), COLOUR).report
+    assert "Transparent, and composited onto white: 2." in read(look(tmp_path), COLOUR).report
 
 
 def test_half_transparent_is_mixed_and_opaque_is_not_counted(tmp_path):
@@ -97,7 +97,7 @@ def test_values_of_unknown_range_are_refused(dtype, kind, tmp_path):
     for i in range(2):
         Image.fromarray(numpy.full((8, 8), 1000, dtype)).save(tmp_path / f"{i}.tiff")
     with pytest.raises(ValueError, match=f"2 of 2 pictures .* 0.tiff .its values are {kind} numbers of unknown range: "
-                                         f"save it with 8 or 16 bits a channel"):
+                                         f"save it with unsigned 8 or 16 bits"):
         read(look(tmp_path), GREY)
 
 
@@ -140,19 +140,19 @@ def test_hidden_files_and_folders_are_left_out_and_counted(tmp_path):
     assert (names(found), found.class_names) == (["a/0.png", "b/1.png"], ("a", "b"))
     assert read(found, GREY).report[1:] == (
         "2 classes: a 1, b 1.",
-        "Left out: 2 hidden files, 4 hidden folders, 2 files that are no pictures (.db).")
+        "Left out: 2 hidden files, 4 hidden folders, 2 files of other kinds (.db).")
 
 
 def test_whatever_pillow_reads_is_found_by_its_suffix_or_by_its_first_bytes(tmp_path):
     drawn(tmp_path, "0.png", "1.image", "2", "3.PNG", "4.jfif", "5.txt")
     for name in ("6.ppm", "7.j2k", "8.tga", "9.ico", "10.pcx", "11.avif"):
         Image.new("RGB", (16, 16), 5).save(tmp_path / name)
-    for name in ("12.eps", "13.txt", "14.json", "15.svg"):
+    for name in ("12.eps", "13.txt", "14.json", "15.svg", "16.nef"):
         (tmp_path / name).write_text("%!PS-Adobe-3.0 EPSF-3.0", encoding="ascii")
     found = look(tmp_path)
     assert names(found) == ["0.png", "1.image", "2", "3.PNG", "4.jfif", "5.txt", "6.ppm", "7.j2k", "8.tga", "9.ico",
                             "10.pcx", "11.avif"]
-    assert found.left_out == {"files that are no pictures (.eps, .json, .svg, .txt)": 4}
+    assert found.left_out == {"files of other kinds (.eps, .json, .nef, .svg, .txt)": 5}
     assert len(read(found, GREY).images) == 12
 
 
@@ -170,10 +170,13 @@ def test_depth_is_read_where_its_meaning_is_clear(tmp_path):
     (deep / "dog" / "empty").mkdir()
     assert (names(look(deep)), look(deep).labels) == (
         ["cat/images/0.png", "dog/1.png", "dog/more/2.png", "dog/more/3/4.png"], (0, 1, 1, 1))
-    with pytest.raises(ValueError, match=r"folders of folders of pictures, such as .*train: name the folder whose"):
+    with pytest.raises(ValueError, match=r"folders of folders of pictures, such as .*train, so it has no clear"):
         look(drawn(tmp_path / "split", "train/cat/0.png", "train/dog/0.png", "valid/cat/0.png", "valid/dog/0.png"))
-    with pytest.raises(ValueError, match=r"both directly and in subfolders, such as .*cat: use one or the other"):
+    with pytest.raises(ValueError, match=r"in subfolders, such as .*cat, so it has no clear classes: use one or"):
         look(drawn(tmp_path / "both", "0.png", "cat/1.png"))
+    for name, count in (("split", 4), ("both", 2)):  # clear for networks without classes
+        assert (len(look(tmp_path / name, classes=False).files), look(tmp_path / name, False).labels) == (count, ())
+    assert look(deep, classes=False) == look(deep)
     with pytest.raises(ValueError, match=r"none holds no pictures \(left out: 1 hidden file, 1 hidden folder\)$"):
         look(drawn(tmp_path / "none", ".0.png", ".a/0.png"))
 
@@ -307,7 +310,8 @@ def test_a_background_is_a_colour(background):
 
 @pytest.fixture
 def cache(tmp_path, monkeypatch) -> Path:
-    monkeypatch.setattr(pictures, "KEPT_FROM", 0.0)
+    monkeypatch.setattr(picture_cache, "KEPT_FROM", 0.0)
+    monkeypatch.setattr(picture_cache, "SETTLED", 0)
     return tmp_path / "cache"
 
 
@@ -316,7 +320,7 @@ def test_the_second_time_nothing_is_decoded(tmp_path, cache, monkeypatch):
     (folder / "b" / "3.png").write_bytes(b"")
     lenient = Reading(skip_broken=True)
     first = read(look(folder), GREY, lenient, cache)
-    assert len(list(cache.iterdir())) == 1
+    assert sorted(path.suffix for path in cache.iterdir()) == [".json", ".safetensors"]
     monkeypatch.setattr(pictures, "_one", lambda *_: pytest.fail("a picture was decoded"))
     again = read(look(folder), GREY, lenient, cache)
     assert torch.equal(first.images, again.images)
@@ -346,15 +350,14 @@ def test_the_cache_is_keyed_by_content_and_by_all_that_matters(tmp_path, cache):
 
 def test_an_interrupted_damaged_or_useless_cache_is_no_harm(tmp_path, cache, monkeypatch):
     folder = drawn(tmp_path / "mine", "0.png", "1.png")
-    monkeypatch.setattr(pictures.os, "replace", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
-    with pytest.raises(KeyboardInterrupt):
-        read(look(folder), GREY, None, cache)
+    with monkeypatch.context() as interrupted:
+        interrupted.setattr(picture_cache.os, "replace", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            read(look(folder), GREY, None, cache)
     assert list(cache.iterdir()) == []
-    monkeypatch.undo()
-    monkeypatch.setattr(pictures, "KEPT_FROM", 0.0)
     read(look(folder), GREY, None, cache)
-    (kept,) = cache.iterdir()
-    kept.write_bytes(kept.read_bytes()[:50])
+    for kept in cache.iterdir():
+        kept.write_bytes(kept.read_bytes()[:50])
     assert len(read(look(folder), GREY, None, cache).images) == 2
     (tmp_path / "file").write_bytes(b"")
     assert len(read(look(folder), GREY, None, tmp_path / "file" / "cache").images) == 2
@@ -364,9 +367,75 @@ def test_an_interrupted_damaged_or_useless_cache_is_no_harm(tmp_path, cache, mon
         os.utime(stale, (n, n))
     (cache / "killed.partial").write_bytes(b"")
     os.utime(cache / "killed.partial", (1, 1))
+    monkeypatch.setattr(picture_cache, "KEPT_BYTES", 5_000)
+    (cache / "11.safetensors").write_bytes(bytes(6_000))
     read(look(folder), (1, 4, 4), None, cache)
-    assert len(list(cache.iterdir())) == pictures.KEPT
-    assert not (cache / "4.safetensors").exists()
+    assert not (cache / "killed.partial").exists()
+    assert not (cache / "11.safetensors").exists()
+    assert sum(path.stat().st_size for path in cache.iterdir()) <= 5_000
+    assert len(read(look(folder), (1, 4, 4), None, cache).images) == 2
+
+
+def test_a_file_is_hashed_again_only_where_it_changed(tmp_path, cache, monkeypatch):
+    folder = drawn(tmp_path / "mine", *(f"{i}.png" for i in range(20)))
+    read(look(folder), GREY, None, cache)
+    hashed, own = [], picture_cache._hash
+    monkeypatch.setattr(picture_cache, "_hash", lambda path: hashed.append(path.name) or own(path))
+    read(look(folder), GREY, None, cache)
+    assert hashed == []
+    drawn(folder, "20.png")
+    Image.new("L", (10, 10), 99).save(folder / "3.png")
+    assert read(look(folder), GREY, None, cache).images[3].unique().tolist() == [99]
+    assert sorted(hashed) == ["20.png", "3.png"]
+    hashed.clear()
+    monkeypatch.setattr(picture_cache, "SETTLED", 10**12)  # files that may still change
+    drawn(folder, "0.png")
+    for _ in range(2):
+        read(look(folder), GREY, None, cache)
+    assert hashed.count("0.png") == 2
+
+
+@pytest.mark.parametrize("trouble", [MemoryError(), OSError(24, "Too many open files")])
+def test_trouble_that_passes_is_not_kept(trouble, tmp_path, cache, monkeypatch):
+    folder, own = drawn(tmp_path / "mine", "0.png", "1.png", "2.png"), Image.open
+
+    def failing(path, *rest, **options):
+        if str(path).endswith("1.png"):
+            raise trouble
+        return own(path, *rest, **options)
+
+    with monkeypatch.context() as busy:
+        busy.setattr(Image, "open", failing)
+        with pytest.raises(ValueError, match=r"1 of 3 pictures .* 1.png .(there is not enough memory|Too many open)"):
+            read(look(folder), GREY, None, cache)
+    assert len(read(look(folder), GREY, None, cache).images) == 3
+
+
+def test_a_file_that_changes_while_it_is_read_is_not_kept(tmp_path, cache, monkeypatch):
+    folder, own = drawn(tmp_path / "mine", "0.png", "1.png"), pictures._one
+    before = (folder / "0.png").read_bytes()
+
+    def changing(path, *rest):
+        Image.new("L", (10, 10), 200).save(folder / "0.png")
+        return own(path, *rest)
+
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(pictures, "_one", changing)
+        assert read(look(folder), GREY, None, cache).images[0].unique().tolist() == [200]
+    (folder / "0.png").write_bytes(before)
+    assert read(look(folder), GREY, None, cache).images[0].unique().tolist() == [0]
+
+
+def test_a_folder_that_must_not_be_read_is_left_out(tmp_path, monkeypatch):
+    folder, own = drawn(tmp_path, "a/0.png", "b/0.png", "c/0.png"), os.scandir
+
+    def scandir(path):  # a superuser may read all folders
+        if Path(path).name == "c":
+            raise PermissionError(13, "Permission denied")
+        return own(path)
+
+    monkeypatch.setattr(pictures.os, "scandir", scandir)
+    assert look(folder).left_out == {"folder that must not be read": 1}
 
 
 def test_a_short_reading_is_not_kept_and_a_long_one_tells_how_far_it_is(tmp_path):
@@ -374,7 +443,7 @@ def test_a_short_reading_is_not_kept_and_a_long_one_tells_how_far_it_is(tmp_path
     folder = drawn(tmp_path / "mine", *(f"{i}.png" for i in range(150)))
     start = time.monotonic()
     read(look(folder), GREY, None, tmp_path / "cache", lambda *now: told.append(now))
-    assert time.monotonic() - start > pictures.KEPT_FROM or not (tmp_path / "cache").exists()
+    assert time.monotonic() - start > picture_cache.KEPT_FROM or not (tmp_path / "cache").exists()
     for words in ("looking at the pictures", "reading the pictures"):
         shares = [share for what, share in told if what == words]
         assert len(shares) > 5

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy
 from PIL import Image
 
-from ganlib import pictures
+from ganlib import picture_cache
 from ganlib.pictures import look, read
 
 SHAPE = (3, 64, 64)
@@ -35,7 +35,7 @@ def main() -> None:
         if arguments.folder is None:
             folder.mkdir()
             draw(folder, arguments.n)
-        pictures.KEPT_FROM = 0.0
+        picture_cache.KEPT_FROM = 0.0
         seconds = []
         for _ in range(3):
             start = time.perf_counter()
