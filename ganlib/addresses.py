@@ -2,7 +2,9 @@
 
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from urllib.parse import SplitResult, urlsplit
 
 from ganlib.checks import quoted, require
 
@@ -10,15 +12,15 @@ HOSTS = ("huggingface.co", "www.huggingface.co", "hf.co", "www.hf.co")
 KINDS = {"models": "a model", "spaces": "a Space", "datasets": "a dataset"}  # by the first part of an address's path
 NAMED = {"models": "a model on the Hub is named user/repo, user/repo@revision or user/repo/subfolder",
          "spaces": "a Space on the Hub is named user/space"}
-HUB_PAGES = {"blog", "chat", "collections", "docs", "join", "learn", "login", "organizations", "papers", "posts",
+WRITTEN = NAMED | {"models": "a repo on the Hub is named user/name"}  # where no revision and no folder can be given
+HUB_PAGES = {"api", "blog", "chat", "collections", "docs", "join", "learn", "login", "organizations", "papers", "posts",
              "pricing", "search", "settings", "tasks"}  # the Hub has no users of these names
-REPO_PAGES = {"community", "delete", "discussions", "edit", "new", "settings", "upload"}  # which hold no files
-FOLDER_VIEWS, FILE_VIEWS = {"tree", "revision", "commit", "commits"}, {"blob", "resolve", "raw", "blame"}
+REPO_PAGES = {"blame", "commits", "community", "delete", "discussions", "edit", "new", "settings",
+              "upload"}  # which hold no files
+FOLDER_VIEWS, FILE_VIEWS = {"tree", "revision", "commit"}, {"blob", "resolve", "raw"}
 
 _NAME = r"[A-Za-z0-9](?:[\w.-]*[A-Za-z0-9_])?"
 _SOURCE = re.compile(rf"(?P<repo>{_NAME}/{_NAME})(?P<subfolder>(?:/{_NAME})*)(?:@(?P<revision>[\w./-]+))?", re.ASCII)
-_ADDRESS = re.compile(r"(?:(?P<scheme>hf|https?|ssh|git)://(?:[^/?#@]*@)?|(?P<git>git@))?(?P<rest>[^?#]*).*",
-                      re.IGNORECASE | re.DOTALL)
 _FILE = re.compile(r".+\.(?:safetensors|json|md|png)")  # of a weights folder
 
 
@@ -34,23 +36,24 @@ class Source:
         return "/".join(filter(None, (self.repo, self.subfolder))) + (f"@{self.revision}" if self.revision else "")
 
 
-def parse(text: str, kind: str = "models") -> Source | None:
+def parse(text: str, kind: str = "models", named: Mapping[str, str] = NAMED) -> Source | None:
     """What a name or an address on the Hub means; None for other texts, such as a path on this machine.
 
     A name is "user/repo[/subfolder][@revision]". An address is the browser's of a repo, a folder or a file, such as
-    "https://huggingface.co/user/repo/tree/revision/subfolder", with or without its scheme; "hf://user/repo@revision";
-    or git's. The hosts are HOSTS and that of HF_ENDPOINT. Spaces around the text, and what follows "?" or "#" in an
-    address, are ignored. In an address, the branch main is the default revision.
+    "https://huggingface.co/user/repo/tree/revision/subfolder", with or without "https://"; or
+    "hf://user/repo@revision". The hosts are HOSTS and that of HF_ENDPOINT. Spaces around the text, and what follows "?"
+    or "#" in an address, are ignored. In an address, the branch main is the default revision.
 
     Args:
         text: the name or address.
         kind: "models", or "spaces" for a Space.
+        named: by kind, the sentence that ends an error message.
 
     Raises:
-        ValueError: it is the address of something else; the message says of what.
+        ValueError: it is the address of something else; the message says of what, and has no password of the address.
     """
-    text = text.strip()
-    path, shown = _split(text)
+    text, right = text.strip(), named[kind]
+    path, shown = _split(text, right)
     if path is None:
         first, _, others = text.partition("/")
         if first not in ("spaces", "datasets") or "/" not in others:
@@ -58,15 +61,13 @@ def parse(text: str, kind: str = "models") -> Source | None:
         path, shown = text, text
     shown = quoted(shown)
     parts = [part for part in path.split("/") if part]
-    parts = parts[1:] if parts[:1] == ["api"] else parts
     found, parts = (parts[0], parts[1:]) if parts and parts[0] in KINDS else ("models", parts)
     if len(parts) == 1 and found == "models" and parts[0] not in HUB_PAGES:
-        raise ValueError(f"{shown} is the page of a user or an organisation; {NAMED[kind]}")
-    require(len(parts) >= 2 and parts[0] not in HUB_PAGES, f"{shown} is a page of the Hub, not {KINDS[kind]}; "
-                                                          f"{NAMED[kind]}")
-    require(found == kind, f"{shown} is {KINDS[found]}; {NAMED[kind]}")
+        raise ValueError(f"{shown} is the page of a user or an organisation; {right}")
+    require(len(parts) >= 2 and parts[0] not in HUB_PAGES, f"{shown} is a page of the Hub, not {KINDS[kind]}; {right}")
+    require(found == kind, f"{shown} is {KINDS[found]}; {right}")
     source = _read(parts, shown)
-    require(_named(str(source)) == source, f"{shown} is not the address of {KINDS[kind]}; {NAMED[kind]}")
+    require(_named(str(source)) == source, f"{shown} is not the address of {KINDS[kind]}; {right}")
     return source
 
 
@@ -77,26 +78,34 @@ def _named(text: str) -> Source | None:
     return Source(found["repo"], found["revision"], found["subfolder"].removeprefix("/"))
 
 
-def _split(text: str) -> tuple[str | None, str]:
-    """The path of an address on the Hub, None for other texts; and the text without a token that may be in it.
+def _split(text: str, right: str) -> tuple[str | None, str]:
+    """The path of an address on the Hub, None for other texts; and the text to be shown, without a password.
 
-    Raises ValueError for an address elsewhere.
+    Raises ValueError, with `right` at its end, for an address elsewhere.
     """
-    found = _ADDRESS.fullmatch(text)
-    assert found is not None
-    scheme, rest = (found["scheme"] or "").lower(), found["rest"]
-    shown = f"{scheme}://{rest}" if scheme else rest
-    if scheme == "hf":
-        return rest, shown
-    if found["git"]:
-        rest = rest.replace(":", "/", 1)
-    is_address = bool(scheme or found["git"])
-    endpoint = os.environ.get("HF_ENDPOINT", "").partition("://")[2].rstrip("/").lower()
-    for host in filter(None, (endpoint, *HOSTS)):
-        if f"{rest}/".lower().startswith(f"{host}/") and (is_address or re.search("[.:]", host)):
-            return rest[len(host):], shown
-    require(not is_address, f"{quoted(shown)} is not an address of the Hugging Face Hub; {NAMED['models']}")
+    found = re.match("(hf|https?)://", text, re.IGNORECASE)
+    try:
+        address = urlsplit(f"//{text[found.end():] if found else text}")
+    except ValueError:  # for example, "[" in a host
+        require(found is None, f"this address has a host that cannot be read; {right}")
+        return None, text
+    scheme, host = found[0].lower() if found else "", _host(address)
+    shown = scheme + address.netloc.rpartition("@")[2] + address.path
+    if scheme == "hf://":
+        return shown.removeprefix(scheme), shown
+    endpoint = urlsplit(os.environ.get("HF_ENDPOINT", ""))
+    for known, base in ((_host(endpoint), endpoint.path.rstrip("/")), *((name, "") for name in HOSTS)):
+        if host and host == known and f"{address.path}/".startswith(f"{base}/") and (scheme or re.search("[.:]", host)):
+            return address.path.removeprefix(base), shown
+    # a password with a slash looks like a part of the path
+    require(not scheme, f"{quoted(scheme + shown.removeprefix(scheme).rpartition('@')[2])} is not an address of the "
+                        f"Hugging Face Hub; {right}")
     return None, text
+
+
+def _host(address: SplitResult) -> str:
+    """The host of an address and, unless it is a default one, the port."""
+    return re.sub(":(443|80)?$", "", address.netloc.rpartition("@")[2].lower())
 
 
 def _read(parts: list[str], shown: str) -> Source:

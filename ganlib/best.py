@@ -1,50 +1,104 @@
-"""The weights of a run's best moment, the one with the lowest FID, kept in a file beside its checkpoint."""
+"""The best checkpoint of a run, that of the step with the lowest FID: in memory, then in a file beside the last one."""
 
 import copy
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ganlib.architectures import Architecture
 from ganlib.data import Data
 from ganlib.training import State, open_tensors, recompute_statistics, write_tensors
 
-WHAT = "the best moment of this run"
+NEW = ".new"  # the suffix of a file whose run's checkpoint may not be written yet
 
 
-class Moment(NamedTuple):
-    """A step of a run, and the FID that was measured there."""
+class Best(NamedTuple):
+    """The step with the lowest FID so far, and this FID."""
 
     step: int
     fid: float
 
 
-def save(path: Path, state: State, architecture: Architecture, data: Data, fid: float) -> None:
-    """Write the present generator's average and discriminator, whole or not at all.
+class Keeper:
+    """Keeps the best checkpoint of a run while it trains.
 
-    Batch norm's statistics are computed for the averaged weights, as at the end of a run, with random numbers of their
-    own: the run goes on as if nothing had been written.
+    The weights stay in memory until the run's own checkpoint is written. Whenever the process ends, the file is of a
+    step that the run's checkpoint has behind it.
 
     Args:
-        path: of the safetensors file.
-        state, architecture: of the run; they do not change.
-        data: training data on the run's device.
-        fid: of the present moment.
+        path: of the safetensors file. One that is of a later step than the run's is removed.
+        step: of the run's checkpoint.
+
+    Raises:
+        ValueError: the file is damaged.
     """
+
+    def __init__(self, path: Path, step: int):
+        self.best = settle(path, step)
+        self._path = path
+        self._weights: dict[str, Tensor] | None = None  # of the best checkpoint, if they are not in the file yet
+
+    def offer(self, state: State, architecture: Architecture, data: Data, fid: float) -> None:
+        """Keep the present generator's average and discriminator if their FID is the lowest so far.
+
+        Batch norm's statistics are computed for the averaged weights, as at the end of a run, with random numbers of
+        their own: the run goes on as if nothing had been kept.
+
+        Args:
+            state, architecture: of the run; they do not change.
+            data: training data on the run's device.
+            fid: of the present step.
+        """
+        if self.best is None or fid < self.best.fid:
+            self.best, self._weights = Best(state.step, fid), weights(state, architecture, data)
+
+    @contextmanager
+    def saved(self) -> Iterator[None]:
+        """Writes the file together with the run's checkpoint, which is written inside of the `with` block."""
+        if self._weights is None or self.best is None:
+            yield
+            return
+        new = _new(self._path)
+        write_tensors(new, self._weights, {"step": str(self.best.step), "fid": repr(self.best.fid)})
+        yield
+        os.replace(new, self._path)
+        self._weights = None
+
+
+def weights(state: State, architecture: Architecture, data: Data) -> dict[str, Tensor]:
+    """Copies on the CPU of a state's average, with statistics of its own, and of its discriminator."""
     generator = copy.deepcopy(state.average)
     recompute_statistics(generator, architecture, data, torch.Generator(state.rng.device).manual_seed(state.step))
     networks = nn.ModuleDict({"generator": generator, "discriminator": state.discriminator})
-    write_tensors(path, networks.state_dict(), {"step": str(state.step), "fid": repr(fid)})
+    return {key: value.detach().cpu().clone() for key, value in networks.state_dict().items()}
 
 
-def read(path: Path) -> Moment | None:
-    """The moment that a file holds, without reading its weights; None if there is no file. Raises ValueError."""
+def settle(path: Path, step: int) -> Best | None:
+    """What is left of the files after a process ended: the best checkpoint up to that step of the run, None if none.
+
+    Files of later steps, which the run's checkpoint does not have behind it, are removed. Raises ValueError.
+    """
+    for file in (_new(path), path):
+        best = read(file)
+        if best is not None and best.step > step:
+            file.unlink()
+        elif best is not None:
+            os.replace(file, path)
+            return best
+    return None
+
+
+def read(path: Path) -> Best | None:
+    """The step and the FID of a file, without reading its weights; None if there is no file. Raises ValueError."""
     if not path.exists():
         return None
-    with open_tensors(path, WHAT) as file:
-        return Moment(int(file.metadata()["step"]), float(file.metadata()["fid"]))
+    with _opened(path) as file:
+        return Best(int(file.metadata()["step"]), float(file.metadata()["fid"]))
 
 
 def load(path: Path, state: State) -> tuple[nn.Module, nn.Module]:
@@ -54,6 +108,19 @@ def load(path: Path, state: State) -> tuple[nn.Module, nn.Module]:
     """
     networks = nn.ModuleDict({"generator": copy.deepcopy(state.average),
                               "discriminator": copy.deepcopy(state.discriminator)})
-    with open_tensors(path, WHAT) as file:
+    with _opened(path) as file:
         networks.load_state_dict({key: file.get_tensor(key) for key in file.keys()})
     return networks["generator"], networks["discriminator"]
+
+
+def _new(path: Path) -> Path:
+    return path.with_suffix(NEW)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    try:
+        with open_tensors(path, "the best checkpoint of this run") as file:
+            yield file
+    except ValueError as error:
+        raise ValueError(f"{error}; remove it to go on without") from None

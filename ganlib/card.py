@@ -74,7 +74,7 @@ def _started(started: Any) -> str | None:
     """From which weights the run started, if from any."""
     if not (isinstance(started, dict) and isinstance(started.get("model"), str)):
         return None
-    text = f"These numbers are of the last stage. It started from {escaped(started['model'])}."
+    text = f"This table is of the last run only. It started from the weights of {escaped(started['model'])}."
     new = started.get("new_layers")
     if isinstance(new, list) and new:
         text += f" These of its layers started anew: {', '.join(escaped(str(name)) for name in new)}."

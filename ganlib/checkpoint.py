@@ -37,6 +37,7 @@ from ganlib.checks import listed, quoted, require
 from ganlib.classifier import DigitClassifier
 from ganlib.data import Data
 from ganlib.devices import check_device
+from ganlib.files import replacing
 from ganlib.measures import TYPES
 from ganlib.model import Model
 from ganlib.training import saved_run, saved_step
@@ -74,12 +75,12 @@ def shipped() -> dict[str, Path]:
 def load(source: str | Path, device: torch.device | str | None = None) -> Model:
     """Load a shipped model or a weights folder, as `ganlib.load` does, but none from the Hub.
 
-    A Path to a folder is that folder, even if a shipped model has the same name. Warns where the folder's run goes on.
+    A Path to a folder is that folder, even if a shipped model has the same name. Warns if its run is `unfinished`.
     """
     device = check_device(device)
     folder, config = _open(source)
     if going_on := unfinished(folder):
-        warnings.warn(f"{folder} holds the weights of an earlier end: {going_on}", stacklevel=2)
+        warnings.warn(going_on, stacklevel=2)
     if config.get("architecture") == CLASSIFIER:
         raise WeightsError(f"{folder} holds the {classifier.NAME}, which measures samples and generates none")
     try:
@@ -120,13 +121,13 @@ def _open(source: str | Path) -> tuple[Path, dict[str, Any]]:
     if not os.path.isdir(folder):  # unlike Path.is_dir, False for a name that is too long
         raise WeightsError(f"there is no weights folder {str(source)!r}, and no shipped model of that name (shipped: "
                            f"{', '.join(_shipped_folders()) or 'none'})")
-    if not (folder / CONFIG).exists() and (begun := unfinished(folder)):
-        raise WeightsError(begun)
+    if not os.path.lexists(folder / CONFIG):
+        raise WeightsError(unfinished(folder) or f"{folder} is no weights folder: it has no {CONFIG}")
     return folder, read_json(folder / CONFIG, dict)
 
 
 def unfinished(folder: Path) -> str | None:
-    """A sentence on the run in a folder if its end is not reached, or not written yet; None for all other folders.
+    """A sentence on the run in a folder if its end is not reached, written or measured yet; None for all other folders.
 
     Of the checkpoint only the header is read.
     """
@@ -135,11 +136,22 @@ def unfinished(folder: Path) -> str | None:
         recipe, steps = str(run["recipe"]), int(run["train"]["steps"])
     except (ValueError, KeyError, TypeError):
         return None  # there is no checkpoint, or none that could be resumed
-    if step >= steps and _written_at(folder) == steps:
+    written = _written_at(folder)
+    if step >= steps and written == steps and _has_measures(folder):
         return None
-    what = (f"has not ended (step {step:,} of {steps:,})" if step < steps
-            else f"has done its {steps:,} steps, but its model is not written yet")
+    what = (f"has not ended (step {step:,} of {steps:,})" if step < steps else
+            f"has done its {steps:,} steps, but its model is not {'written' if written != steps else 'measured'} yet")
+    if written is not None and (step < steps or written != steps):
+        what += ", and the weights there are of an earlier end"
     return f"the run in {folder} {what}; go on by `{resuming(recipe, folder)}`"
+
+
+def _has_measures(folder: Path) -> bool:
+    """Whether a folder's metrics.json is of the networks there."""
+    try:
+        return is_measured(folder, read_json(folder / METRICS, dict, missing={}))
+    except WeightsError:
+        return False
 
 
 def _written_at(folder: Path) -> int | None:
@@ -353,9 +365,8 @@ def _write(folder: str | Path, contents: dict[str, bytes]) -> Path:
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Write a file completely or not at all."""
-    partial = path.with_name(path.name + ".partial")
-    partial.write_bytes(content)
-    os.replace(partial, path)
+    with replacing(path) as partial:
+        partial.write_bytes(content)
 
 
 def config_of(model: Model) -> dict[str, Any]:

@@ -301,7 +301,7 @@ def open_data(name: str, where: str | Path | None = None, *, train: bool = True,
         require(str(where) != "", "give the name of a dataset or of a folder of pictures")
         require(not root.is_file(), f"{where} is a file: name the folder that it is in")
         require(root.is_dir(), f"no folder {str(where)!r}, and no dataset of that name; known: {', '.join(DATASETS)}")
-        if not _holds_sets(root):
+        if not holds_sets(root):
             return _open_folder(root, shape, reading, progress)
     require(name in DATASETS, f"unknown dataset {quoted(name)}; known: {', '.join(DATASETS)}, or a folder of pictures")
     return DATASETS[name](root or _root_if_any(), train, download)
@@ -340,6 +340,6 @@ def _root_if_any() -> Path | None:
         return None
 
 
-def _holds_sets(root: Path) -> bool:
+def holds_sets(root: Path) -> bool:
     """Whether a folder holds an image set in torchvision's layout."""
     return any((root / opener.folder).is_dir() for opener in DATASETS.values() if isinstance(opener, ImageSet))

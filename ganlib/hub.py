@@ -19,7 +19,7 @@ from ganlib import addresses, checkpoint
 from ganlib.addresses import Source
 from ganlib.card import is_our_card, model_card
 from ganlib.checkpoint import WeightsError
-from ganlib.checks import require
+from ganlib.checks import quoted, require
 from ganlib.devices import check_device
 from ganlib.model import Model
 from ganlib.version import __version__
@@ -51,6 +51,18 @@ def parse(source: str) -> Source | None:
         raise HubError(str(error)) from None
 
 
+def _on_hub(text: str) -> Source | None:
+    """The Source that a text names, None for a path on this machine. Raises HubError as `parse` does."""
+    if os.path.exists(text):
+        return None
+    try:
+        return parse(text)
+    except HubError as error:
+        if text.startswith(("datasets/", "spaces/")):  # a path may begin so, too
+            raise HubError(f"there is no folder {quoted(text)}, and on the Hub {error}") from None
+        raise
+
+
 def load(source: str | Path, device: torch.device | str | None = None) -> Model:
     """Load a trained model. One on the Hub is downloaded once, and afterwards loads without a network too.
 
@@ -65,7 +77,7 @@ def load(source: str | Path, device: torch.device | str | None = None) -> Model:
         ValueError: this machine does not have the device.
         WeightsError: which file is wrong, and what is wrong with it, or why it could not be downloaded.
     """
-    on_hub = parse(source) if isinstance(source, str) and not os.path.exists(source) else None
+    on_hub = _on_hub(source) if isinstance(source, str) else None
     return checkpoint.load(source, device) if on_hub is None else load_source(on_hub, device)
 
 
@@ -143,7 +155,7 @@ def _hub_errors(outcome: str, repo: str, anonymous: bool = False) -> Iterator[No
 
 def _cause(error: BaseException, repo: str, anonymous: bool) -> str:
     """Why the Hub's client failed, without tokens or advice on other software."""
-    from huggingface_hub import errors, get_token
+    from huggingface_hub import constants, errors, get_token
     from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]
 
     while error.__cause__ is not None and not isinstance(error, HTTPError | ValueError):
@@ -168,7 +180,9 @@ def _cause(error: BaseException, repo: str, anonymous: bool) -> str:
     if status in (401, 403):
         return NO_RIGHT if status == 403 else f"the Hub refuses your token, {LOG_IN} anew"
     if isinstance(error, OSError) and error.filename:
-        return f"{error.strerror}: {error.filename}; name another folder for the cache by HF_HOME"
+        file, own = Path(str(error.filename)), (constants.HF_HUB_CACHE, constants.HF_TOKEN_PATH, constants.HF_HOME)
+        cached = any(file.is_relative_to(path) or Path(path).is_relative_to(file) for path in own)
+        return f"{error.strerror}: {error.filename}{'; name another folder for the cache by HF_HOME' * cached}"
     text = getattr(error, "server_message", None) or getattr(error, "strerror", None) or str(error)
     # a ValueError about a name has several lines, and all of them are needed
     text = " ".join(text.split() if isinstance(error, ValueError) else text.strip().splitlines()[:1])
@@ -202,8 +216,10 @@ def check_repo(repo: str, revision: str | None = None, repo_type: str = "model")
 
     Raises ValueError for another text, and for a revision that cannot be one.
     """
-    found = addresses.parse(repo, f"{repo_type}s")
-    require(found is not None and found == Source(found.repo), f"a repo on the Hub is named user/name, not {repo!r}")
+    kind = f"{repo_type}s"
+    found = addresses.parse(repo, kind, addresses.WRITTEN)
+    require(found is not None and found == Source(found.repo),
+            f"{addresses.WRITTEN[kind]}, not {quoted(str(found or repo))}")
     name = found.repo if found else repo
     require(revision is None or addresses.parse(f"{name}@{revision}") == Source(name, revision),
             f"a branch is named by letters, digits, dots, dashes, slashes and underscores, not {revision!r}")
@@ -233,7 +249,7 @@ def check_access(repo: str, repo_type: str = "model") -> str:
 
 def check_local(folder: str) -> None:
     """Raises HubError for a model on the Hub in place of a folder on this machine."""
-    source = None if os.path.exists(folder) else parse(folder)
+    source = _on_hub(folder)
     if source is not None and folder.strip() != str(source):  # a name may as well be a path with a typing error
         revision = f" --revision {source.revision}" if source.revision else ""
         raise HubError(f"a folder of this machine is needed: download {source} first, by `hf download "

@@ -4,7 +4,6 @@ Images are (N, C, H, W) or (C, H, W) float in [-1, 1], with 1 channel (grey) or 
 """
 
 import math
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,8 @@ import numpy
 import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
+
+from ganlib.files import replacing
 
 BACKGROUND = (13, 15, 22)
 INK = (196, 202, 216)
@@ -81,6 +82,20 @@ def fewest_columns(n: int, columns: int) -> int:
     return math.ceil(n / math.ceil(n / columns))
 
 
+def columns_of_groups(n: int, group: int, height: int, width: int) -> int:
+    """Columns of a grid of n tiles (height, width), about as wide as high, whose rows hold whole groups of tiles."""
+    return group * max(1, round(columns_of(n, height, width) / group))
+
+
+def sheet_size(n: int, height: int, width: int, columns: int | None = None, scale: int | None = None,
+               caption: int = 0) -> tuple[int, int]:
+    """Width and height of the contact sheet of n images (height, width). caption: the height of a caption."""
+    columns = columns or columns_of(n, height, width)
+    scale = scale or tile_scale(width, columns)
+    gap = max(2, scale)
+    return columns * (width * scale + gap) + gap, math.ceil(n / columns) * (height * scale + gap + caption) + gap
+
+
 def contact_sheet(x: Tensor, columns: int | None = None, scale: int | None = None,
                   captions: Sequence[str] | None = None) -> Image.Image:
     """Images (N, C, H, W) as one RGB sheet, row by row, on a dark ground with narrow gaps.
@@ -96,8 +111,9 @@ def contact_sheet(x: Tensor, columns: int | None = None, scale: int | None = Non
     gap = max(2, scale)
     font: Any = ImageFont.load_default(max(10, round(min(width, height) * scale * 0.12)))
     lines = max(caption.count("\n") + 1 for caption in captions) if captions else 0
-    cell_w, cell_h = width * scale + gap, height * scale + gap + lines * sum(font.getmetrics())
-    sheet = Image.new("RGB", (columns * cell_w + gap, math.ceil(n / columns) * cell_h + gap), BACKGROUND)
+    caption = lines * sum(font.getmetrics())
+    cell_w, cell_h = width * scale + gap, height * scale + gap + caption
+    sheet = Image.new("RGB", sheet_size(n, height, width, columns, scale, caption), BACKGROUND)
     draw = ImageDraw.Draw(sheet)
     for i, image in enumerate(x):
         left, top = gap + i % columns * cell_w, gap + i // columns * cell_h
@@ -116,7 +132,6 @@ def write_gif(x: Tensor, path: str | Path, scale: int = 8, seconds: float = 2.0)
     frames = [enlarge(to_pil(image), scale) for image in x]
     frames += frames[-2:0:-1]
     duration = max(20, round(seconds * 100 / max(1, len(x) - 1)) * 10)
-    partial = f"{path}.partial"  # a file is written completely or not at all
-    frames[0].save(partial, format="GIF", save_all=True, append_images=frames[1:], duration=duration, loop=0)
-    os.replace(partial, path)
+    with replacing(path) as partial:
+        frames[0].save(partial, format="GIF", save_all=True, append_images=frames[1:], duration=duration, loop=0)
     return Path(path)

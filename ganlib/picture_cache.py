@@ -17,6 +17,8 @@ import safetensors
 import safetensors.torch
 from torch import Tensor
 
+from ganlib.files import replacing
+
 SMALL = 2**22  # bytes of a file that is read at once
 AT_A_TIME = 16  # files that a thread takes: one at a time takes twice as long
 THREADS = min(8, os.cpu_count() or 1)  # each may need the memory of one large picture
@@ -107,22 +109,16 @@ def _keep(path: Path, write: Callable[[Path], Any]) -> None:
 
     If the disk is full or must not be written to, there is no file: it is read again the next time.
     """
-    partial = path.with_suffix(f".{os.getpid()}.partial")
-    try:
+    with suppress(OSError, safetensors.SafetensorError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        write(partial)
-        os.replace(partial, path)
+        with replacing(path) as partial:
+            write(partial)
         kept = [(file.stat().st_mtime, file.stat().st_size, file) for file in path.parent.iterdir()]
         total, a_day_ago = 0, time.time() - 86_400
         for modified, size, file in sorted(kept, reverse=True):
             total += size
             if total > KEPT_BYTES or (file.suffix == ".partial" and modified < a_day_ago):  # of a killed process
                 file.unlink(missing_ok=True)
-    except (OSError, safetensors.SafetensorError):
-        pass
-    finally:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
 
 
 def in_order(pool: ThreadPoolExecutor, work: Callable[[Path], Any], files: Sequence[Path],

@@ -41,10 +41,19 @@ def finish(model: Model, data: Data, loss: str, folder: Path, growth_rows: list[
         checkpoint.round_to_float16(model.discriminator)
         progress("calibration", 0)
         calibrate(model, data, loss)
+    remove(folder)
     checkpoint.save(model, folder)
     if growth_rows:
         checkpoint.write_atomically(folder / checkpoint.GROWTH, growth(growth_rows))
     write_report(model, data, folder, progress)
+
+
+def remove(folder: Path) -> None:
+    """Remove the card and the pictures of an earlier model from a folder, unless somebody has edited the card."""
+    card = folder / checkpoint.CARD
+    if card.exists() and is_our_card(card.read_text(encoding="utf-8", errors="replace")):
+        for name in (checkpoint.CARD, checkpoint.SAMPLES, checkpoint.NEAREST, checkpoint.GROWTH):
+            (folder / name).unlink(missing_ok=True)
 
 
 def write_report(model: Model, data: Data, folder: Path, progress: Progress) -> None:

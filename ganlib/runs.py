@@ -7,13 +7,15 @@ It prints nothing. To show the progress or to stop, iterate over `Run.train` ins
 """
 
 import functools
+import hashlib
+import json
 import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -21,7 +23,7 @@ from ganlib import best, checkpoint, hub, images, report
 from ganlib.architectures import Architecture, build, describe
 from ganlib.checks import check_int, quoted, require
 from ganlib.classifier import DigitClassifier
-from ganlib.data import DATASETS, Data, ImageData, NotDownloaded, default_root, open_data, scale
+from ganlib.data import DATASETS, Data, ImageData, NotDownloaded, default_root, holds_sets, open_data, scale
 from ganlib.devices import check_device
 from ganlib.evaluation import measure_briefly
 from ganlib.model import Model
@@ -40,12 +42,15 @@ from ganlib.training import (
 )
 from ganlib.transfer import Start
 
+if TYPE_CHECKING:
+    from filelock import FileLock
+
 NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
 IDENTITY = {"recipe", "name", "shape", "num_classes", "where", "device", "data", "train"}  # of a run in a checkpoint
 MEASURED_FROM = 1_000  # steps: runs on digits that are at least this long are measured while they train
-NOT_MEASURED = ("the best moment is known only where a run is measured while it trains, on single digits and for at "
-                "least {:,} steps: leave --keep best out")
-KEPT = ("last", "best")  # moments whose weights may become the model
+NOT_MEASURED = ("the best checkpoint is known only where a run is measured while it trains, on single digits and for "
+                "at least {:,} steps: give --keep last")
+KEPT = ("last", "best")  # checkpoints whose weights may become the model
 DECIDED: Any = None  # a default that `Run` replaces by what the recipe or the machine decides
 BFLOAT16_UNITS = ("avx512_bf16", "amx_bf16", "bf16", "arm_bf16", "sve_bf16")  # of processors, by torch's names
 
@@ -155,7 +160,7 @@ class Run:
 
     @property
     def best_path(self) -> Path:
-        """The file of the run's best moment, where it is measured while it trains."""
+        """The file of the run's best checkpoint, where it is measured while it trains."""
         return self.state_path.with_name("best.safetensors")
 
     @functools.cached_property
@@ -177,7 +182,7 @@ class Run:
         return {key: value for key, value in (("started_from", started), ("extended", extended)) if value}
 
     @property
-    def moments(self) -> list[int]:
+    def picture_steps(self) -> list[int]:
         """The steps, in order, after which there is a picture: close together at first, when most happens."""
         return sorted({max(1, round(self.config.steps * (i / images.MOMENTS) ** 2))
                        for i in range(1, images.MOMENTS + 1)})
@@ -205,32 +210,59 @@ class Run:
             ValueError: the data are missing, or do not fit the networks or the run.
         """
         shape = self.shape or self.recipe.build().shape
+        self._check_where()
         init = hub.load(self.init, "cpu") if isinstance(self.init, str | Path) else self.init
-        data = open_data(self.recipe.data, self.where, shape=shape, download=download, reading=self.reading,
+        reading = replace(self.reading, classes=bool(self.recipe.build().num_classes))
+        data = open_data(self.recipe.data, self.where, shape=shape, download=download, reading=reading,
                          progress=progress)
-        if self.begun and self.begun["data"] != data.description():
-            raise ValueError(f"the run in {self.out} was begun on {self.begun['data']}, not on {data.description()}")
+        self._check_same(data)
         require(self.shape in (None, tuple(data.shape)), f"the samples of {data.name} are of shape "
                 f"{tuple(data.shape)}: size and channels can be chosen only for a folder of images")
-        run = replace(self, shape=tuple(data.shape), num_classes=data.num_classes, init=init)
+        run = replace(self, shape=tuple(data.shape), num_classes=data.num_classes, init=init, reading=reading)
         check_fit(run.architecture, data)
         run._check_keep(data)
         _ = run.start  # raises if it does not fit
         return run, data
 
+    def _check_where(self) -> None:
+        """Raises ValueError if the data are pictures for a recipe of points, or a dataset that is read in a way."""
+        folder = self.where is not None and self.where not in DATASETS and not holds_sets(Path(self.where))
+        pictures = folder and Path(str(self.where)).is_dir()
+        require(not pictures or len(self.recipe.build().shape) == 3,
+                f"{self.recipe_name} makes points, and the folder {self.where} holds pictures: give a dataset of "
+                f"points, or take a recipe of images")
+        given = replace(self.reading, classes=Reading.classes) != Reading()  # the recipe decides whether it has classes
+        require(folder or not given, f"background and skip-broken are only for a folder of pictures, and not for "
+                                     f"{self.where or self.recipe.data}: leave them out")
+
+    def _check_same(self, data: Data) -> None:
+        """Raises ValueError if the data are not those that the run was begun on; their folder may have moved."""
+        if self.begun is None:
+            return
+        begun, now = self.begun["data"], _content(data)
+        before = self.begun.get("content")  # older checkpoints have none
+        if before == now:
+            return
+        require(begun == data.description(), f"the run in {self.out} was begun on {begun}, not on {data.description()}")
+        changed = " and ".join(name.replace("_", " ") for name in now if before and before.get(name) != now[name])
+        require(not changed, f"the {changed} of {data.name} are not those that the run in {self.out} was begun on: "
+                             f"give the same data by --data, or begin a new run in another --out")
+
     def _check_keep(self, data: Data) -> None:
-        """Raises ValueError if there will be no best moment to keep."""
+        """Raises ValueError if there will be no best checkpoint to keep."""
         if self.keep == "best":
             require(self._measured_by(data) is not None, NOT_MEASURED.format(MEASURED_FROM))
             ended = self.begun is not None and self.begun["step"] >= self.config.steps
-            require(not ended or self.best_path.exists(), f"the run in {self.out} has ended and did not keep its best "
-                                                          f"moment: leave --keep best out")
+            require(not ended or best.read(self.best_path) is not None,
+                    f"the run in {self.out} has ended and did not keep its best checkpoint: give --keep last")
 
     def preview(self, progress: Progress = lambda what, share: None) -> tuple["Run", str, Data | None]:
-        """The run, its data in words, and the data if they were opened. Downloads nothing; raises as `open` does.
+        """The run, its data in words, and the data if they were opened. Raises as `open` does.
 
-        The recipe's own image set is not opened, because its shape and classes are those of the recipe's networks.
+        Nothing is downloaded but the model that `init` names, if it is on the Hub. The recipe's own image set is not
+        opened, because its shape and classes are those of the recipe's networks.
         """
+        self._check_where()
         name = self.where or self.recipe.data
         folder = getattr(DATASETS.get(name), "folder", None)
         if name == self.recipe.data and self.shape is None and folder and (default_root() / folder).is_dir():
@@ -269,77 +301,129 @@ class Run:
 
         Raises:
             NonFiniteLoss: a loss is not finite; the message names the last checkpoint.
-            ValueError: the checkpoint does not fit, or a new run would replace what is in `out`.
+            ValueError: the checkpoint does not fit, another process trains in `out`, or a new run would replace what
+                is there.
         """
-        state = self._first_state()
-        identity, moments, measure = self._identity(data), self.moments, self._measurer(data)
-        data = data.to(self.device)
+        self._check_free()
+        with self.alone():
+            yield from self._train(data)
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keeps other processes from training in `out`. May be nested. Raises ValueError if one trains there."""
+        from filelock import Timeout
+
+        self.state_path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self._lock.acquire()
+        except Timeout:
+            raise ValueError(f"another process trains in {self.out}: wait for its end or give another --out") from None
+        try:
+            yield
+        finally:
+            self._lock.release()
+
+    @functools.cached_property
+    def _lock(self) -> "FileLock":
+        """The system lifts it when the process ends, however it ends."""
+        from filelock import FileLock  # takes 50 ms
+
+        # a generator may be closed in another thread
+        return FileLock(self.state_path.with_name("lock"), timeout=0, thread_local=False)
+
+    def _train(self, data: Data) -> Iterator[State]:
+        """`train` without the lock. What may fail is done before anything of an earlier run is removed."""
+        state, identity, measure = self._first_state(), self._identity(data), self._measurer(data)
+        data, steps = data.to(self.device), self.picture_steps
+        self._make_room()
+        keeper, saved = best.Keeper(self.best_path, state.step), state.step
         if state.step == 0:
             self._keep_picture(state, data)
-        saved = state.step
         try:
             yield state
             for step in train(self.architecture, data, self.config, self.device, state):
-                if step.number in moments:
+                if step.number in steps:
                     self._keep_picture(state, data)
                     if measure and _is_finite(state):
-                        self._measure(state, data, measure)
+                        self._measure(state, data, measure, keeper)
                 if step.number == self.config.steps or step.number % self.checkpoint_interval == 0:
-                    state.save(self.state_path, identity)
+                    self._save(state, identity, keeper)
                     saved = step.number
                 yield state
         except GeneratorExit:
             if state.step > saved:
-                state.save(self.state_path, identity)
+                self._save(state, identity, keeper)
             raise
         except NonFiniteLoss as error:
             kept = f"the checkpoint of step {saved:,} is kept" if saved else "there is no checkpoint yet"
             raise NonFiniteLoss(f"{error}; {kept}") from None
 
     def _first_state(self) -> State:
-        """The state of the checkpoint, or that of a new run, which replaces an earlier one if it may."""
+        """The state of the checkpoint, or that of a new run."""
         state = State.fresh(self.architecture, self.config, self.device)
+        self._check_free()  # again: another process may have ended before this one was alone
         if self.begun:
             state.load(self.state_path)
-            best.read(self.best_path)  # raises now, and not when the next moment is compared with it
-        else:
+        elif self.start is not None:
+            self.start.load_into(state)
+        return state
+
+    def _check_free(self) -> None:
+        if not self.begun:
             check_free(self.out, self.overwrite)
-            if self.start is not None:
-                self.start.load_into(state)
-            (self.out / checkpoint.CONFIG).unlink(missing_ok=True)  # of an earlier model, which loads no longer
-            for path in (self.state_path, self.best_path):
-                if path.exists():  # of an earlier run: kept under another name
-                    path.replace(path.with_suffix(".old"))
-            for old in self.out.glob("training/*/step-*.png"):
-                old.unlink()
+
+    def _make_room(self) -> None:
+        """Makes the run's folders. A new run removes an earlier model, and keeps the checkpoint under another name."""
         for folder in ("samples", "growth"):
             self.state_path.with_name(folder).mkdir(parents=True, exist_ok=True)
-        return state
+        if self.begun:
+            return
+        (self.out / checkpoint.CONFIG).unlink(missing_ok=True)  # of an earlier model, which loads no longer
+        report.remove(self.out)
+        for path in (self.state_path, self.best_path):
+            if path.exists():
+                path.replace(path.with_suffix(".old"))
+        for old in self.out.glob("training/*/step-*.png"):
+            old.unlink()
+
+    def _save(self, state: State, identity: dict[str, Any], keeper: best.Keeper) -> None:
+        with keeper.saved():
+            state.save(self.state_path, identity)
 
     def _identity(self, data: Data) -> dict[str, Any]:
         """What the checkpoint says about the run."""
         where = self.where if self.where is None or self.where in DATASETS else str(Path(self.where).resolve())
         return {"recipe": self.recipe_name, "name": self.name, "shape": list(data.shape), "where": where,
                 "num_classes": self.num_classes, "train": asdict(self.config), "data": data.description(),
+                "content": _content(data),
                 "device": torch.device(self.device).type, "tracked_as": self.label, "keep": self.keep,
                 "reading": asdict(self.reading), **self.origin}
 
     def finish(self, data: Data, state: State, progress: Progress = lambda what, share: None) -> None:
-        """Calibrates and measures the model of the last state or the best moment, and writes the weights folder."""
-        model, moment = self._model(state, data), best.read(self.best_path)
-        if moment is not None:  # the run was measured
-            shipped = moment.step if self.keep == "best" else state.step
+        """Calibrates and measures the model of the last state or the best checkpoint, and writes the weights folder.
+
+        Raises ValueError if another process trains in `out`, or the best checkpoint is damaged.
+        """
+        with self.alone():
+            model = self._finished(data, state)
+            report.finish(model, data, self.config.loss, self.out, self._growth_rows(), progress)
+
+    def _finished(self, data: Data, state: State) -> Model:
+        """The model of the last state or the best checkpoint, as `keep` says."""
+        model, lowest = self._model(state, data), best.read(self.best_path)
+        if lowest is not None:  # the run was measured
+            shipped = lowest.step if self.keep == "best" else state.step
             if self.keep == "best":
                 generator, discriminator = best.load(self.best_path, state)
                 model = Model(self.name, self.architecture, generator, discriminator, config=model.config)
             model.config["recipe"] |= {"kept": self.keep, "kept_step": shipped}
             model.history = sorted([*state.history, {"step": shipped, "shipped": 1}], key=lambda row: row["step"])
-        report.finish(model, data, self.config.loss, self.out, self._growth_rows(), progress)
+        return model
 
     def _growth_rows(self) -> list[Path]:
-        """Of the pictures of fixed seeds, the nearest to each moment: an extended run has more of them."""
+        """Of the pictures of fixed seeds, the nearest to each of `picture_steps`: an extended run has more of them."""
         rows = {int(path.stem.removeprefix("step-")): path for path in self.out.glob("training/growth/step-*.png")}
-        nearest = {min(rows, key=lambda step: abs(step - moment)) for moment in (0, *self.moments) if rows}
+        nearest = {min(rows, key=lambda step: abs(step - wanted)) for wanted in (0, *self.picture_steps) if rows}
         return [rows[step] for step in sorted(nearest)]
 
     def write_sheet(self, data: Data) -> Path | None:
@@ -373,12 +457,12 @@ class Run:
         reference = network.examine(scale(held_out.images))
         return lambda model: measure_briefly(model, data, reference, network)
 
-    def _measure(self, state: State, data: Data, measure: Callable[[Model], dict[str, Any]]) -> None:
+    def _measure(self, state: State, data: Data, measure: Callable[[Model], dict[str, Any]],
+                 keeper: best.Keeper) -> None:
         """Adds a row of measures to the history, and keeps the weights if their FID is the lowest so far."""
-        measures, before = measure(self._model(state, data)), best.read(self.best_path)
+        measures = measure(self._model(state, data))
         state.history.append({"step": state.step, **measures})
-        if before is None or measures["fid_digit_classifier"] < before.fid:
-            best.save(self.best_path, state, self.architecture, data, measures["fid_digit_classifier"])
+        keeper.offer(state, self.architecture, data, measures["fid_digit_classifier"])
 
     def _keep_picture(self, state: State, data: Data) -> None:
         model, path = self._model(state, data), self.picture(state.step)
@@ -415,6 +499,16 @@ def check_free(out: Path, overwrite: bool) -> None:
     """Raises ValueError if a new run would replace what is in a folder, and may not."""
     if not overwrite and (there := occupied(out)):
         raise ValueError(there)
+
+
+def _content(data: Data) -> dict[str, Any]:
+    """What distinguishes data from others of the same name and number, JSON-ready; of images without their name."""
+    if not isinstance(data, ImageData):
+        content = data.fingerprint()
+    else:
+        labels = None if data.labels is None else hashlib.sha256(data.labels.cpu().numpy().tobytes()).hexdigest()[:16]
+        content = {"images": data.fingerprint()["images"], "labels": labels, "class_names": data.class_names}
+    return dict(json.loads(json.dumps(content)))  # as it comes back from a checkpoint
 
 
 def _is_finite(state: State) -> bool:

@@ -7,7 +7,6 @@ nothing, and change no setting of the process.
 import copy
 import json
 import math
-import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -25,6 +24,7 @@ from ganlib.augmentation import augment, check_names
 from ganlib.checks import check_fields, check_float, check_int, quoted, require
 from ganlib.data import Data
 from ganlib.devices import check_device
+from ganlib.files import replacing
 from ganlib.losses import LOSSES, PENALTIES, PLACES, Loss
 from ganlib.networks import Dropout
 from ganlib.sampling import MAX_SEED
@@ -203,13 +203,12 @@ def _saved(path: str | Path) -> tuple[dict[str, Any], int]:
 
 def write_tensors(path: str | Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
     """Write a safetensors file, whole or not at all. Raises OSError if it cannot be written."""
-    partial = f"{path}.partial"
     tensors = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
     try:
-        safetensors.torch.save_file(tensors, partial, metadata)
+        with replacing(path) as partial:
+            safetensors.torch.save_file(tensors, partial, metadata)
     except safetensors.SafetensorError as error:
         raise OSError(0, f"cannot write the checkpoint ({error})", str(path)) from None
-    os.replace(partial, path)
 
 
 @contextmanager

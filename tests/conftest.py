@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from ganlib import checkpoint
 from ganlib.architectures import ARCHITECTURES, build
 from ganlib.data import ImageData, open_data
 from ganlib.model import Model
@@ -52,6 +53,12 @@ def untrained(name: str = "dcgan", **fields) -> Model:
     """A model with its initial weights, always the same."""
     architecture = replace(ARCHITECTURES[name], **fields)
     return Model(name, architecture, *build(architecture, torch.Generator().manual_seed(0)))
+
+
+def mark_as_measured(folder: Path) -> Path:
+    """Write the metrics.json of a weights folder as if it had been measured, without any measure."""
+    checkpoint.write_atomically(folder / checkpoint.METRICS, checkpoint.to_json(checkpoint.hashes(folder)))
+    return folder
 
 
 @pytest.fixture

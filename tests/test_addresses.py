@@ -20,12 +20,12 @@ HUB = "https://huggingface.co"
     (f"{HUB}/user/repo/blob/main/model.safetensors", "user/repo"),
     (f"{HUB}/user/repo/resolve/v1/toys/model.safetensors?download=true", "user/repo/toys@v1"),
     (f"{HUB}/user/repo/commit/0a1b2c", "user/repo@0a1b2c"),
-    (f"{HUB}/user/repo/commits/main", "user/repo"),
-    (f"{HUB}/api/models/user/repo/revision/v1", "user/repo@v1"),
     (f"{HUB}/user/repo/toys", "user/repo/toys"),
     (f"{HUB}/user/repo.git", "user/repo"),
     ("https://user:hf_secret@huggingface.co/user/repo", "user/repo"),
-    ("git@hf.co:user/repo", "user/repo"),
+    ("user:hf_secret@huggingface.co/user/repo", "user/repo"),
+    ("https://user:hf@secret@huggingface.co:443/user/repo", "user/repo"),
+    ("http://huggingface.co:80/user/repo", "user/repo"),
     ("hf://user/repo@v1", "user/repo@v1"),
     ("hf://user/repo@v1/toys/config.json", "user/repo/toys@v1"),
     ("hf://user/repo@refs/pr/1/toys", "user/repo/toys@refs/pr/1"),
@@ -49,11 +49,17 @@ def test_a_pasted_address_means_a_model(monkeypatch, text, expected):
     (HUB, "is a page of the Hub, not a model; "),
     (f"{HUB}/models?sort=likes", f"'{HUB}/models' is a page of the Hub, not a model; "),
     (f"{HUB}/docs/hub/index", "is a page of the Hub, not a model; "),
+    (f"{HUB}/user/repo/commits/main", "is a page of user/repo; give user/repo alone"),
+    (f"{HUB}/api/models/user/repo", "is a page of the Hub, not a model; "),
+    ("https://huggingface.co:8080/user/repo", "is not an address of the Hugging Face Hub; "),
+    ("https://u:hf_secret/x@huggingface.co/user/repo", "'https://huggingface.co/user/repo' is not an address of the "),
+    ("https://u:x@hf_secret@example.org/user/repo", "'https://example.org/user/repo' is not an address of the "),
     (f"{HUB}/user/repo/discussions/3", "is a page of user/repo; give user/repo alone"),
     (f"{HUB}/a/../b", "is not the address of a model; "),
     (f"{HUB}/a/b c", "is not the address of a model; "),
     (f"{HUB}/a/b/tree/x%0Ay", "is not the address of a model; "),
     ("https://example.org/user/repo", "is not an address of the Hugging Face Hub; a model on the Hub is named user/"),
+    ("https:///user/repo", "is not an address of the Hugging Face Hub; "),
     ("https://huggingface.co.example.org/user/repo", "is not an address of the Hugging Face Hub; "),
     ("https://u:hf_secret@huggingface.co/spaces/user/x?token=hf_secret", f"'{HUB}/spaces/user/x' is a Space; "),
 ])
@@ -67,8 +73,17 @@ def test_the_address_of_something_else_is_refused_with_the_right_name(text, sent
 def test_a_space_has_addresses_too():
     for text in ("user/x", f"{HUB}/spaces/user/x", "spaces/user/x", f"{HUB}/spaces/user/x/tree/main"):
         assert parse(text, "spaces") == Source("user/x")
-    with pytest.raises(ValueError, match="is a model; a Space on the Hub is named user/space"):
-        parse(f"{HUB}/user/x", "spaces")
+    for address, sentence in (
+            (f"{HUB}/user/x", "is a model; a Space on the Hub is named user/space"),
+            ("https://example.org/user/x", "is not an address of the Hugging Face Hub; a Space on the Hub is named")):
+        with pytest.raises(ValueError, match=sentence):
+            parse(address, "spaces")
+
+
+def test_a_host_that_cannot_be_read_is_one_sentence_without_a_password():
+    with pytest.raises(ValueError, match="^this address has a host that cannot be read; a model on the Hub is named"):
+        parse("https://u:hf_secret@[x/user/repo")
+    assert parse("u:x@[x/user/repo") is None
 
 
 @pytest.mark.parametrize("text", ["C:\\models\\x", "C:/models/x", "models\\x", "./user/repo", "../user/repo",

@@ -120,13 +120,13 @@ def test_a_changed_end_is_told_in_order():
 def test_other_weights_at_the_start_and_the_layers_that_started_anew_are_named():
     started = {"model": "alice/faces", "new_layers": ["generator.embedding.weight", "discriminator"]}
     card = model_card(with_recipe(started_from=started), METRICS, [])
-    assert ("It started from alice/faces. These of its layers started anew: generator.embedding.weight, "
-            "discriminator.") in card
+    assert ("This table is of the last run only. It started from the weights of alice/faces. These of its layers "
+            "started anew: generator.embedding.weight, discriminator.") in card
     started["new_layers"] = []
     assert "started anew" not in model_card(with_recipe(started_from=started), METRICS, [])
 
 
-def test_the_best_moment_is_said_where_it_is_not_the_last():
+def test_the_best_checkpoint_is_named_where_it_is_not_the_last():
     assert "The weights are those of step 28,000, not of the last step" in model_card(
         with_recipe(kept="best", kept_step=28_000), METRICS, [])
     assert "The weights are those" not in model_card(with_recipe(kept="last", kept_step=30_000), METRICS, [])

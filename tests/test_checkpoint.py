@@ -311,7 +311,7 @@ class Bomb:
 
 
 BREAKAGES = {
-    "missing config": (lambda f: (f / "config.json").unlink(), "config.json cannot be read"),
+    "missing config": (lambda f: (f / "config.json").unlink(), "is no weights folder: it has no config.json"),
     "config of nonsense": (lambda f: (f / "config.json").write_text("{"), "config.json is not JSON"),
     "config in latin-1": (lambda f: (f / "config.json").write_bytes(b'{"a": "\xe9"}'), "config.json is not JSON"),
     "config that is a list": (lambda f: (f / "config.json").write_text("[]"), "config.json must hold a JSON dict"),
@@ -388,7 +388,7 @@ def test_the_hubs_cache_consists_of_links(tmp_path):
 @pytest.mark.parametrize("source", ["nowhere", "user/repo", "weights/nowhere", "", "a" * 300])
 def test_a_missing_folder_is_named(source, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(WeightsError, match="there is no|cannot be read"):
+    with pytest.raises(WeightsError, match="there is no|is no weights folder"):
         ganlib.load(source)
 
 

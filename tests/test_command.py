@@ -1,12 +1,14 @@
 """What all command lines promise: output in any encoding, for readers that leave early, without a home folder."""
 
 import argparse
+import errno
 import io
 import os
 import re
 import shlex
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
@@ -17,7 +19,7 @@ from ganlib.data import NotDownloaded, open_data
 from ganlib.runs import Run
 from tests.conftest import serving
 from train import evaluate, track
-from train.command import command
+from train.command import command, parse_size
 
 ROOT = Path(__file__).parent.parent
 COMPARE = ["train.evaluate", "weights/toy-gaussian", "--compare"]
@@ -50,16 +52,16 @@ def output(monkeypatch):
 
 
 @pytest.mark.parametrize(("encoding", "expected"), [
-    ("ascii", "10 x s/sigma, gamma, psi_1: caj, “real” - it's 1/2... -> >= ?".replace("“real”", '"real"')),
-    ("cp1252", "10 × s/sigma, gamma, psi_1: caj, “real” – it’s ½… -> >= ?"),
-    ("cp437", "10 x s/σ, gamma, psi_1: caj, \"real\" - it's ½... -> ≥ ?"),
-    ("utf-8", "10 × s/σ, γ, ψ_1: čaj, “real” – it’s ½… → ≥ 茶"),
+    ("ascii", "10 x s/sigma, gamma, psi_1: caj, “real” - it's 1/2... ^ >= ?".replace("“real”", '"real"')),
+    ("cp1252", "10 × s/sigma, gamma, psi_1: caj, “real” - it’s ½… ^ >= ?"),
+    ("cp437", "10 x s/σ, gamma, psi_1: caj, \"real\" - it's ½... ^ ≥ ?"),
+    ("utf-8", "10 × s/σ, γ, ψ_1: čaj, “real” - it’s ½… ↑ ≥ 茶"),
 ])
 def test_output_works_in_any_encoding(output, encoding, expected):
     written = output(encoding)
 
     def work(arguments):
-        print("10 × s/σ, γ, ψ_1: čaj, “real” – it’s ½… → ≥ 茶")
+        print("10 × s/σ, γ, ψ_1: čaj, “real” - it’s ½… ↑ ≥ 茶")
         raise ValueError("“čaj” is no class")
 
     assert says(work) == 1
@@ -125,20 +127,108 @@ def test_a_reader_that_leaves_ends_a_command_silently(monkeypatch, capsys, buffe
     assert bool(finished) == (buffering == -1)
 
 
-@LINUX
-def test_a_full_disk_is_a_sentence(monkeypatch, capsys):
-    with open("/dev/full", "w", encoding="utf-8") as full:
-        monkeypatch.setattr(sys, "stdout", full)
-        assert says(lambda arguments: print("a line")) == 1
-    assert capsys.readouterr().err == "the output could not be written: No space left on device\n"
+class Broken(io.RawIOBase):
+    """A file that cannot be written to."""
+
+    def __init__(self, code: int):
+        self.code = code
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, content) -> int:
+        raise OSError(self.code, os.strerror(self.code))
+
+
+FULL = "the output could not be written: No space left on device\n"
+BUFFERS = {
+    "at the end": lambda raw: io.TextIOWrapper(io.BufferedWriter(raw), "utf-8"),
+    "by lines": lambda raw: io.TextIOWrapper(io.BufferedWriter(raw), "utf-8", line_buffering=True),
+    "never": lambda raw: io.TextIOWrapper(raw, "utf-8", write_through=True),  # PYTHONUNBUFFERED
+}
+
+
+@pytest.mark.parametrize("buffered", BUFFERS)
+@pytest.mark.parametrize(("error", "code", "sentence"), [
+    (errno.ENOSPC, 1, FULL), (errno.EPIPE, READER_LEFT, ""), (errno.EINVAL, READER_LEFT, "")], ids=str)
+def test_output_that_cannot_be_written_ends_a_command(monkeypatch, capsys, error, code, sentence, buffered):
+    raw = Broken(error)
+    monkeypatch.setattr(sys, "stdout", BUFFERS[buffered](raw))
+    finished = []
+
+    def work(arguments):
+        print("a line")
+        finished.append(True)
+
+    assert says(work) == code
+    assert capsys.readouterr().err == sentence
+    assert bool(finished) == (buffered == "at the end")
+    raw.write = len  # for the end of the streams
+
+
+def test_an_error_of_the_work_is_not_hidden_by_one_of_the_output(monkeypatch):
+    raw = Broken(errno.ENOSPC)
+    monkeypatch.setattr(sys, "stdout", BUFFERS["at the end"](raw))
+
+    def work(arguments):
+        print("a line")
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        says(work)
+    raw.write = len
+
+
+def test_a_connection_that_breaks_is_an_error(capsys):
+    def work(arguments):
+        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+
+    assert says(work) == 1
+    assert capsys.readouterr().err == "train.test: Broken pipe\n"
+
+
+def test_the_streams_are_given_back(output):
+    output("ascii")
+    before = sys.stdout, sys.stderr
+    assert says(lambda arguments: print("é")) == 0
+    assert (sys.stdout, sys.stderr) == before
+    assert sys.stdout.errors == "strict"
+    sys.stdout.write("still open")
 
 
 def test_closed_streams_are_nothing_to_a_command(monkeypatch):
     monkeypatch.setattr(sys, "stdout", None)
     monkeypatch.setattr(sys, "stderr", None)
     assert says(lambda arguments: sys.stderr.write("a progress bar\n") and None) == 0
-    sys.stdout.close()
-    sys.stderr.close()
+    assert sys.stdout is sys.stderr is None
+
+
+@pytest.mark.parametrize(("options", "advice"), [
+    ([], ""), (["--device"], "; give another --device"),
+    (["--batch-size", "--device"], "; give a smaller --batch-size or another --device")])
+def test_advice_on_memory_names_options_that_the_command_has(options, advice, capsys):
+    def parser() -> argparse.ArgumentParser:
+        p = argparse.ArgumentParser("python -m train.test")
+        for option in options:
+            p.add_argument(option)
+        return p
+
+    def work(arguments):
+        raise MemoryError
+
+    assert command(parser, work, "stopped")([]) == 1
+    assert capsys.readouterr().err == f"train.test: there is not enough memory for this{advice}\n"
+
+
+def test_a_warning_is_a_sentence_without_its_line_of_code(capsys):
+    def work(arguments):
+        warnings.simplefilter("always")
+        warnings.warn("a file\nis left out", stacklevel=1)
+        warnings.warn("it is old", DeprecationWarning, stacklevel=1)
+
+    with pytest.warns(DeprecationWarning, match="it is old"):
+        assert says(work) == 0
+    assert capsys.readouterr().err == "warning: a file is left out\n"
 
 
 def test_an_error_of_the_system_is_a_sentence(capsys):
@@ -147,6 +237,16 @@ def test_an_error_of_the_system_is_a_sentence(capsys):
 
     assert says(work) == 1
     assert capsys.readouterr().err == "train.test: the file is truncated\n"
+
+
+def test_a_size_is_a_side_or_width_and_height():
+    assert [parse_size(text) for text in ("32", " 48x64 ", "48X64", "48×64")] == [(32, 32), *[(64, 48)] * 3]
+
+
+@pytest.mark.parametrize("text", ["", "x", "32px", "32x", "x32", "1x2x3", "0", "65537", "32x0", "-1", "3.5", "٣"])
+def test_another_size_is_one_sentence(text):
+    with pytest.raises(ValueError, match=f"^--size must be PIXELS or WIDTHxHEIGHT, such as .* 65536, not '{text}'$"):
+        parse_size(text)
 
 
 @pytest.fixture

@@ -100,7 +100,7 @@ def test_a_dry_run_lists_the_files(capsys):
     assert deploy.main(["--repo", "alice/page", "--dry-run", "--models", "alice/gan, bob/gans/toys@v2"]) == 0
     assert "\nGANLIB_MODELS=alice/gan,bob/gans/toys@v2\n" in capsys.readouterr().out
     assert deploy.main(["--repo", "page", "--dry-run"]) == 1
-    assert "a repo on the Hub is named user/name" in capsys.readouterr().err
+    assert "a Space on the Hub is named user/space, not 'page'" in capsys.readouterr().err
 
 
 def test_what_is_not_given_is_taken_from_the_readme_of_the_space(matter):

@@ -41,6 +41,12 @@ def test_another_is_refused_with_what_there_is(two_gpus, device):
         check_device(device)
 
 
+def test_a_kind_that_the_package_does_not_know_is_not_there(cpu_alone, monkeypatch):
+    monkeypatch.setattr(torch, "zeros", lambda *size, device: torch.ones(*size))
+    with pytest.raises(ValueError, match=r"^the device must be what this machine has \(cpu\), not 'xpu'$"):
+        check_device("xpu")
+
+
 PLACES = {
     "load": lambda device: ganlib.load("toy-sine", device),
     "a folder": lambda device: checkpoint.load(checkpoint.shipped()["toy-sine"], device),

@@ -114,6 +114,11 @@ def test_a_pasted_address_loads_by_its_name(server, files, monkeypatch):
         "'https://huggingface.co/spaces/alice/toy' is a Space; a model on the Hub is named user/repo")
 
 
+def test_a_path_with_a_typing_error_is_first_a_missing_folder():
+    assert refusal("datasets/cats/black").startswith(
+        "there is no folder 'datasets/cats/black', and on the Hub 'datasets/cats/black' is a dataset; a model on")
+
+
 def test_a_repo_to_write_to_may_be_an_address(folder):
     assert hub.check_repo("https://huggingface.co/alice/toy/") == hub.check_repo("alice/toy", "v1") == "alice/toy"
     assert hub.check_repo("https://huggingface.co/spaces/alice/page", repo_type="space") == "alice/page"
@@ -121,8 +126,12 @@ def test_a_repo_to_write_to_may_be_an_address(folder):
     assert hub.prepare(shipped, "huggingface.co/alice/toy").repo == "alice/toy"
     for repo in ("toy", "alice/toy@v1", "alice/toy/sub", "https://huggingface.co/alice/toy/tree/v1",
                  "https://huggingface.co/spaces/alice/toy", "https://huggingface.co/alice"):
-        with pytest.raises(ValueError, match="on the Hub is named user/"):
+        with pytest.raises(ValueError, match="a repo on the Hub is named user/name(, not|$)"):
             hub.check_repo(repo)
+    with pytest.raises(ValueError, match="^a repo on the Hub is named user/name, not 'alice/toy@v1'$"):
+        hub.check_repo("https://alice:hf_secret@huggingface.co/alice/toy/tree/v1")
+    with pytest.raises(ValueError, match="^a Space on the Hub is named user/space, not 'page'$"):
+        hub.check_repo("page", repo_type="space")
     with pytest.raises(hub.HubError, match="a folder of this machine is needed: download alice/toy@v1 first, by `hf "
                                            "download alice/toy --revision v1 --local-dir FOLDER`"):
         hub.prepare("https://huggingface.co/alice/toy/tree/v1", "alice/toy")
@@ -144,6 +153,9 @@ def test_without_a_home_or_the_right_to_write_a_sentence_asks_for_a_folder(serve
     monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "file" / "token"))
     assert refusal("alice/toy").endswith(f": Not a directory: {tmp_path}/file/token; name another folder for the cache "
                                          f"by HF_HOME")
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "other"))
+    assert hub._cause(PermissionError(13, "Permission denied", "/mine/model.safetensors"), "alice/toy", False) == (
+        "Permission denied: /mine/model.safetensors")
 
 
 def test_a_cached_folder_loads_offline(server, files, monkeypatch):

@@ -56,6 +56,11 @@ def test_a_grid_has_the_aspect_that_is_asked_for_and_a_last_row_as_full_as_can_b
     assert [images.fewest_columns(n, 16) for n in (2, 16, 17, 32, 33)] == [2, 16, 9, 16, 11]
 
 
+def test_rows_hold_whole_groups():
+    assert [images.columns_of_groups(n, group, 28, 28) for n, group in ((400, 2), (6, 3), (30, 10), (100, 3), (9, 9))
+            ] == [20, 3, 10, 9, 9]
+
+
 def test_captions_of_images_that_are_not_square_fit_below_them():
     for height, width in ((16, 64), (64, 16)):
         x = -torch.ones(6, 1, height, width)

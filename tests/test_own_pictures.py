@@ -8,6 +8,7 @@ from PIL import Image
 
 import ganlib
 from ganlib import images
+from tests.conftest import mark_as_measured
 from train import evaluate
 from train.__main__ import main
 from train.command import parse_size
@@ -31,7 +32,7 @@ def _short_runs(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(images, "MOMENTS", 1)
     monkeypatch.setattr("ganlib.training.STATISTICS", 32)
-    monkeypatch.setattr("ganlib.report.write_report", lambda *_: None)
+    monkeypatch.setattr("ganlib.report.write_report", lambda model, data, folder, *_: mark_as_measured(folder))
     monkeypatch.setattr("ganlib.report.calibrate", lambda *_: None)
 
 
@@ -45,9 +46,9 @@ def test_a_dry_run_says_what_was_found_and_shows_what_the_networks_see(capsys, t
     assert (shown["data"], shown["architecture"]["shape"]) == ("6 images of the folder icons", [3, 64, 48])
     assert printed.err.strip() == (
         "6 images of the folder icons. All have 40×60 pixels. The networks see 48×64 pixels, in colour, from the "
-        "middle of each picture. Smaller than that, and enlarged: 6. 2 classes: 9 3, 10 3. Transparent, and laid on "
-        "#ffff00: 6. Left out: 1 hidden folder, 1 file that is no picture (.txt). A sheet of what the networks see is "
-        f"in {Path('runs/my/data.png')}.")
+        "middle of each picture. Smaller than that, and enlarged: 6. 2 classes: 9 3, 10 3. Transparent, and "
+        "composited onto #ffff00: 6. Left out: 1 hidden folder, 1 file of another kind (.txt). A sheet of what the "
+        f"networks see is in {Path('runs/my/data.png')}.")
     assert [path.name for path in (tmp_path / "runs" / "my").iterdir()] == ["data.png"]
     sheet = images.read(tmp_path / "runs" / "my" / "data.png")
     colours = {colour for _, colour in sheet.getcolors(2**24)}
@@ -70,7 +71,8 @@ def test_a_run_says_it_too_and_its_model_remembers_how_the_pictures_were_read(ca
     assert "Left out: 1 that cannot be read." in first
     assert first.endswith(f"A sheet of what the networks see is in {Path('my/data.png')}.")
     recipe = ganlib.load("my", "cpu").config["recipe"]
-    assert (recipe["images"], recipe["reading"]) == (3, {"background": "black", "skip_broken": True})
+    assert (recipe["images"], recipe["reading"]) == (
+        3, {"background": "black", "skip_broken": True, "classes": False})
     assert main(["mlp-gan", "--out", "my", "--resume", "--steps", "3", "--device", "cpu"]) == 0
     assert ganlib.load("my", "cpu").config["recipe"]["reading"] == recipe["reading"]
     capsys.readouterr()
@@ -104,6 +106,10 @@ def test_a_folder_that_is_called_like_a_dataset_is_pointed_out(capsys, tmp_path,
     assert json.loads(printed.out)["data"] == "kmnist, to be downloaded"
     assert main(["dcgan", "--data", "./kmnist", "--size", "16", "--dry-run"]) == 0
     assert json.loads(capsys.readouterr().out)["data"] == "3 images of the folder kmnist"
+    assert evaluate.main(["nowhere", "--data", "kmnist"]) == 1
+    printed = capsys.readouterr()
+    assert printed.err.startswith("kmnist is the dataset.")
+    assert printed.out == ""
 
 
 def test_a_size_is_width_by_height():

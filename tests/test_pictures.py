@@ -351,7 +351,7 @@ def test_the_cache_is_keyed_by_content_and_by_all_that_matters(tmp_path, cache):
 def test_an_interrupted_damaged_or_useless_cache_is_no_harm(tmp_path, cache, monkeypatch):
     folder = drawn(tmp_path / "mine", "0.png", "1.png")
     with monkeypatch.context() as interrupted:
-        interrupted.setattr(picture_cache.os, "replace", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        interrupted.setattr("os.replace", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             read(look(folder), GREY, None, cache)
     assert list(cache.iterdir()) == []

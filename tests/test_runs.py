@@ -1,9 +1,10 @@
-"""What happens to a run on disk: it goes on, starts from other weights, keeps its best moment, is not replaced."""
+"""What happens to a run on disk: it goes on, starts from other weights, keeps its best checkpoint, is not replaced."""
 
+import copy
 import functools
 import json
 import shlex
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,10 +23,11 @@ from ganlib.model import Model
 from ganlib.recipes import RECIPES, Recipe
 from ganlib.runs import Run
 from ganlib.toys import Points
-from ganlib.training import State, TrainConfig, saved_run, saved_step
+from ganlib.training import State, TrainConfig, recompute_statistics, saved_run, saved_step
 from ganlib.transfer import Start
+from tests.conftest import mark_as_measured
 from train import evaluate, export, publish, sample
-from train.__main__ import again, main
+from train.__main__ import main, resume_command
 from train.__main__ import parser as parser_of_train
 
 TINY = DCGAN(shape=(1, 8, 8), latent_dim=4, generator_channels=(4, 4), discriminator_channels=(4,), features=4)
@@ -51,8 +53,9 @@ def _short_runs(monkeypatch):
 
 @pytest.fixture
 def unreported(monkeypatch):
-    """A finished model is saved, and neither measured nor drawn."""
-    monkeypatch.setattr(report, "finish", lambda model, data, loss, out, *rest: ganlib.save(model, out))
+    """A finished model is saved as if it had been measured, and neither measured nor drawn."""
+    monkeypatch.setattr(report, "finish",
+                        lambda model, data, loss, out, *rest: mark_as_measured(ganlib.save(model, out)))
 
 
 @pytest.fixture
@@ -233,7 +236,7 @@ def test_weights_that_do_not_fit_or_are_nowhere_end_a_command_before_anything_is
 
 
 @pytest.mark.parametrize(("keep", "step"), [("best", 3), ("last", 6)])
-def test_the_moment_that_is_kept_is_in_the_folder_and_said(keep, step, tmp_path, unreported, measured):
+def test_the_checkpoint_that_is_kept_is_in_the_folder_and_said(keep, step, tmp_path, unreported, measured):
     run, data = Run("tiny", device="cpu", out=tmp_path, keep=keep).open()
     at = {}
     for state in run.train(data):
@@ -241,29 +244,34 @@ def test_the_moment_that_is_kept_is_in_the_folder_and_said(keep, step, tmp_path,
     run.finish(data, state)
     model = ganlib.load(tmp_path, "cpu")
     assert all(map(torch.equal, model.generator.parameters(), at[step]))
-    assert best.read(run.best_path) == best.Moment(3, 2.0)
+    assert best.read(run.best_path) == best.Best(3, 2.0)
     assert {"step": step, "shipped": 1} in model.history
     assert [row["step"] for row in model.history] == sorted(row["step"] for row in model.history)
     assert (recipe_of(tmp_path)["kept"], recipe_of(tmp_path)["kept_step"]) == (keep, step)
 
 
-def test_batch_norms_statistics_of_the_best_moment_are_of_its_weights(tmp_path, unreported, measured, monkeypatch):
-    recomputed = []
-    monkeypatch.setattr(best, "recompute_statistics", lambda network, *_: recomputed.append(network))
-    stop(Run("tiny", device="cpu", out=tmp_path), at=4)
-    assert len(recomputed) == 2  # after the steps 1 and 3
+def test_batch_norms_statistics_of_the_best_checkpoint_are_of_its_weights(tmp_path, unreported, measured):
+    run, data = Run("tiny", device="cpu", out=tmp_path).open()
+    state = stop(run, at=4)
+    generator, _ = best.load(run.best_path, state)
+    kept = copy.deepcopy(generator)
+    recompute_statistics(generator, run.architecture, data, torch.Generator().manual_seed(3))
+    means = {key: value for key, value in kept.state_dict().items() if key.endswith("running_mean")}
+    assert means
+    assert all(value.allclose(generator.state_dict()[key]) for key, value in means.items())
+    assert not all(value.allclose(state.generator.state_dict()[key]) for key, value in means.items())
 
 
-def test_keeping_the_best_moment_changes_nothing_else(tmp_path, unreported, measured, monkeypatch):
+def test_keeping_the_best_checkpoint_changes_nothing_else(tmp_path, unreported, measured, monkeypatch):
     first = go(Run("tiny", device="cpu", out=tmp_path / "first"))
     measured += [9.0, 2.0, 5.0]
-    monkeypatch.setattr(best, "save", lambda *_: None)
+    monkeypatch.setattr(best.Keeper, "offer", lambda *_: None)
     second = go(Run("tiny", device="cpu", out=tmp_path / "second"))
     assert same(first.generator, second.generator)
     assert same(first.discriminator, second.discriminator)
 
 
-def test_the_best_moment_outlives_a_stop_and_may_be_chosen_afterwards(tmp_path, unreported, measured, capsys):
+def test_the_best_checkpoint_outlives_a_stop_and_may_be_chosen_afterwards(tmp_path, unreported, measured, capsys):
     stop(Run("tiny", device="cpu", out=tmp_path, keep="best"), at=4)
     assert command("tiny", "--out", tmp_path, "--resume", "--device", "cpu") == 0
     assert recipe_of(tmp_path)["kept_step"] == 3
@@ -274,20 +282,20 @@ def test_the_best_moment_outlives_a_stop_and_may_be_chosen_afterwards(tmp_path, 
     (tmp_path / "training" / "best.safetensors").unlink()
     capsys.readouterr()
     assert command("tiny", "--out", tmp_path, "--resume", "--keep", "best", "--device", "cpu") == 1
-    assert "has ended and did not keep its best moment" in capsys.readouterr().err
+    assert "has ended and did not keep its best checkpoint: give --keep last" in capsys.readouterr().err
 
 
-def test_a_new_run_forgets_the_best_moment_of_the_one_before(tmp_path, unreported, measured):
+def test_a_new_run_forgets_the_best_checkpoint_of_the_one_before(tmp_path, unreported, measured):
     go(Run("tiny", device="cpu", out=tmp_path))
     measured += [90.0, 80.0, 70.0]
     go(Run("tiny", device="cpu", out=tmp_path, overwrite=True))
-    assert best.read(tmp_path / "training" / "best.safetensors") == best.Moment(6, 70.0)
+    assert best.read(tmp_path / "training" / "best.safetensors") == best.Best(6, 70.0)
 
 
 @pytest.mark.parametrize("words", [["toy", "--steps", "6"], ["tiny", "--steps", "5"]])
-def test_a_run_that_is_not_measured_has_no_best_moment(words, tmp_path, measured, capsys):
+def test_a_run_that_is_not_measured_has_no_best_checkpoint(words, tmp_path, measured, capsys):
     assert command(*words, "--keep", "best", "--out", tmp_path / "out", "--device", "cpu") == 1
-    assert "the best moment is known only where a run is measured while it trains" in capsys.readouterr().err
+    assert "the best checkpoint is known only where a run is measured while it trains" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 
@@ -320,9 +328,9 @@ def test_a_run_whose_last_step_is_done_but_whose_model_is_not_written_says_so(tm
 def test_a_model_whose_run_goes_on_is_loaded_with_a_warning_and_not_published(tmp_path, unreported):
     go(Run("toy", device="cpu", out=tmp_path))
     stop(Run.resumed("toy", tmp_path, "cpu", steps=12), at=8)
-    with pytest.warns(UserWarning, match=r"holds the weights of an earlier end: .* has not ended \(step 8 of 12\)"):
+    with pytest.warns(UserWarning, match=r"not ended \(step 8 of 12\), and the weights there are of an earlier end"):
         assert ganlib.load(tmp_path, "cpu").history[-1]["step"] == 6
-    with pytest.raises(WeightsError, match=r"nothing was published: .* has not ended \(step 8 of 12\); go on by"):
+    with pytest.raises(WeightsError, match=r"nothing was published: .* has not ended \(step 8 of 12\), .*; go on by"):
         hub.prepare(tmp_path, "alice/toy")
 
 
@@ -331,7 +339,7 @@ def test_a_broken_checkpoint_does_not_keep_a_finished_model_from_loading(tmp_pat
     (tmp_path / checkpoint.STATE).write_bytes(b"junk")
     ganlib.load(tmp_path, "cpu")
     (tmp_path / "config.json").unlink()
-    with pytest.raises(WeightsError, match="config.json cannot be read"):
+    with pytest.raises(WeightsError, match="is no weights folder: it has no config.json"):
         ganlib.load(tmp_path, "cpu")
 
 
@@ -389,9 +397,248 @@ def test_the_classifiers_folder_is_not_replaced_either(tmp_path, capsys):
 def test_the_command_that_continues_neither_starts_nor_replaces(words):
     argv = ["toy-grid", *words.split(), "--out", "my runs", "--steps", "9"]
     parser_of_train().parse_args(argv)
-    assert again(argv) == "python -m train toy-grid --out 'my runs' --steps 9 --resume"
+    assert resume_command(argv) == "python -m train toy-grid --out 'my runs' --steps 9 --resume"
 
 
 def test_how_many_images_there_were_is_recorded(tmp_path, unreported):
     assert go(Run("tiny", device="cpu", out=tmp_path)).config["recipe"]["images"] == 20
     assert "images" not in go(Run("toy", device="cpu", out=tmp_path / "toy")).config["recipe"]
+
+
+def drawn(folder: Path, *names: str) -> Path:
+    """Four grey pictures of 8×8 pixels in each of the subfolders."""
+    for name in names:
+        (folder / name).mkdir(parents=True)
+        for n in range(4):
+            Image.new("L", (8, 8), 20 * n + len(name)).save(folder / name / f"{n}.png")
+    return folder
+
+
+@pytest.fixture
+def stopped(tmp_path, unreported, monkeypatch) -> tuple[Path, Path]:
+    """A run of pictures of two kinds that was stopped, and the folder of the pictures."""
+    monkeypatch.setitem(ARCHITECTURES, "tiny", replace(TINY, num_classes=2))
+    pictures = drawn(tmp_path / "pictures", "apples", "pears")
+    stop(Run("tiny", device="cpu", out=tmp_path / "out", where=str(pictures)), at=2)
+    return tmp_path / "out", pictures
+
+
+@pytest.mark.parametrize(("change", "what"), [
+    (lambda f: Image.new("L", (8, 8), 250).save(f / "pears" / "0.png"), "images of pictures"),
+    (lambda f: ((f / "apples").rename(f / "quinces"), (f / "pears").rename(f / "apples"),
+                (f / "quinces").rename(f / "pears")), "images of pictures"),
+    (lambda f: (f / "pears" / "0.png").rename(f / "apples" / "9.png"), "labels of pictures"),
+    (lambda f: (f / "pears").rename(f / "plums"), "class names of pictures"),
+])
+def test_pictures_that_changed_since_a_run_began_are_refused(change, what, stopped, capsys):
+    out, pictures = stopped
+    change(pictures)
+    assert command("tiny", "--out", out, "--resume", "--device", "cpu") == 1
+    assert (f"the {what} are not those that the run in {out} was begun on: give the same data by --data, or begin a "
+            f"new run in another --out") in capsys.readouterr().err
+    assert saved_step(out / checkpoint.STATE) == 2
+
+
+def test_the_same_pictures_may_be_in_another_folder(stopped, tmp_path):
+    out, pictures = stopped
+    pictures.rename(tmp_path / "moved")
+    assert command("tiny", "--out", out, "--resume", "--data", tmp_path / "moved", "--device", "cpu") == 0
+    assert ganlib.load(out, "cpu").config["recipe"]["data"] == "moved"
+
+
+def test_a_checkpoint_that_does_not_know_its_pictures_goes_on(stopped):
+    out, pictures = stopped
+    run = Run.resumed("tiny", out, "cpu")
+    del run.begun["content"]  # as those of earlier versions
+    Image.new("L", (8, 8), 250).save(pictures / "pears" / "0.png")
+    assert run.open()[1].images.max() == 250
+
+
+def test_other_data_are_compared_by_their_fingerprint(tmp_path, unreported, monkeypatch):
+    stop(Run("toy", device="cpu", out=tmp_path), at=2)
+    monkeypatch.setattr(Points, "fingerprint", lambda self: {"data": self.description(), "points": 7})
+    with pytest.raises(ValueError, match="the points of sine are not those that the run in"):
+        Run.resumed("toy", tmp_path, "cpu").open()
+
+
+def test_a_second_process_in_a_folder_is_refused_before_it_writes(tmp_path, unreported, capsys):
+    first, data = Run("toy", device="cpu", out=tmp_path).open()
+    sentence = f"train: another process trains in {tmp_path}: wait for its end or give another --out\n"
+    with closing(first.train(data)) as states:
+        next(states)
+        before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+        assert command("toy", "--out", tmp_path, "--device", "cpu") == 1
+        assert capsys.readouterr().err == sentence
+        assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
+        next(states)
+    resumed, data = Run.resumed("toy", tmp_path, "cpu").open()
+    with closing(resumed.train(data)) as states:
+        next(states)
+        assert command("toy", "--out", tmp_path, "--resume", "--device", "cpu") == 1
+        assert capsys.readouterr().err == sentence
+        with pytest.raises(ValueError, match="another process trains in"):
+            Run.resumed("toy", tmp_path, "cpu").finish(data, State.fresh(resumed.architecture, SHORT))
+    assert command("toy", "--out", tmp_path, "--resume", "--device", "cpu") == 0
+
+
+def test_the_lock_is_no_run_and_is_not_published(tmp_path, unreported):
+    run, data = Run("toy", device="cpu", out=tmp_path).open()
+    with run.alone(), run.alone():
+        assert runs.occupied(tmp_path) is None
+        assert checkpoint.unfinished(tmp_path) is None
+        run.go(data)
+        ganlib.load(tmp_path, "cpu")
+        assert "lock" not in hub.prepare(tmp_path, "alice/toy").files
+
+
+def test_a_folder_that_cannot_be_written_gets_the_systems_sentence(tmp_path, capsys):
+    (tmp_path / "training").write_text("no folder")
+    assert command("toy", "--out", tmp_path, "--device", "cpu") == 1
+    assert capsys.readouterr().err == f"train: File exists: {tmp_path / 'training'}\n"
+
+
+def killed(run: Run, at: int) -> None:
+    """A run whose process ended after a step."""
+    run, data = run.open()
+    with suppress(KeyboardInterrupt), closing(run.train(data)) as states:
+        for state in states:
+            if state.step == at:
+                states.throw(KeyboardInterrupt)
+
+
+def test_the_best_checkpoint_of_a_branch_that_was_abandoned_is_not_kept(tmp_path, unreported, measured):
+    run = Run("tiny", device="cpu", out=tmp_path, checkpoint_every=2)
+    killed(run, at=3)
+    assert saved_step(run.state_path) == 2
+    assert best.read(run.best_path) == best.Best(1, 9.0)
+    measured[:] = [4.0, 5.0]
+    resumed, data = Run.resumed("tiny", tmp_path, "cpu").open()
+    resumed.go(data)
+    assert best.read(run.best_path) == best.Best(3, 4.0)
+
+
+@pytest.mark.parametrize(("step", "left"), [(3, 3), (2, 1)])
+def test_a_best_checkpoint_whose_run_was_not_saved_is_removed(step, left, tmp_path):
+    path, state = tmp_path / "best.safetensors", State.fresh(TINY, SHORT)
+    for at, fid in ((1, 9.0), (3, 2.0)):
+        state.step, keeper = at, best.Keeper(path, at)
+        keeper.offer(state, TINY, DATASETS["few"](), fid)
+        with suppress(KeyboardInterrupt), keeper.saved():
+            if at == 3:
+                raise KeyboardInterrupt  # before or after the run's checkpoint is written
+    assert best.settle(path, step).step == best.read(path).step == left
+    assert [file.name for file in tmp_path.iterdir()] == ["best.safetensors"]
+    assert best.settle(path, 0) is None
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_damaged_best_checkpoint_may_be_removed(tmp_path, unreported, measured, capsys):
+    run = Run("tiny", device="cpu", out=tmp_path)
+    stop(run, at=4)
+    run.best_path.write_bytes(b"junk")
+    assert command("tiny", "--out", tmp_path, "--resume", "--device", "cpu") == 1
+    error = capsys.readouterr().err
+    assert error.startswith(f"train: {run.best_path} is not the best checkpoint of this run (")
+    assert error.endswith("; remove it to go on without\n")
+    run.best_path.unlink()
+    assert command("tiny", "--out", tmp_path, "--resume", "--device", "cpu") == 0
+
+
+def test_a_measurement_that_was_interrupted_leaves_a_model_that_says_so(tmp_path, monkeypatch, capsys):
+    """A real toy run from its first step to its card, extended, and interrupted while it is measured."""
+    out, measure = tmp_path / "out", report.evaluate
+    assert command("toy", "--out", out, "--device", "cpu") == 0
+    assert "| steps | 6 |" in (out / "README.md").read_text()
+    monkeypatch.setattr(report, "evaluate", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+    assert command("toy", "--out", out, "--resume", "--steps", 8, "--device", "cpu") == 130
+    assert {path.name for path in out.iterdir() if path.is_file()} == {
+        "config.json", "model.safetensors", "discriminator.safetensors", "metrics.json", "history.json"}
+    sentence = f"^the run in {out} has done its 8 steps, but its model is not measured yet; go on by `"
+    with pytest.warns(UserWarning, match=sentence):
+        assert ganlib.load(out, "cpu").metrics == {}
+    with pytest.raises(WeightsError, match="nothing was published: .* is not measured yet; go on by"):
+        hub.prepare(out, "alice/toy")
+    monkeypatch.setattr(report, "evaluate", measure)
+    words = shlex.split(checkpoint.unfinished(out).split("`")[1])
+    assert command(*words[3:], "--device", "cpu") == 0
+    assert checkpoint.is_measured(out, ganlib.load(out, "cpu").metrics)
+    assert "| steps | 8 |" in (out / "README.md").read_text()
+    assert "model-index" in (out / "README.md").read_text()
+
+
+def test_a_card_that_somebody_has_edited_stays_with_its_pictures(tmp_path, unreported):
+    tmp_path.joinpath("README.md").write_text("mine")
+    tmp_path.joinpath("samples.png").write_bytes(b"mine")
+    go(Run("toy", device="cpu", out=tmp_path))
+    assert tmp_path.joinpath("README.md").read_text() == "mine"
+    assert tmp_path.joinpath("samples.png").exists()
+
+
+@pytest.mark.parametrize("failing", ["ganlib.transfer.Start.load_into", "ganlib.toys.Points.to"])
+def test_a_new_run_that_cannot_begin_leaves_the_old_model(failing, tmp_path, unreported, monkeypatch):
+    go(Run("toy", device="cpu", out=tmp_path))
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    run, data = Run("toy", device="cpu", out=tmp_path, overwrite=True, init=tmp_path).open()
+    monkeypatch.setattr(failing, lambda *_: (_ for _ in ()).throw(torch.OutOfMemoryError))
+    with pytest.raises(torch.OutOfMemoryError):
+        run.go(data)
+    monkeypatch.undo()
+    assert {path: path.read_bytes() for path in before} == before
+
+
+@pytest.mark.parametrize(("words", "sentence"), [
+    (["--skip-broken"], "was begun without --skip-broken: leave the option out"),
+    (["--background", "black"], "was begun with --background white: leave the option out"),
+    (["--background", "nonsense"], "background must be a colour"),
+    (["--seed", "3"], "was begun with --seed 0: leave the option out"),
+    (["--background", "#ffffff"], None), (["--augment", "flip, colour"], None),
+])
+def test_options_of_a_resumed_run_are_compared_by_their_meaning(words, sentence, tmp_path, unreported, capsys):
+    config = replace(SHORT, augment=("flip", "colour"), seed=0)
+    run = Run("tiny", device="cpu", out=tmp_path / "out", config=config, where=str(drawn(tmp_path / "in", "a", "b")))
+    stop(run, at=2)
+    assert command("tiny", "--out", tmp_path / "out", "--resume", "--device", "cpu", *words) == (sentence is not None)
+    assert sentence is None or sentence in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("words", "sentence"), [
+    (["toy", "--data", "icons"], "toy makes points, and the folder icons holds pictures: give a dataset of points"),
+    (["tiny", "--background", "black"], "background and skip-broken are only for a folder of pictures, and not for f"),
+    (["tiny", "--data", "kmnist", "--skip-broken"], "only for a folder of pictures, and not for kmnist: leave them"),
+    (["tiny", "--init", "icons"], "icons is no weights folder: it has no config.json"),
+    (["tiny", "--init", ""], ". is no weights folder: it has no config.json"),
+    (["dcgan", "--steps", "1", "--skip-broken"], "are only for a folder of pictures, and not for mnist"),
+])
+@pytest.mark.parametrize("dry", [[], ["--dry-run"]])
+def test_what_cannot_be_is_said_before_anything_is_read(words, sentence, dry, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    drawn(tmp_path / "icons", "a")
+    monkeypatch.setattr("ganlib.pictures.read", lambda *_: pytest.fail("pictures were read"))
+    assert command(*words, "--device", "cpu", *dry) == 1
+    assert sentence in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["icons"]
+
+
+def test_names_of_augmentations_may_have_spaces(capsys):
+    assert command("tiny", "--augment", "flip, colour", "--dry-run", "--device", "cpu") == 0
+    assert json.loads(capsys.readouterr().out)["train"]["augment"] == ["flip", "colour"]
+
+
+def test_a_dry_run_does_not_replace_the_sheet_of_another_run(stopped, capsys):
+    out, pictures = stopped
+    (out / "data.png").write_bytes(b"the sheet of the run")
+    assert command("tiny", "--data", pictures, "--out", out, "--dry-run", "--device", "cpu") == 0
+    assert capsys.readouterr().err.endswith(
+        f" No sheet of what the networks see was written: it would replace that of {out}.\n")
+    assert (out / "data.png").read_bytes() == b"the sheet of the run"
+
+
+def test_a_command_that_is_stopped_at_once_claims_no_checkpoint_that_is_not_there(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(State, "fresh", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    assert command("toy", "--out", tmp_path, "--device", "cpu") == 130
+    assert capsys.readouterr().err == "train: stopped; there is no checkpoint yet\n"
+    monkeypatch.undo()
+    stop(Run("toy-sine", device="cpu", out=tmp_path), at=2)
+    monkeypatch.setattr(State, "fresh", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    assert command("toy-sine", "--out", tmp_path, "--resume", "--device", "cpu") == 130
+    assert capsys.readouterr().err == "train: stopped; the last checkpoint is kept\n"

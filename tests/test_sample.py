@@ -1,5 +1,6 @@
 """Many files at once: they are the model's samples, none is made twice, and nothing else is mixed with them."""
 
+import dataclasses
 import errno
 import json
 import os
@@ -105,12 +106,48 @@ def test_ctrl_c_keeps_what_is_finished(mine, here, monkeypatch, capsys):
 
     monkeypatch.setattr(sample, "to_png", stops)
     assert run(mine, "-n", 9, "--out", "begun") == 130
-    assert "the same command goes on" in capsys.readouterr().err
+    assert "finished files are kept" in capsys.readouterr().err
     whole, begun = contents(here / "whole"), contents(here / "begun")
     assert len(begun) == 5  # four pictures, and samples.json
     assert begun.items() <= whole.items()
     assert run(mine, "-n", 9, "--out", "begun") == 0
     assert contents(here / "begun") == whole
+
+
+@pytest.mark.parametrize("option", ["--grid", "--npz"])
+def test_ctrl_c_leaves_no_part_of_a_single_file(mine, here, option, monkeypatch, capsys):
+    def stops(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Model, "sample", stops)
+    assert run(mine, "-n", 9, option, {"--grid": "x.png", "--npz": "x.npz"}[option]) == 130
+    assert capsys.readouterr().err == "train.sample: stopped; no file was written\n"
+    assert list(here.iterdir()) == []
+
+
+def test_what_a_killed_call_left_does_not_stop_the_next(mine, here, monkeypatch):
+    def stops(*paths):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as killed:
+        killed.setattr(Path, "unlink", lambda path, missing_ok: None)
+        killed.setattr(os, "replace", stops)
+        assert run(mine, "-n", 1, "--out", "killed") == 130
+    assert len(list((here / "killed").iterdir())) == 1
+    assert run(mine, "-n", 1, "--out", "killed") == 0
+
+
+def test_a_foreign_name_reaches_neither_the_terminal_nor_the_path(mine, here, capsys):
+    (here / "theirs").mkdir()
+    for path in mine.iterdir():
+        if path.is_file():
+            (here / "theirs" / path.name).write_bytes(path.read_bytes())
+    config = json.loads((mine / "config.json").read_text())
+    (here / "theirs" / "config.json").write_text(json.dumps(config | {"name": "x/..\x1b[31m\\y:"}))
+    assert run("./theirs", "-n", 1) == 0
+    assert capsys.readouterr().out == ".._[31m_y_-samples: 1 samples.\n".replace("..", "_.", 1)
+    assert run("./theirs", "--labels", "9") == 1
+    assert "\x1b" not in capsys.readouterr().err
 
 
 def test_a_full_disk_is_one_sentence_and_leaves_no_part_of_a_file(mine, here, monkeypatch, capsys):
@@ -120,7 +157,7 @@ def test_a_full_disk_is_one_sentence_and_leaves_no_part_of_a_file(mine, here, mo
     def full(*paths):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(sample.os, "replace", full)
+    monkeypatch.setattr(os, "replace", full)
     capsys.readouterr()
     assert run(mine, "-n", 3, "--out", "full") == 1
     error = capsys.readouterr().err
@@ -134,6 +171,7 @@ def test_samples_are_not_mixed_with_anything_else(mine, here, capsys):
     (here / "photos").mkdir()
     (here / "photos" / "mine.png").write_bytes(b"")
     (here / "file").write_bytes(b"")
+    (here / "link").symlink_to("nothing")
     before = contents(here)
     for arguments, sentence in [
         (["toy-sine", "--out", "mine"], "makes points"),
@@ -141,12 +179,18 @@ def test_samples_are_not_mixed_with_anything_else(mine, here, capsys):
         ([mine, "--truncation", 0.7, "--out", "mine"], "holds samples made with --truncation 1.0: give another --out"),
         ([mine, "--out", "photos"], "'photos' holds other files"),
         ([mine, "--out", "file"], "--out must be a folder, and 'file' is a file"),
+        ([mine, "--out", "file/below"], "--out 'file/below' cannot be used: Not a directory"),
+        ([mine, "--out", "link"], "--out must be a folder, and 'link' is a link to a missing one"),
+        ([mine, "--out", "x" * 300], "cannot be used: File name too long"),
     ]:
         assert run(*arguments) == 1
         error = capsys.readouterr().err
         assert sentence in error
         assert error.count("\n") == 1
     note = json.loads((here / "mine" / "samples.json").read_text())
+    (here / "mine" / "samples.json").write_text(json.dumps(note | {"weights": "others"}))
+    assert run(mine, "--out", "mine") == 1
+    assert "'mine' holds samples of other weights of 'mine': give another --out" in capsys.readouterr().err
     (here / "mine" / "samples.json").write_text(json.dumps(note | {"folders": ["0", "1", "2"]}))
     assert run(mine, "--out", "mine") == 1
     assert "in folders for other classes" in capsys.readouterr().err
@@ -159,6 +203,11 @@ def test_a_model_is_known_by_its_weights_and_networks(model):
     assert sample.fingerprint(other) == sample.fingerprint(model)
     other.generator.project.weight.data[0] += 1
     assert sample.fingerprint(other) != sample.fingerprint(model)
+    without_new_field = untrained("cdcgan", num_classes=3, generator_channels=(8, 4, 4),
+                                  discriminator_channels=(4, 4, 4))
+    later = dataclasses.make_dataclass("Later", [("new", int, 0)], bases=(type(model.architecture),), frozen=True)
+    without_new_field.architecture = later(**vars(model.architecture))
+    assert sample.fingerprint(without_new_field) == sample.fingerprint(model)
     steeper = untrained("cdcgan", num_classes=3, generator_channels=(8, 4, 4), discriminator_channels=(4, 4, 4),
                         negative_slope=0.3)
     assert sample.fingerprint(steeper) != sample.fingerprint(model)
@@ -171,6 +220,23 @@ def test_a_grid_is_one_contact_sheet(mine, model, here):
     assert pixels(here / "sheet.PNG") == list(images.contact_sheet(x, 3).tobytes())
 
 
+def test_classes_do_not_make_a_sheet_narrow_and_high(mine, here):
+    assert run(mine, "-n", 50, "--labels", "0,2", "--grid", "sheet.png") == 0
+    with Image.open(here / "sheet.png") as sheet:
+        assert 0.7 < sheet.width / sheet.height < 1.4
+
+
+def test_the_limit_of_a_sheet_counts_its_pixels(model, here, monkeypatch):
+    width, height = images.sheet_size(6, *model.shape[1:], 3)
+    monkeypatch.setattr(sample, "MOST_PIXELS", width * height - 1)
+    with pytest.raises(ValueError, match=f"6 samples would have {width:,}×{height:,} pixels, and at most"):
+        sample.write_grid(model, [(0, 0)] * 6, 6, here / "x.png", group=3)
+    monkeypatch.setattr(sample, "MOST_PIXELS", width * height)
+    sample.write_grid(model, [(0, 0)] * 6, 6, here / "x.png", group=3)
+    with Image.open(here / "x.png") as sheet:
+        assert sheet.size == (width, height)
+
+
 def test_arrays_hold_pixels_labels_and_seeds(mine, model, here):
     assert run(mine, "--seeds", "9-12", "--npz", "x.npz") == 0
     assert [path.name for path in here.iterdir()] == ["x.npz"]
@@ -181,6 +247,12 @@ def test_arrays_hold_pixels_labels_and_seeds(mine, model, here):
         assert numpy.array_equal(arrays["arr_0"], images.to_uint8(x).permute(0, 2, 3, 1).numpy())
         assert arrays["seeds"].tolist() == [9, 10, 11, 12]
         assert arrays["labels"].tolist() == model.labels_of(range(9, 13)).tolist()
+
+
+def test_arrays_hold_nothing_but_samples(model, here):
+    sample.write_npz(model, [(4, 1), (5, 0)], 9, here / "x.npz")
+    with numpy.load(here / "x.npz") as arrays:
+        assert {name: len(values) for name, values in arrays.items()} == {"arr_0": 2, "seeds": 2, "labels": 2}
 
 
 def test_points_are_written_as_arrays(here):
@@ -198,7 +270,7 @@ def test_points_are_written_as_arrays(here):
     (["Cat", "cat", "cat-1"], ["Cat-0", "cat-1-1", "cat-1"]),
     (["con", "aux.png", "COM1", "common"], ["_con", "_aux.png", "_COM1", "common"]),
     (["..", ".git", "end. ", " ", ""], ["_-0", "_git", "end", "_-3", "_-4"]),
-    (["samples.json", "a\nb", "\ud800"], ["samples.json-0", "a_b", "_"]),
+    (["samples.json", "a\nb", "\ud800", "\x9b1m\u202e"], ["samples.json-0", "a_b", "_", "_1m_"]),
     (["é", "e\u0301"], ["é-0", "é-1"]),
 ])
 def test_folders_of_classes_have_names_that_every_system_allows(names, folders, here):
@@ -239,7 +311,7 @@ def test_labels_are_names_before_they_are_numbers():
     model.config["class_names"] = ["1", "cat", "a,b", "cat"]
     assert sample.parse_labels("1", model) == [0]
     assert sample.parse_labels("a,b", model) == [2]
-    assert sample.parse_labels("2-3, 1", model) == [2, 3, 0]
+    assert sample.parse_labels("2 - 3, 1", model) == [2, 3, 0]
     for text, sentence in (("cat", "2 classes are named 'cat': give their numbers, 1, 3"),
                            ("dog", "has no class 'dog'"),
                            ("4", "has no class '4'; its classes are 0 to 3: '1', 'cat', 'a,b', …"),
@@ -260,7 +332,7 @@ def test_labels_are_names_before_they_are_numbers():
     (["dcgan", "--grid", "a.jpg"], "--grid must end in .png, not 'a.jpg'"),
     (["dcgan", "--npz", "folder.npz"], "--npz must be a file, and 'folder.npz' is a folder"),
     (["dcgan", "--grid", "no/a.png"], "there is no folder 'no'"),
-    (["dcgan", "-n", "100000", "--grid", "a.png"], "100,000 samples would be too large: give at most 88,888"),
+    (["dcgan", "-n", "100000", "--grid", "a.png"], "a sheet of 100,000 samples would have 9,"),
     (["toy-sine"], "toy-sine makes points, which are no pictures: write them by --npz FILE.npz"),
     (["toy-sine", "--grid", "a.png"], "toy-sine makes points"),
 ])
@@ -275,12 +347,12 @@ def test_what_is_wrong_is_one_sentence_and_writes_nothing(arguments, sentence, h
     assert [path.name for path in here.iterdir()] == ["folder.npz"]
 
 
-def test_samples_of_too_many_classes_or_for_no_memory_are_refused(mine, model, here, monkeypatch, capsys):
+def test_samples_of_too_many_classes_or_in_too_large_arrays_are_refused(mine, model, here, monkeypatch, capsys):
     monkeypatch.setattr(sample, "MOST", 5)
     assert run(mine, "-n", 2, "--labels", "0-2") == 1
     assert "6 samples are too many for one call: at most 5" in capsys.readouterr().err
-    with pytest.raises(ValueError, match="samples do not fit the memory"):
-        sample.write_npz(model, iter([]), 10**15, here / "x.npz")
+    with pytest.raises(ValueError, match=r"10,000,000 samples need 7\.3 GiB, and a file of arrays may have 4: give"):
+        sample.write_npz(model, iter([]), 10**7, here / "x.npz")
     assert list(here.iterdir()) == []
 
 

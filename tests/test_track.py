@@ -121,7 +121,7 @@ print("FOUND", json.dumps([{{"name": run.name, "config": run.config,
 def test_an_untracked_run_needs_no_trackio_and_leaves_no_trace_of_it(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "trackio", None)
     assert run(*TOY, "--steps", 2, "--out", tmp_path / "mine") == 0
-    assert {path.name for path in (tmp_path / "mine" / "training").iterdir()} == {"samples", "growth",
+    assert {path.name for path in (tmp_path / "mine" / "training").iterdir()} == {"samples", "growth", "lock",
                                                                                   "state.safetensors"}
 
 
@@ -166,7 +166,7 @@ def test_only_a_run_on_a_space_reaches_the_hub_and_the_process_stays_as_it_was(w
 
 @pytest.mark.parametrize(("hidden", "where", "sentence"), [
     (True, [], '--track needs trackio: pip install -e ".[track]"'),
-    (False, ["curves"], "a repo on the Hub is named user/name, not 'curves'"),
+    (False, ["curves"], "a Space on the Hub is named user/space, not 'curves'"),
 ])
 def test_what_is_missing_is_said_before_anything_begins(hidden, where, sentence, tmp_path, monkeypatch, capsys):
     if hidden:

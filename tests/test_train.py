@@ -28,6 +28,7 @@ from ganlib.recipes import RECIPES
 from ganlib.runs import Run
 from ganlib.toys import Points, Sine
 from ganlib.training import TrainConfig, saved_run
+from tests.conftest import mark_as_measured
 from train import command, evaluate
 from train.__main__ import main, parser
 
@@ -180,7 +181,7 @@ def test_a_run_of_digits_is_measured_on_the_way_and_at_the_end(small_sets, tmp_p
     ("dcgan", "stacked-mnist", (3, 28, 28)), ("dcgan", "cifar10", (3, 32, 32)),
     ("toy-ring", "grid", (2,))])
 def test_the_datas_shape_decides_the_networks(recipe, data, shape, small_sets, tmp_path, monkeypatch):
-    monkeypatch.setattr("ganlib.report.finish", lambda model, *rest: ganlib.save(model, tmp_path))
+    monkeypatch.setattr("ganlib.report.finish", lambda model, *rest: mark_as_measured(ganlib.save(model, tmp_path)))
     assert run(recipe, "--data", data, "--steps", 2, "--batch-size", 4, "--device", "cpu", "--out", tmp_path) == 0
     model = ganlib.load(tmp_path)
     assert model.shape == shape
@@ -356,7 +357,7 @@ REFUSALS = {
     "nothing to resume": (["toy-sine", "--resume"], "there is no checkpoint"),
     "points of a size": (["toy-sine", "--size", "32"], "--size and --channels are for images, and toy-sine makes"),
     "a set of another size": (["dcgan", "--size", "32"], "the samples of mnist are of shape (1, 28, 28): size and"),
-    "no size": (["dcgan", "--size", "0"], "--size must be a whole number from 1"),
+    "no size": (["dcgan", "--size", "0"], "--size must be PIXELS or WIDTHxHEIGHT, such"),
     "impossible size": (["dcgan", "--size", "30"], "30 pixels are not a doubling"),
     "no name": (["toy-sine", "--name", "../up"], "a name must be of 1 to 96 letters, digits, dots, dashes and under"),
     "no interval": (["toy-sine", "--checkpoint-every", "0"], "checkpoint_every must be a whole number from 1"),
@@ -393,6 +394,7 @@ def test_precision_is_what_the_device_computes_or_what_was_asked_for(capsys, mon
         assert command.configured(RECIPES["mlp-gan"].train, auto, "cuda:0").bfloat16 is not emulated
 
 
+@pytest.mark.filterwarnings("ignore:the run in .* is not measured yet")
 def test_evaluating_rewrites_the_measures_and_nothing_else(tmp_path, capsys):
     assert run("toy-sine", "--steps", 5, "--out", tmp_path) == 0
     (tmp_path / "metrics.json").write_text("{}")
@@ -408,7 +410,8 @@ def test_evaluating_rewrites_the_measures_and_nothing_else(tmp_path, capsys):
 
 
 def test_what_a_model_cannot_be_measured_on_is_one_sentence(small_sets, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("ganlib.report.finish", lambda model, *rest: ganlib.save(model, tmp_path / "model"))
+    monkeypatch.setattr("ganlib.report.finish",
+                        lambda model, *rest: mark_as_measured(ganlib.save(model, tmp_path / "model")))
     pictures = draw_folder(tmp_path / "pictures", names=("apples", "pears"))
     assert run("cdcgan", "--data", pictures, "--size", 16, "--steps", 1, "--batch-size", 2, "--device", "cpu",
                "--out", tmp_path / "model") == 0

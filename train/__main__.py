@@ -7,7 +7,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from ganlib import hub
+from ganlib import checkpoint, hub
 from ganlib.augmentation import AUGMENTATIONS, DEFAULT
 from ganlib.checks import require
 from ganlib.data import DATASETS, Data, same_name
@@ -16,7 +16,7 @@ from ganlib.recipes import DIGIT_CLASSIFIER, RECIPES
 from ganlib.runs import KEPT, Run, occupied
 from ganlib.training import check_augment
 from train import classifier, publish, track
-from train.command import DEVICE, command, configured, parse_size, pick_device
+from train.command import DEVICE, add_reading, command, configured, parse_size, pick_device, reading_of
 from train.progress import measuring, train
 
 
@@ -52,11 +52,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--channels", type=int, choices=(1, 3),
                    help="1 converts the pictures of a folder to grey, 3 to colour (default: the recipe's, 1, or 3 for "
                         "stacked-mnist)")
-    p.add_argument("--background", metavar="COLOUR",
-                   help=f"the colour that transparent pictures of a folder are laid on, such as black or #8090a0 "
-                        f"(default: {Reading.background})")
-    p.add_argument("--skip-broken", action="store_true", default=None,
-                   help="leave out the files of a folder that cannot be read (default: stop and name them)")
+    add_reading(p)
     p.add_argument("--name", metavar="NAME", help="the model's name (default: the recipe's)")
     p.add_argument("--out", type=Path, metavar="FOLDER", help="the weights folder to write (default: runs/NAME)")
     p.add_argument("--checkpoint-every", type=int, metavar="STEPS",
@@ -91,7 +87,7 @@ def configure(arguments: argparse.Namespace) -> Run:
     """
     recipe, shape = RECIPES[arguments.recipe], None
     name, device = arguments.name or arguments.recipe, pick_device(arguments.device)
-    out, own = arguments.out or Path("runs") / name, recipe.build().shape
+    out, own = folder_of(arguments), recipe.build().shape
     size = None if arguments.size is None else parse_size(arguments.size)
     if size is not None or arguments.channels is not None:
         require(len(own) == 3, f"--size and --channels are for images, and {arguments.recipe} makes points")
@@ -100,30 +96,45 @@ def configure(arguments: argparse.Namespace) -> Run:
             require(not getattr(arguments, option), f"--{option} {what}, and --resume continues one: give one of them")
         run = Run.resumed(arguments.recipe, out, device, arguments.checkpoint_every, arguments.data, arguments.steps,
                           arguments.keep)
-        begun = {"batch-size": run.config.batch_size, "seed": run.config.seed,
-                 "name": run.name, "channels": run.shape[0], "background": run.reading.background,
-                 "skip-broken": run.reading.skip_broken,
-                 "precision": "bfloat16" if run.config.bfloat16 else "float32",
-                 "augment": ",".join(run.config.augment)}
-        for option, value in begun.items():
-            require(getattr(arguments, option.replace("-", "_")) in (None, "auto", value),
-                    f"the run in {out} was begun with{f' --{option} {value}' if value != '' else f'out --{option}'}: "
-                    f"leave the option out")
-        require(size in (None, run.shape[1:]), f"the run in {out} was begun with --size "
-                f"{'x'.join(map(str, run.shape[:0:-1]))}: leave the option out")
+        check_as_begun(arguments, run, size)
         return run
     if size is not None or arguments.channels is not None:
         shape = (arguments.channels or own[0], *(size or own[1:]))
         recipe.build(shape, 1)  # raises if the networks cannot make this size
-    given = {"background": arguments.background, "skip_broken": arguments.skip_broken}
-    reading = Reading(**{key: value for key, value in given.items() if value is not None})
+    reading = reading_of(arguments)
     config = configured(recipe.train, arguments, device)
     if arguments.augment is not None:
-        config = replace(config, augment=tuple(arguments.augment.split(",")))
+        config = replace(config, augment=names_in(arguments.augment))
         check_augment(recipe.build(), config)
     return Run(arguments.recipe, name, config, device, out, shape, None,
                arguments.data, arguments.checkpoint_every, init=arguments.init, keep=arguments.keep or "last",
                overwrite=arguments.overwrite, reading=reading)
+
+
+def folder_of(arguments: argparse.Namespace) -> Path:
+    """The weights folder that is written."""
+    return arguments.out or Path("runs") / (arguments.name or arguments.recipe)
+
+
+def check_as_begun(arguments: argparse.Namespace, run: Run, size: tuple[int, int] | None) -> None:
+    """Raises ValueError if an option differs from the one that a resumed run began with."""
+    given = {**vars(arguments), "size": size, "augment": arguments.augment and names_in(arguments.augment)}
+    if arguments.background is not None:  # two names of one colour are the same
+        same = Reading(arguments.background).ground == run.reading.ground
+        given["background"] = run.reading.background if same else arguments.background
+    begun = {"batch_size": run.config.batch_size, "seed": run.config.seed, "name": run.name, "channels": run.shape[0],
+             "size": run.shape[1:], "background": run.reading.background, "skip_broken": run.reading.skip_broken,
+             "precision": "bfloat16" if run.config.bfloat16 else "float32", "augment": run.config.augment}
+    words = {"size": "x".join(map(str, run.shape[:0:-1])), "augment": ",".join(run.config.augment)}
+    for key, value in begun.items():
+        option = f"--{key.replace('_', '-')}"
+        how = f"without {option}" if value is False or value == () else f"with {option} {words.get(key, value)}"
+        require(given[key] in (None, "auto", value), f"the run in {run.out} was begun {how}: leave the option out")
+
+
+def names_in(text: str) -> tuple[str, ...]:
+    """The names in a text that commas separate."""
+    return tuple(name.strip() for name in text.split(","))
 
 
 def without(argv: list[str], option: str, values: int = 0) -> list[str]:
@@ -140,7 +151,7 @@ def without(argv: list[str], option: str, values: int = 0) -> list[str]:
     return kept
 
 
-def again(argv: list[str]) -> str:
+def resume_command(argv: list[str]) -> str:
     """The command that continues the run which a command line began."""
     for option, values in (("--resume", 0), ("--overwrite", 0), ("--init", 1)):
         argv = without(argv, option, values)
@@ -161,18 +172,23 @@ def opening(run: Run) -> str:
     return " ".join(sentences)
 
 
-def saw(run: Run, data: Data) -> str:
-    """Writes the contact sheet of a folder, and says where it is."""
+def sheet_sentence(run: Run, data: Data) -> str:
+    """A sentence that says where the contact sheet of a folder is, which is written; empty for other data."""
     sheet = run.write_sheet(data)
     return f"A sheet of what the networks see is in {sheet}." if sheet else ""
 
 
-def preview(run: Run) -> None:
-    """Shows what would be trained: the configuration as JSON, and on stderr what was found in a folder."""
+def preview(run: Run, sheet: bool) -> None:
+    """Shows what would be trained: the configuration as JSON, and on stderr what was found in a folder.
+
+    sheet: whether the contact sheet of a folder is written.
+    """
     with measuring(f"opening {run.name}", delay=0.5) as progress:
         run, words, data = run.preview(progress)
     if data is not None and data.folder:
-        print(" ".join((f"{words[0].upper()}{words[1:]}.", *data.found, saw(run, data))), file=sys.stderr)
+        shown = (sheet_sentence(run, data) if sheet else
+                 f"No sheet of what the networks see was written: it would replace that of {run.out}.")
+        print(" ".join((f"{words[0].upper()}{words[1:]}.", *data.found, shown)), file=sys.stderr)
     print(json.dumps(run.description(words), indent=2))
 
 
@@ -192,13 +208,15 @@ def work(arguments: argparse.Namespace) -> int | None:
     if note := same_name(arguments.data):
         print(note, file=sys.stderr)
     if arguments.dry_run:
-        return preview(run)
+        return preview(run, sheet=not replaces)
     with measuring(f"opening {run.name}", delay=0.5) as progress:
         run, data = run.open(progress=progress)
     first = f"Training {run.name} on {data.description()}, on {run.device}."
-    print(" ".join(filter(None, (first, *data.found, opening(run), saw(run, data)))))
-    if not train(run, data, tracked):
-        print(f"Stopped and saved. To continue: {again(arguments.argv)}")
+    with run.alone():
+        print(" ".join(filter(None, (first, *data.found, opening(run), sheet_sentence(run, data)))))
+        ended = train(run, data, tracked)
+    if not ended:
+        print(f"Stopped and saved. To continue: {resume_command(arguments.argv)}")
         return 130
     bare = len(run.out.parts) == 1  # ganlib.load would take it for the name of a shipped model
     print(f"The weights are in {run.out}: ganlib.load({('./' if bare else '') + str(run.out)!r}) opens them.")
@@ -209,7 +227,13 @@ def work(arguments: argparse.Namespace) -> int | None:
     return None
 
 
-main = command(parser, work, "stopped; the last checkpoint is kept")
+def stopped(arguments: argparse.Namespace) -> str:
+    """What is left where a run was stopped at once."""
+    there = (folder_of(arguments) / checkpoint.STATE).exists()
+    return f"stopped; {'the last checkpoint is kept' if there else 'there is no checkpoint yet'}"
+
+
+main = command(parser, work, stopped)
 
 if __name__ == "__main__":
     sys.exit(main())

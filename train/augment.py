@@ -8,9 +8,10 @@ trained on these images alone, and three classifiers are trained on
 - the generated images alone.
 
 The classifiers differ in their images alone: they have the same initial weights, number of steps and distortions (each
-image is rotated, scaled and shifted a little), and are tested on the same real images, of which neither the GAN nor a
-classifier has seen any. A seed chooses the images, and the weights and noise of all networks. The images of a smaller n
-are among those of a larger one.
+image is rotated, scaled and shifted a little, and the pixels beyond its border are black), and are tested on the same
+real images, of which neither the GAN nor a classifier has seen any. A seed chooses the images, the initial weights of
+all networks and the noise of their trainings; the latents of the generated images are the same for all seeds. The
+images of a smaller n are among those of a larger one.
 
 The GAN is smaller than cdcgan and trained by its recipe, with differentiable augmentation (Zhao et al. 2020,
 "Differentiable augmentation for data-efficient GAN training").
@@ -24,6 +25,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
+from torch import Tensor
 from tqdm import tqdm
 
 from ganlib import augmentation
@@ -34,10 +36,12 @@ from ganlib.data import Data, ImageData, open_data, same_name
 from ganlib.evaluation import SEED
 from ganlib.images import to_uint8
 from ganlib.model import Model
+from ganlib.pictures import Reading
 from ganlib.recipes import RECIPES
 from ganlib.runs import has_bfloat16
 from ganlib.training import TrainConfig
-from train.command import DEVICE, command, parse_size, pick_device
+from train.command import DEVICE, add_reading, command, parse_size, pick_device, reading_of
+from train.progress import measuring
 from train.results import Results, train_in_memory
 
 NETWORKS = replace(ARCHITECTURES["cdcgan"], generator_channels=(128, 64, 32), discriminator_channels=(32, 64, 128))
@@ -84,13 +88,26 @@ def check(data: Data, numbers: Sequence[int]) -> ImageData:
 def choose(data: ImageData, n: int, largest: int, seed: int) -> tuple[ImageData, ImageData]:
     """n images of each class, the classes in turn, and the images to test on.
 
-    The test is the held-out part of the data or, where there is none, what remains beside the largest n.
+    The test is the held-out part of the data or, where there is none, what remains beside the largest n, without copies
+    of those n. Raises ValueError if nothing remains.
     """
     rng, labels = torch.Generator().manual_seed(seed), data.labels.cpu()
     classes = [(labels == label).nonzero().flatten() for label in range(data.num_classes)]
     shuffled = [members[torch.randperm(len(members), generator=rng)] for members in classes]
     few = torch.stack([members[:n] for members in shuffled], 1).flatten()
-    return data[few], data.held_out() or data[torch.cat([members[largest:] for members in shuffled])]
+    return data[few], data.held_out() or remaining(data, shuffled, largest)
+
+
+def remaining(data: ImageData, members: Sequence[Tensor], largest: int) -> ImageData:
+    """The images beside the first `largest` members of each class, without copies of those."""
+    learnt = {_content(data, i) for chosen in members for i in chosen[:largest].tolist()}
+    rest = [i for others in members for i in others[largest:].tolist() if _content(data, i) not in learnt]
+    require(len(rest) > 0, f"all images of {data.name} that are left for the test are copies of those to learn from")
+    return data[torch.tensor(rest)]
+
+
+def _content(data: ImageData, i: int) -> bytes:
+    return data.images[i].cpu().numpy().tobytes()
 
 
 def networks(data: ImageData) -> Architecture:
@@ -106,13 +123,14 @@ def generate(model: Model, count: int, like: ImageData) -> ImageData:
 
 
 def mix(real: ImageData, generated: ImageData) -> ImageData:
-    """Both, the real images repeated until there are as many: half of each batch is real, on average.
+    """Both, the fewer ones repeated until there are as many as of the others: half of each batch is real, on average.
 
     Both have the classes in turn, so that the classes stay equally frequent.
     """
-    repeated = real[torch.arange(len(generated)) % len(real)]
-    return replace(real, images=torch.cat([repeated.images, generated.images]),
-                   labels=torch.cat([repeated.labels, generated.labels]))
+    index = torch.arange(max(len(real), len(generated)))
+    parts = [data[index % len(data)] for data in (real, generated)]
+    return replace(real, images=torch.cat([part.images for part in parts]),
+                   labels=torch.cat([part.labels for part in parts]))
 
 
 def accuracy(learnt: ImageData, test: ImageData, config: ClassifierConfig, device: str, name: str) -> float:
@@ -167,24 +185,29 @@ def spread(values: Sequence[float]) -> str:
 
 
 def table(found: dict[int, list[dict[str, float]]], plan: Plan, data: ImageData) -> list[str]:
-    """A Markdown table: a row for each n, with means over the seeds and their range, and what was done."""
+    """A Markdown table: a row for each n, means over the seeds that have all arms, their range, and the plan."""
     lines = [f"| real images a class | {', % | '.join(ARMS.values())}, % | gain by the generated, points | seeds |",
              "|---|---|---|---|---|---|"]
+    most = 0
     for n, runs in found.items():
-        cells = [spread([run[arm] for run in runs if arm in run]) for arm in ARMS]
-        gain = spread([run["real_and_generated"] - run["real"] for run in runs if "real_and_generated" in run])
-        failed = sum("generated" not in run for run in runs)
-        note = f"; {failed} without a GAN, whose losses were not finite" if failed else ""
-        lines.append(f"| {n} | {' | '.join(cells)} | {gain} | {len(runs)}{note} |")
+        whole = [run for run in runs if run.keys() >= ARMS.keys()]  # the others would make the columns differ in seeds
+        most = max(most, len(whole))
+        cells = [spread([run[arm] for run in whole]) for arm in ARMS]
+        gain = spread([run["real_and_generated"] - run["real"] for run in whole])
+        failed = len(runs) - len(whole)
+        note = f"; {failed} left out, as the losses of the GAN were not finite" if failed else ""
+        lines.append(f"| {n} | {' | '.join(cells)} | {gain} | {len(whole)}{note} |")
     gan, classifier = plan.gan, plan.classifier
-    held_out = "its test images" if data.held_out() else "the images that were not chosen for the largest number"
+    held_out = ("its test images" if data.held_out() else
+                "the images that were not chosen for the largest number, without copies of those")
+    pair = " With two seeds, the brackets hold both values and show no significance." if most == 2 else ""
     return [*lines, "", f"Accuracy on {held_out}, of classifiers that learn from {data.name}: means over the seeds, in "
-            f"brackets their range. A seed chooses the images and all initial weights. The generated images, "
+            f"brackets their range.{pair} A seed chooses the images and all initial weights. The generated images, "
             f"{plan.generated:,} a class, are of a GAN that was trained on the same real images alone, for "
             f"{gan.steps:,} steps of {gan.batch_size}, with differentiable augmentation ({', '.join(gan.augment)}). "
             f"Each classifier was trained for {classifier.steps:,} steps of {classifier.batch_size}, on images that "
-            f"are rotated, scaled and shifted a little; with real and generated images, half of each batch is real on "
-            f"average."]
+            f"are rotated, scaled and shifted a little, with black pixels beyond their border; with real and generated "
+            f"images, half of each batch is real on average."]
 
 
 def parser() -> argparse.ArgumentParser:
@@ -197,11 +220,12 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--data", metavar="WHERE",
                    help="a dataset or a folder of images with classes, as for python -m train; of a folder, the images "
                         "that are not chosen for the largest N are the test (default: mnist)")
-    p.add_argument("--size", metavar="PIXELS", default="28",
+    p.add_argument("--size", metavar="PIXELS",
                    help="width and height that the pictures of a folder are resized to, such as 32, or 48x64 where "
                         "they differ (default: 28)")
-    p.add_argument("--channels", type=int, choices=(1, 3), default=1,
+    p.add_argument("--channels", type=int, choices=(1, 3),
                    help="1 converts the pictures of a folder to grey, 3 to colour (default: 1)")
+    add_reading(p)
     p.add_argument("--steps", type=int, default=2_000, help="of each GAN (default: 2000)")
     p.add_argument("--classifier-steps", type=int, default=600, metavar="STEPS",
                    help="of each classifier (default: 600)")
@@ -215,6 +239,22 @@ def parser() -> argparse.ArgumentParser:
     return p
 
 
+def opened(arguments: argparse.Namespace) -> Data:
+    """The data of the arguments. Raises ValueError for options that are for a folder alone, given with a dataset."""
+    reading, size = reading_of(arguments), (28, 28) if arguments.size is None else parse_size(arguments.size)
+    shape = (arguments.channels or 1, *size)
+    with measuring("opening the data", delay=0.5) as progress:
+        data = open_data("mnist", arguments.data, shape=shape, reading=reading, progress=progress)
+    if not data.folder:
+        chosen = arguments.size is not None or arguments.channels is not None
+        require(not chosen or shape == tuple(data.shape), f"the samples of {data.name} are of shape {tuple(data.shape)}"
+                                                          f": size and channels can be chosen only for a folder of "
+                                                          f"images")
+        require(reading == Reading(), f"background and skip-broken are only for a folder of pictures, and not for "
+                                      f"{data.name}: leave them out")
+    return data
+
+
 def work(arguments: argparse.Namespace) -> None:
     """Does the runs that --out does not hold yet; the table is printed even if a later run fails."""
     for option, low in (("seeds", 1), ("generated", 1)):
@@ -224,9 +264,10 @@ def work(arguments: argparse.Namespace) -> None:
     plans = [Plan.of(arguments.steps, arguments.batch_size, arguments.classifier_steps, arguments.generated, seed,
                      device) for seed in range(arguments.seeds)]
     if note := same_name(arguments.data):
-        print(note)
-    shape = (arguments.channels, *parse_size(arguments.size))
-    data = check(open_data("mnist", arguments.data, shape=shape), numbers)
+        print(note, file=sys.stderr)
+    data = check(opened(arguments), numbers)
+    if data.found:
+        print(*data.found, file=sys.stderr)
     networks(data)
     found: dict[int, list[dict[str, float]]] = {}
     try:
@@ -237,7 +278,14 @@ def work(arguments: argparse.Namespace) -> None:
             print("\n".join(table(found, plans[0], data)))
 
 
-main = command(parser, work, "stopped; with the same --out it continues")
+def stopped(arguments: argparse.Namespace) -> str:
+    """The message after Ctrl-C."""
+    if arguments.out is None:
+        return "stopped; no accuracy is kept, because there is no --out"
+    return "stopped; the same command goes on after the last run that is in --out"
+
+
+main = command(parser, work, stopped)
 
 if __name__ == "__main__":
     sys.exit(main())

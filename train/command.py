@@ -1,6 +1,7 @@
-"""What the command lines share: exit codes, output, error messages, devices, sizes and precision."""
+"""What the command lines share: exit codes, output, error messages, devices, sizes, options of pictures, precision."""
 
 import argparse
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,17 +11,19 @@ import torch
 
 from ganlib import console
 from ganlib.checkpoint import WeightsError
-from ganlib.checks import check_int, quoted, require
+from ganlib.checks import quoted, require
 from ganlib.devices import best_device, check_device
+from ganlib.pictures import Reading
 from ganlib.runs import has_bfloat16
 from ganlib.training import NonFiniteLoss
 
 DEVICE = {"default": "auto", "help": "cpu, cuda, mps, or auto for the best one (default: auto)"}
+MOST_PIXELS = 2**16  # of a side, in --size
 Config = TypeVar("Config")
 
 
 def command(parser: Callable[[], argparse.ArgumentParser], work: Callable[[argparse.Namespace], int | None],
-            stopped: str) -> Callable[[list[str] | None], int]:
+            stopped: str | Callable[[argparse.Namespace], str]) -> Callable[[list[str] | None], int]:
     """The main() of a command: parses the arguments, does the work and returns the exit code.
 
     Errors that a user can correct are printed as one sentence. Output is as `ganlib.console.command` says.
@@ -28,7 +31,7 @@ def command(parser: Callable[[], argparse.ArgumentParser], work: Callable[[argpa
     Args:
         parser: makes the parser.
         work: takes the arguments, with the command line as `argv`; returns the exit code, None for 0.
-        stopped: the message after Ctrl-C.
+        stopped: the message after Ctrl-C, or makes it from the arguments.
     """
     @console.command
     def main(argv: list[str] | None = None) -> int:
@@ -39,18 +42,21 @@ def command(parser: Callable[[], argparse.ArgumentParser], work: Callable[[argpa
         try:
             return work(arguments) or 0
         except KeyboardInterrupt:
-            sentence, code = stopped, 130
+            sentence, code = stopped if isinstance(stopped, str) else stopped(arguments), 130
         except (ValueError, NonFiniteLoss, WeightsError) as error:
             sentence = str(error)
-        except BrokenPipeError:  # the reader of the output has left
+        except console.OutputError:
             raise
         except OSError as error:
             sentence = f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}"
-        except RuntimeError as error:
+        except (MemoryError, RuntimeError) as error:
             messages = ("not enough memory", "can't allocate memory")  # for a CPU, on Windows and elsewhere
-            if not isinstance(error, torch.OutOfMemoryError) and not any(words in str(error) for words in messages):
+            if not isinstance(error, MemoryError | torch.OutOfMemoryError) and not any(
+                    words in str(error) for words in messages):
                 raise
-            sentence = "the device has not enough memory for this; give a smaller --batch-size or another --device"
+            helps = {"batch_size": "a smaller --batch-size", "device": "another --device"}
+            advice = [text for option, text in helps.items() if hasattr(arguments, option)]
+            sentence = f"there is not enough memory for this{'; give ' * bool(advice)}{' or '.join(advice)}"
         print(f"{parses.prog.removeprefix('python -m ')}: {sentence}", file=sys.stderr)
         return code
     return main
@@ -63,10 +69,27 @@ def pick_device(name: str) -> str:
 
 def parse_size(text: str) -> tuple[int, int]:
     """Height and width of "32" or "48x64", which is 48 wide and 64 high."""
-    width, *height = (int(side) if side.isdecimal() else side for side in text.lower().replace("×", "x").split("x"))
-    require(len(height) < 2, f"--size must be PIXELS or WIDTHxHEIGHT, such as 32 or 48x64, not {quoted(text)}")
-    width, *height = (check_int(side, 1, 2**16, "--size") for side in (width, *height))
-    return (height[0] if height else width), width
+    found = re.fullmatch(r"(\d{1,5})(?:[x×](\d{1,5}))?", text.strip(), re.ASCII | re.IGNORECASE)
+    width, height = (int(found[1]), int(found[2] or found[1])) if found else (0, 0)
+    require(min(width, height) > 0 and max(width, height) <= MOST_PIXELS,
+            f"--size must be PIXELS or WIDTHxHEIGHT, such as 32 or 48x64, each from 1 to {MOST_PIXELS}, not "
+            f"{quoted(text)}")
+    return height, width
+
+
+def add_reading(parser: argparse.ArgumentParser) -> None:
+    """Adds the options that say how the pictures of a folder are read."""
+    parser.add_argument("--background", metavar="COLOUR",
+                        help=f"the colour that transparent pictures of a folder are composited onto, such as black or "
+                             f"#8090a0 (default: {Reading.background})")
+    parser.add_argument("--skip-broken", action="store_true", default=None,
+                        help="leave out the files of a folder that cannot be read (default: stop and name them)")
+
+
+def reading_of(arguments: argparse.Namespace) -> Reading:
+    """How pictures are read, by the options of `add_reading`."""
+    given = {"background": arguments.background, "skip_broken": arguments.skip_broken}
+    return Reading(**{key: value for key, value in given.items() if value is not None})
 
 
 def configured(config: Config, arguments: argparse.Namespace, device: str) -> Config:

@@ -54,7 +54,7 @@ def work(arguments: argparse.Namespace) -> None:
     """Measures one folder after another, then prints the table, even if a later folder is broken."""
     measured: dict[str, dict] = {}
     if note := same_name(arguments.data):
-        print(note)
+        print(note, file=sys.stderr)
     try:
         for source in arguments.folders:
             hub.check_local(source)

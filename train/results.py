@@ -1,6 +1,7 @@
 """Runs that are trained in memory to be measured, and a JSON file of their measures, so that no run is repeated."""
 
 import json
+import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
@@ -28,7 +29,8 @@ def train_in_memory(name: str, architecture: Architecture, config: TrainConfig, 
 
 
 class Results:
-    """The measures of runs, kept in a file or, without a path, in memory. Raises WeightsError for another kind of file.
+    """The measures of runs, kept in a file or, without a path, in memory. Raises WeightsError for another kind of file,
+    and OSError if no file can be written in its folder.
 
     A run is identified by everything that its result depends on: data, classifier, device, networks and training;
     `more` is what else the measures depend on.
@@ -41,6 +43,7 @@ class Results:
         if path is not None:
             self.entries = read_json(path, list, missing=[])
             path.parent.mkdir(parents=True, exist_ok=True)
+            tempfile.TemporaryFile(dir=path.parent).close()  # raises now, and not after hours of training
 
     def find(self, architecture: Architecture, config: TrainConfig) -> dict | None:
         """The measures of a run, None if they are not kept."""

@@ -1,21 +1,23 @@
 """python -m train.sample MODEL: write samples of a model as PNG files, one for each seed, or all as one file.
 
-A picture is the same whichever call made it, and what is finished is not made again, so an interrupted call goes on
-where it stopped.
+A sample is the same whichever call made it. In a folder, finished files are not made again, so that a second call goes
+on where an interrupted one stopped. A single file (--grid, --npz) is written at the end or not at all.
 """
 
 import argparse
 import hashlib
 import itertools
+import json
+import math
 import os
 import re
 import sys
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from dataclasses import fields
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy
 import torch
@@ -23,8 +25,10 @@ from torch import Tensor
 from tqdm import tqdm
 
 from ganlib import hub, images
+from ganlib.architectures import Architecture, describe
 from ganlib.checkpoint import read_json, to_json
 from ganlib.checks import check_float, check_int, listed, quoted, require
+from ganlib.files import replacing
 from ganlib.model import Model
 from ganlib.report import to_png
 from ganlib.sampling import MAX_SEED, MAX_TRUNCATION
@@ -32,9 +36,11 @@ from train.command import DEVICE, command, pick_device
 
 NUMBER = 100
 MOST = 10**7  # samples of one call
-MOST_PIXELS = 80 * 10**6  # of a contact sheet: Pillow takes larger pictures for an attack
+MOST_PIXELS = 80 * 10**6  # of a contact sheet: Pillow warns of larger pictures when it opens them
+MOST_GIB = 4  # of an array: it is made in memory
 BATCH = 64  # samples made at a time, always as many: the last digits of a sample depend on the size of its batch
-NOTE = "samples.json"  # in the folder: which model its pictures are of
+NOTE = "samples.json"  # in the folder: which model the pictures are of
+FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]')  # or for terminals
 LONGEST = 200  # bytes of a folder's name
 RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]|conin\$|conout\$)(\..*)?", re.IGNORECASE)  # on Windows
 
@@ -59,36 +65,37 @@ def parse_seeds(text: str) -> list[int]:
 def parse_labels(text: str, model: Model) -> list[int]:
     """The classes of a text such as "cat,dog" or "3,5-7": names or, where no class has that name, numbers."""
     names = model.class_names
-    require(len(names) > 0, f"{model.name} has no classes: leave --labels out")
+    require(len(names) > 0, f"{shown(model)} has no classes: leave --labels out")
     labels: dict[int, None] = {}
     for part in [text] if text in names else text.split(","):
         part = part if part in names else part.strip()
-        number = re.fullmatch(r"(\d{1,9})(?:-(\d{1,9}))?", part, re.ASCII)
+        number = re.fullmatch(r"(\d{1,9})\s*(?:-\s*(\d{1,9}))?", part, re.ASCII)
         if part in names:
-            require(names.count(part) == 1, f"--labels: {names.count(part)} classes are named {quoted(part)}: give "
-                                            f"their numbers, {listed_numbers(part, names)}")
+            same = ", ".join(str(label) for label, name in enumerate(names) if name == part)
+            require("," not in same, f"--labels: {names.count(part)} classes are named {quoted(part)}: give their "
+                                     f"numbers, {same}")
             labels[names.index(part)] = None
         elif number is not None and int(number[1]) <= int(number[2] or number[1]) < len(names):
             labels |= dict.fromkeys(range(int(number[1]), int(number[2] or number[1]) + 1))
         else:
-            raise ValueError(f"--labels: {model.name} has no class {quoted(part)}; its classes are 0 to "
+            raise ValueError(f"--labels: {shown(model)} has no class {quoted(part)}; its classes are 0 to "
                              f"{len(names) - 1}: {listed(list(names))}")
     return list(labels)
 
 
-def listed_numbers(name: str, names: Sequence[str]) -> str:
-    """The numbers of the classes of that name."""
-    return ", ".join(str(label) for label, other in enumerate(names) if other == name)
+def shown(model: Model) -> str:
+    """The model's name for messages: quoted where it has control characters, which could come from a foreign file."""
+    return model.name if model.name.isprintable() else quoted(model.name)
 
 
 def folder_names(class_names: Sequence[str]) -> list[str]:
     """A folder's name for each class, valid on every system and different from all others, whatever the case."""
     cleaned = [_cleaned(name) for name in class_names]
-    wanted = Counter([NOTE, *(name.casefold() for name in cleaned)])
+    uses = Counter([NOTE, *(name.casefold() for name in cleaned)])
     taken, found = set(), []
     for label, name in enumerate(cleaned):
         chosen, suffix = name, f"-{label}"
-        while chosen.casefold() in taken or wanted[chosen.casefold()] > (chosen == name):
+        while chosen.casefold() in taken or uses[chosen.casefold()] > (chosen == name):
             chosen, suffix = name + suffix, f"{suffix}-{label}"
         taken.add(chosen.casefold())
         found.append(chosen)
@@ -96,8 +103,8 @@ def folder_names(class_names: Sequence[str]) -> list[str]:
 
 
 def _cleaned(name: str) -> str:
-    """A class's name without what a system does not allow in a folder's name, and without a dot at its start."""
-    name = re.sub(r'[<>:"/\\|?*\x00-\x1f\x7f\ud800-\udfff]', "_", unicodedata.normalize("NFC", name))
+    """A name without characters that a system does not allow in a folder's name, and without a dot at its start."""
+    name = FORBIDDEN.sub("_", unicodedata.normalize("NFC", name))
     name = re.sub(r"^\.", "_", name.strip())
     name = name.encode()[:LONGEST].decode(errors="ignore").rstrip(" .")
     return f"_{name}" if not name or RESERVED.fullmatch(name) else name
@@ -113,7 +120,7 @@ def named(model: Model, seeds: Iterable[int], labels: Sequence[int] | None) -> I
             yield seed, None if picked is None else int(picked)
 
 
-def draw(model: Model, samples: Iterable[Sample], truncation: float) -> Iterator[tuple[list[Sample], Tensor]]:
+def in_batches(model: Model, samples: Iterable[Sample], truncation: float) -> Iterator[tuple[list[Sample], Tensor]]:
     """The samples in batches: up to BATCH of them, and their tensor (N, *shape)."""
     samples = iter(samples)
     while batch := list(itertools.islice(samples, BATCH)):
@@ -135,7 +142,8 @@ def write_pictures(model: Model, samples: Iterable[Sample], out: Path, truncatio
     """
     check_pictures(model)
     folders = folder_names(model.class_names)
-    claim(out, {"model": model.name, "weights": fingerprint(model), "truncation": truncation, "folders": folders})
+    prepare_folder(out, {"model": model.name, "weights": fingerprint(model), "truncation": truncation,
+                         "folders": folders})
 
     def path(sample: Sample) -> Path:
         seed, label = sample
@@ -149,79 +157,97 @@ def write_pictures(model: Model, samples: Iterable[Sample], out: Path, truncatio
                 yield sample
 
     written = 0
-    for batch, x in draw(model, missing(), truncation):
+    for batch, x in in_batches(model, missing(), truncation):
         for sample, image in zip(batch, x):
             path(sample).parent.mkdir(exist_ok=True)
-            with replacing(path(sample)) as file:
-                file.write(to_png(images.to_pil(image)))
+            with replacing(path(sample)) as partial:
+                partial.write_bytes(to_png(images.to_pil(image)))
             written += 1
             progress(1)
     return written
 
 
 def fingerprint(model: Model) -> str:
-    """A hash of what decides how a model's samples look: its networks and their weights."""
-    found = hashlib.sha256(repr(model.architecture).encode())
+    """A hash of what a model's samples depend on: its architecture and the generator's weights.
+
+    Fields of the architecture that have their defaults are left out: a later version of the package may have more.
+    """
+    found = hashlib.sha256(json.dumps(_without_defaults(model.architecture), sort_keys=True).encode())
     for value in model.generator.state_dict().values():
         found.update(value.cpu().contiguous().numpy().tobytes())
     return found.hexdigest()
 
 
-def claim(out: Path, note: dict[str, Any]) -> None:
-    """Makes the folder, with a note of the model in it. Raises ValueError if it holds anything else already."""
-    require(out.is_dir() or not out.exists(), f"--out must be a folder, and {str(out)!r} is a file")
-    if (out / NOTE).exists():
-        found = read_json(out / NOTE, dict)
-        for key, what in (("weights", f"of another model, {quoted(found.get('model'))}"),
-                          ("truncation", f"made with --truncation {quoted(found.get('truncation'))}"),
-                          ("folders", "in folders for other classes")):
-            require(found.get(key) == note[key], f"{str(out)!r} holds samples {what}: give another --out")
-        return
-    require(not out.is_dir() or all(path.name.startswith(".") for path in out.iterdir()),
-            f"{str(out)!r} holds other files, which samples must not be mixed with: give another --out")
-    out.mkdir(parents=True, exist_ok=True)
-    with replacing(out / NOTE) as file:
-        file.write(to_json(note))
+def _without_defaults(architecture: Architecture) -> dict[str, Any]:
+    """The architecture's kind and the fields that differ from their defaults."""
+    defaults = {field.name: field.default for field in fields(architecture)}
+    given = {name for name, default in defaults.items() if getattr(architecture, name) != default}
+    return {name: value for name, value in describe(architecture).items() if name == "kind" or name in given}
 
 
-@contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
-    """A file to write that replaces the one of that path at the end; an error leaves nothing behind, and names it."""
-    partial = path.with_name(f"{path.name}.partial")
+def prepare_folder(out: Path, note: dict[str, Any]) -> None:
+    """Makes the folder, with a note of the model in it. Raises ValueError if that fails, or it holds anything else."""
+    name = quoted(str(out))
     try:
-        with partial.open("wb") as file:
-            yield file
-        os.replace(partial, path)
-    except BaseException as error:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
-        if isinstance(error, OSError):  # a full disk does not say where it is
-            error.filename = error.filename or str(path)
-        raise
+        require(out.is_dir() or not out.exists(), f"--out must be a folder, and {name} is a file")
+        require(out.is_dir() or not out.is_symlink(), f"--out must be a folder, and {name} is a link to a missing one")
+        if (out / NOTE).exists():
+            check_note(out, read_json(out / NOTE, dict), note)
+            return
+        require(not out.is_dir() or all(path.name.startswith(".") for path in out.iterdir()),
+                f"{name} holds other files, which samples must not be mixed with: give another --out")
+        out.mkdir(parents=True, exist_ok=True)
+        with replacing(out / NOTE) as partial:
+            partial.write_bytes(to_json(note))
+    except OSError as error:
+        raise ValueError(f"--out {name} cannot be used: {error.strerror}") from None
+
+
+def check_note(out: Path, found: dict[str, Any], note: dict[str, Any]) -> None:
+    """Raises ValueError if the note that was found in the folder is of other samples."""
+    name = quoted(found.get("model"))
+    whose = f"of other weights of {name}" if found.get("model") == note["model"] else f"of another model, {name}"
+    for key, what in (("weights", whose), ("truncation", f"made with --truncation {quoted(found.get('truncation'))}"),
+                      ("folders", "in folders for other classes")):
+        require(found.get(key) == note[key], f"{quoted(str(out))} holds samples {what}: give another --out")
 
 
 def check_pictures(model: Model) -> None:
     """Raises ValueError unless the model's samples are pictures."""
-    require(len(model.shape) == 3, f"{model.name} makes points, which are no pictures: write them by --npz FILE.npz")
-    require(model.shape[0] in (1, 3), f"{model.name} makes images of {model.shape[0]} channels, and pictures have 1 or "
-                                      f"3: write them by --npz FILE.npz")
+    name = shown(model)
+    require(len(model.shape) == 3, f"{name} makes points, which are no pictures: write them by --npz FILE.npz")
+    require(model.shape[0] in (1, 3), f"{name} makes images of {model.shape[0]} channels, and pictures have 1 or 3: "
+                                      f"write them by --npz FILE.npz")
 
 
 def write_grid(model: Model, samples: Iterable[Sample], total: int, path: Path, truncation: float = 1.0,
-               columns: int | None = None, progress: Progress = lambda done: None) -> None:
-    """Writes one contact sheet of the samples. Raises ValueError if the model makes no pictures, or there are too many.
+               group: int = 1, progress: Progress = lambda done: None) -> None:
+    """Writes one contact sheet of the samples.
 
-    columns: None for the squarest grid.
+    Args:
+        model: makes the samples.
+        samples: seeds and classes.
+        total: how many samples there are.
+        path: of the PNG file.
+        truncation: as in `Model.sample`.
+        group: how many successive samples stay in one row, such as the classes of a seed.
+        progress: is called with how many samples are done since the last call.
+
+    Raises:
+        ValueError: the model makes no pictures, or the sheet would have more than MOST_PIXELS.
     """
     check_pictures(model)
-    most = MOST_PIXELS // ((model.shape[1] + 2) * (model.shape[2] + 2))
-    require(total <= most, f"a sheet of {total:,} samples would be too large: give at most {most:,}, or --out FOLDER")
-    with replacing(path) as file:  # before the work, because the file may not be writable
+    columns = images.columns_of_groups(total, group, *model.shape[1:])
+    width, height = images.sheet_size(total, *model.shape[1:], columns)
+    require(width * height <= MOST_PIXELS,
+            f"a sheet of {total:,} samples would have {width:,}×{height:,} pixels, and at most {MOST_PIXELS:,} are "
+            f"allowed: give fewer samples, or --out FOLDER in place of --grid")
+    with replacing(path) as partial:  # before the work, because the file may not be writable
         parts = []
-        for batch, x in draw(model, samples, truncation):
+        for batch, x in in_batches(model, samples, truncation):
             parts.append(x)
             progress(len(batch))
-        file.write(to_png(images.contact_sheet(torch.cat(parts), columns)))
+        partial.write_bytes(to_png(images.contact_sheet(torch.cat(parts), columns)))
 
 
 def write_npz(model: Model, samples: Iterable[Sample], total: int, path: Path, truncation: float = 1.0,
@@ -229,25 +255,25 @@ def write_npz(model: Model, samples: Iterable[Sample], total: int, path: Path, t
     """Writes one file of arrays that numpy.load opens without pickle.
 
     `arr_0` holds the samples: images (N, H, W, C) uint8, or points (N, *shape) float32; `seeds` (N,) int64; and, of a
-    model with classes, `labels` (N,) int64. Raises ValueError if they do not fit the memory.
+    model with classes, `labels` (N,) int64. `total` is the number of samples, at most. Raises ValueError if they need
+    more than MOST_GIB.
     """
     pictures = len(model.shape) == 3
-    shape = (*model.shape[1:], model.shape[0]) if pictures else model.shape
-    try:
-        values = numpy.empty((total, *shape), numpy.uint8 if pictures else numpy.float32)
-    except MemoryError:
-        raise ValueError(f"{total:,} samples do not fit the memory: give fewer, or --out FOLDER") from None
-    with replacing(path) as file:  # before the work, because the file may not be writable
-        done: list[Sample] = []
-        for batch, x in draw(model, samples, truncation):
+    shape, kind = ((*model.shape[1:], model.shape[0]), numpy.uint8) if pictures else (model.shape, numpy.float32)
+    size = total * math.prod(shape) * numpy.dtype(kind).itemsize / 2**30
+    require(size <= MOST_GIB, f"{total:,} samples need {size:,.1f} GiB, and a file of arrays may have {MOST_GIB}: give "
+                              f"fewer samples, or --out FOLDER in place of --npz")
+    with replacing(path) as partial:  # before the work, because the file may not be writable
+        values, done = numpy.empty((total, *shape), kind), []
+        for batch, x in in_batches(model, samples, truncation):
             values[len(done):len(done) + len(batch)] = images.to_uint8(x).permute(0, 2, 3, 1) if pictures else x
             done += batch
             progress(len(batch))
-        seeds, labels = zip(*done)
-        arrays = {"seeds": numpy.array(seeds, numpy.int64)}
+        arrays = {"seeds": numpy.array([seed for seed, _ in done], numpy.int64)}
         if model.num_classes:
-            arrays["labels"] = numpy.array(labels, numpy.int64)
-        numpy.savez(file, values, **arrays)
+            arrays["labels"] = numpy.array([label for _, label in done], numpy.int64)
+        with partial.open("wb") as file:
+            numpy.savez(file, values[:len(done)], **arrays)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -269,11 +295,11 @@ def parser() -> argparse.ArgumentParser:
                    help="the folder for PNG files, of this model and truncation alone (default: NAME-samples in the "
                         "current folder, or none with --grid or --npz)")
     p.add_argument("--grid", type=Path, metavar="FILE",
-                   help="write one contact sheet in place of the files, which must end in .png; with several --labels, "
-                        "a row for each seed (default: none)")
+                   help="write one contact sheet, a .png file, in place of the folder; with several --labels, the "
+                        "samples of a seed are in one row (default: none)")
     p.add_argument("--npz", type=Path, metavar="FILE",
-                   help="write one file of arrays in place of the files, which must end in .npz: arr_0 (N, H, W, C) "
-                        "uint8, or points as float32; seeds; labels (default: none)")
+                   help="write one file of arrays, a .npz file, in place of the folder: arr_0 (N, H, W, C) uint8, or "
+                        "points as float32; seeds; labels (default: none)")
     p.add_argument("--device", **DEVICE)
     return p
 
@@ -287,9 +313,9 @@ def check(arguments: argparse.Namespace) -> None:
     for option, suffix in (("grid", ".png"), ("npz", ".npz")):
         path = getattr(arguments, option)
         if path is not None:
-            require(path.suffix.lower() == suffix, f"--{option} must end in {suffix}, not {str(path)!r}")
-            require(not path.is_dir(), f"--{option} must be a file, and {str(path)!r} is a folder")
-            require(path.parent.is_dir(), f"there is no folder {str(path.parent)!r}")
+            require(path.suffix.lower() == suffix, f"--{option} must end in {suffix}, not {quoted(str(path))}")
+            require(not os.path.isdir(path), f"--{option} must be a file, and {quoted(str(path))} is a folder")
+            require(os.path.isdir(path.parent), f"--{option}: there is no folder {quoted(str(path.parent))}")
 
 
 def work(arguments: argparse.Namespace) -> None:
@@ -302,23 +328,29 @@ def work(arguments: argparse.Namespace) -> None:
     total = len(seeds) * (len(labels) if labels else 1)
     require(total <= MOST, f"{total:,} samples are too many for one call: at most {MOST:,}")
     samples, truncation = named(model, seeds, labels), arguments.truncation
-    with tqdm(desc=model.name, total=total, unit="sample", unit_scale=True, dynamic_ncols=True, leave=False,
-              delay=0.3) as bar:  # what is wrong is said before it is shown
+    with tqdm(desc=shown(model), total=total, unit="sample", unit_scale=True, dynamic_ncols=True, leave=False,
+              delay=0.3) as bar:  # an error that is found at once is printed without a bar
         if arguments.npz:
             write_npz(model, samples, total, arguments.npz, truncation, bar.update)
             done = f"{arguments.npz}: {total:,} samples."
         elif arguments.grid:
-            columns = len(labels) if labels and len(labels) > 1 else None
-            write_grid(model, samples, total, arguments.grid, truncation, columns, bar.update)
+            write_grid(model, samples, total, arguments.grid, truncation, len(labels) if labels else 1, bar.update)
             done = f"{arguments.grid}: {total:,} samples."
         else:
-            out = arguments.out or Path(f"{model.name.split('@')[0].split('/')[-1]}-samples")
+            out = arguments.out or Path(f"{_cleaned(model.name.split('@')[0].split('/')[-1])}-samples")
             written = write_pictures(model, samples, out, truncation, bar.update)
             done = f"{out}: {total:,} samples{f', {total - written:,} of which were there' if written < total else ''}."
     print(done)
 
 
-main = command(parser, work, "stopped; what is finished is kept, and the same command goes on")
+def stopped(arguments: argparse.Namespace) -> str:
+    """The message after Ctrl-C."""
+    if arguments.grid or arguments.npz:
+        return "stopped; no file was written"
+    return "stopped; finished files are kept, and the same command makes the others"
+
+
+main = command(parser, work, stopped)
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -46,7 +46,7 @@ def generate(model: str, seed: int, count: int, truncation: float, captions: lis
                                       f" Choose one class")
         seeds = [s for s in range(seed, seed + max(1, count // classes)) for _ in range(classes)]
         label = [i % classes for i in range(len(seeds))]
-        columns = classes * max(1, round(images.columns_of(len(seeds), *gan.shape[1:]) / classes))
+        columns = images.columns_of_groups(len(seeds), classes, *gan.shape[1:])
     elif digit != "any":
         require(classes > 0, f"{model} has no classes: Digit must be any, not {quoted(digit)}")
         require(digit in map(str, range(classes)), f"Digit must be any, all or a class of {model}, from 0 to "

@@ -9,7 +9,7 @@ from ganlib.demo import models
 from ganlib.demo.controls import listen
 from ganlib.model import Model
 
-MAX_LENGTH = 200  # characters of a name
+MAX_LENGTH = 500  # characters of a name or an address
 
 
 def model_picker(names: list[str], find: Callable[[str], Model], label: str = "Model", **options: Any) -> gr.Radio:
