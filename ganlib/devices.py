@@ -1,10 +1,14 @@
-"""Where networks compute: the best device of this machine, and checks of a device that a user names."""
+"""Where networks compute: the best device of this machine, checks of one that a user names, precision and threads."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
 from ganlib.checks import quoted
 
 KINDS = ("cpu", "cuda", "mps")
+BFLOAT16_UNITS = ("avx512_bf16", "amx_bf16", "bf16", "arm_bf16", "sve_bf16")  # of processors, by torch's names
 
 
 def best_device() -> str:
@@ -42,3 +46,26 @@ def _count(kind: str) -> int:
     if kind == "mps":
         return int(torch.backends.mps.is_available())
     return 1
+
+
+def has_bfloat16(device: str) -> bool:
+    """Whether a device computes bfloat16 itself; others emulate it, which is slower than float32."""
+    if device.startswith("cuda"):
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    if device != "cpu":
+        return True
+    if not hasattr(torch.cpu, "get_capabilities"):  # an older torch
+        return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+    return any(map(torch.cpu.get_capabilities().get, BFLOAT16_UNITS))
+
+
+@contextmanager
+def threads(count: int | None, device: str) -> Iterator[None]:
+    """Limits the number of CPU threads if the device is the CPU; None for no limit."""
+    before = torch.get_num_threads()
+    if count and device == "cpu":
+        torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

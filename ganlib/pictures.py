@@ -51,7 +51,6 @@ _one_at_a_time = threading.Lock()
 _limit_is_lifted = threading.RLock()
 
 
-
 @dataclass(frozen=True)
 class Reading:
     """How pictures are read.

@@ -24,7 +24,7 @@ from ganlib.architectures import Architecture, build, describe
 from ganlib.checks import check_int, quoted, require
 from ganlib.classifier import DigitClassifier
 from ganlib.data import DATASETS, Data, ImageData, NotDownloaded, default_root, holds_sets, open_data, scale
-from ganlib.devices import check_device
+from ganlib.devices import check_device, has_bfloat16, threads
 from ganlib.evaluation import measure_briefly
 from ganlib.model import Model
 from ganlib.networks import count_parameters
@@ -52,7 +52,6 @@ NOT_MEASURED = ("the best checkpoint is known only where a run is measured while
                 "at least {:,} steps: give --keep last")
 KEPT = ("last", "best")  # checkpoints whose weights may become the model
 DECIDED: Any = None  # a default that `Run` replaces by what the recipe or the machine decides
-BFLOAT16_UNITS = ("avx512_bf16", "amx_bf16", "bf16", "arm_bf16", "sve_bf16")  # of processors, by torch's names
 
 
 @dataclass(frozen=True)
@@ -515,26 +514,3 @@ def _is_finite(state: State) -> bool:
     """Whether the weights can be measured."""
     return all(bool(value.isfinite().all()) for network in (state.average, state.discriminator)
                for value in network.parameters())
-
-
-def has_bfloat16(device: str) -> bool:
-    """Whether a device computes bfloat16 itself; others emulate it, which is slower than float32."""
-    if device.startswith("cuda"):
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    if device != "cpu":
-        return True
-    if not hasattr(torch.cpu, "get_capabilities"):  # an older torch
-        return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
-    return any(map(torch.cpu.get_capabilities().get, BFLOAT16_UNITS))
-
-
-@contextmanager
-def threads(count: int | None, device: str) -> Iterator[None]:
-    """Limits the number of CPU threads if the device is the CPU; None for no limit."""
-    before = torch.get_num_threads()
-    if count and device == "cpu":
-        torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

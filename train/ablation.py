@@ -17,9 +17,9 @@ from ganlib.architectures import DCGAN, register
 from ganlib.checkpoint import classifier_for
 from ganlib.classifier import NAME
 from ganlib.data import open_data, scale
+from ganlib.devices import has_bfloat16
 from ganlib.evaluation import NEIGHBOURS, measure_briefly, subsample
 from ganlib.recipes import RECIPES
-from ganlib.runs import has_bfloat16
 from ganlib.training import TrainConfig
 from train.command import DEVICE, command, pick_device
 from train.results import Results, train_in_memory

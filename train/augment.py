@@ -33,12 +33,12 @@ from ganlib.architectures import ARCHITECTURES, Architecture
 from ganlib.checks import check_int, require
 from ganlib.classifier import ClassifierConfig, train_classifier
 from ganlib.data import Data, ImageData, open_data, same_name
+from ganlib.devices import has_bfloat16
 from ganlib.evaluation import SEED
 from ganlib.images import to_uint8
 from ganlib.model import Model
 from ganlib.pictures import Reading
 from ganlib.recipes import RECIPES
-from ganlib.runs import has_bfloat16
 from ganlib.training import TrainConfig
 from train.command import DEVICE, add_reading, command, parse_size, pick_device, reading_of
 from train.progress import measuring

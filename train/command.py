@@ -12,9 +12,8 @@ import torch
 from ganlib import console
 from ganlib.checkpoint import WeightsError
 from ganlib.checks import quoted, require
-from ganlib.devices import best_device, check_device
+from ganlib.devices import best_device, check_device, has_bfloat16
 from ganlib.pictures import Reading
-from ganlib.runs import has_bfloat16
 from ganlib.training import NonFiniteLoss
 
 DEVICE = {"default": "auto", "help": "cpu, cuda, mps, or auto for the best one (default: auto)"}

@@ -13,10 +13,11 @@ from tqdm import tqdm
 
 from ganlib.checks import check_int, require
 from ganlib.data import Data
+from ganlib.devices import threads
 from ganlib.lab import LOSSES_SHOWN, MAX_STEPS, Lab, Settings, View, view, write_film
 from ganlib.losses import LOSSES
 from ganlib.recipes import RECIPES
-from ganlib.runs import Run, check_free, threads
+from ganlib.runs import Run, check_free
 from ganlib.stories import STORIES
 from ganlib.training import State
 from train.command import command

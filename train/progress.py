@@ -8,8 +8,9 @@ from contextlib import closing, contextmanager
 from tqdm import tqdm
 
 from ganlib.data import Data
+from ganlib.devices import threads
 from ganlib.evaluation import Progress
-from ganlib.runs import Run, threads
+from ganlib.runs import Run
 from ganlib.version import __version__
 from train.track import Tracker
 

@@ -15,10 +15,11 @@ import torch
 from tqdm import tqdm
 
 from ganlib.checkpoint import classifier_for, round_to_float16
+from ganlib.devices import threads
 from ganlib.evaluation import calibrate, evaluate
 from ganlib.measures import MEASURES
 from ganlib.recipes import RECIPES
-from ganlib.runs import Run, threads
+from ganlib.runs import Run
 from ganlib.training import TrainConfig
 from train.command import DEVICE, command, pick_device
 from train.results import Results, train_in_memory

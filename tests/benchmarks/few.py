@@ -19,9 +19,9 @@ from ganlib.augmentation import DEFAULT
 from ganlib.checkpoint import load_classifier
 from ganlib.checks import check_int
 from ganlib.data import ImageData, open_data, scale
+from ganlib.devices import has_bfloat16
 from ganlib.evaluation import NEIGHBOURS, SEED, Examined, measure_briefly, nearest_image, subsample
 from ganlib.recipes import RECIPES
-from ganlib.runs import has_bfloat16
 from train.command import command
 from train.results import Results, train_in_memory
 
