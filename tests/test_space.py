@@ -190,7 +190,7 @@ def test_it_serves_its_page(space):
     with urllib.request.urlopen(f"{space.address}/config", timeout=300) as answer:
         tabs = [component["props"]["label"] for component in json.load(answer)["components"]
                 if component["type"] == "tabitem"]
-    assert tabs == ["Generate", "Interpolate", "Toy lab", "Quality"]
+    assert tabs == ["Generate", "Interpolate", "Lab", "Quality"]
 
 
 @pytest.mark.slow

@@ -10,10 +10,11 @@ from ganlib import images, sampling
 from ganlib.checks import check_int, quoted, require
 from ganlib.demo import models
 from ganlib.demo.controls import MAX_SEED, RANDOM_SEED, check_seed, listen
+from ganlib.demo.links import Reading
 from ganlib.demo.picker import model_picker
 from ganlib.demo.theme import DICE
 
-TITLE = "Generate"
+TITLE, LINK = "Generate", "generate"
 EXPLANATION = ("Nobody drew these pictures. A model makes each of them from random numbers. A **seed** names these "
                "numbers. The same seed always gives the same picture.")
 MAX_COUNT = 100
@@ -79,7 +80,11 @@ def switch(model: str, *others: Any) -> tuple[Any, ...]:
     return gr.update(**class_choices(models.images(model).class_names)), *generate(model, *others)
 
 
-def build(demo: gr.Blocks) -> None:
+def restore(reading: Reading) -> list[Any]:
+    return [reading.model(models.image_models())]
+
+
+def build(demo: gr.Blocks) -> list[Any]:
     names = models.image_models()
     with gr.Row():
         with gr.Column(scale=3, min_width=320):
@@ -101,3 +106,4 @@ def build(demo: gr.Blocks) -> None:
     inputs, outputs = [model, seed, count, truncation, captions, digit], [sheet, status]
     listen([demo.load, *inputs[1:]], generate, inputs, outputs, api_name="generate")
     listen([model], switch, inputs[:-1], [digit, *outputs])
+    return [model]

@@ -4,6 +4,7 @@ import math
 import tempfile
 from collections import deque
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
 from PIL import Image
@@ -11,12 +12,13 @@ from torch import Tensor
 
 from ganlib import images, sampling
 from ganlib.checks import check_int
-from ganlib.demo import models
+from ganlib.demo import models, stages
 from ganlib.demo.controls import MAX_SEED, RANDOM_SEED, check_seed, listen
+from ganlib.demo.links import Reading
 from ganlib.demo.picker import model_picker
 from ganlib.demo.theme import DICE
 
-TITLE = "Interpolate"
+TITLE, LINK = "Interpolate", "interpolate"
 EXPLANATION = ("Two seeds are two points in a space of random numbers. Each point on the path between them gives a "
                "picture. So one digit changes into the other. The Quality tab says how many pictures halfway are clear "
                "digits.")
@@ -73,32 +75,40 @@ def frame(model: str, first: int, second: int, method: str, position: float) -> 
     return images.enlarge(images.to_pil(x), _scale(x))
 
 
-def build(demo: gr.Blocks) -> None:
-    with gr.Row():
-        with gr.Column(scale=3, min_width=320):
-            with gr.Row():
-                gif = gr.Image(type="filepath", format="gif", interactive=False, label="There and back",
-                               elem_classes=["picture", "pixels"], buttons=["download"], min_width=140,
-                               alt_text="one picture turning into another", elem_id="gif")
-                still = gr.Image(format="png", interactive=False, label="At the slider",
-                                 elem_classes=["picture", "pixels"], buttons=["download"], min_width=140,
-                                 alt_text="the picture at the slider's position", elem_id="still")
-            position = gr.Slider(0, 1, value=0.5, step=0.01, label="Position", info="0: the first seed. 1: the second.",
-                                 elem_id="position")
-            strip = gr.Image(format="png", interactive=False, label="Film strip", elem_classes="picture",
-                             buttons=["download", "fullscreen"], alt_text="every step of the path", elem_id="strip")
-            status = gr.Markdown(label="made by", elem_classes="status")
-        with gr.Column(scale=2, min_width=280):
-            model = model_picker(models.image_models(), models.images)
-            first = gr.Slider(0, MAX_SEED, value=3, step=1, label="From seed")
-            second = gr.Slider(0, MAX_SEED, value=8, step=1, label="To seed")
-            dice = gr.Button("Two new seeds", icon=DICE)
-            steps = gr.Slider(2, MAX_STEPS, value=32, step=1, label="Steps")
-            method = gr.Radio(list(sampling.INTERPOLATIONS), value="slerp", label="Path",
-                              info="lerp: a straight line. slerp: an arc that stays as far from zero as other random "
-                                   "numbers.")
-    dice.click(None, outputs=[first, second], js=f"() => [{RANDOM_SEED}, {RANDOM_SEED}]", api_visibility="private")
-    ends = [model, first, second]
-    listen([demo.load, *ends, steps, method], interpolate, [*ends, steps, method], [strip, gif, status],
-           api_name="interpolate")
-    listen([demo.load, *ends, method, position], frame, [*ends, method, position], still, api_name="frame")
+def restore(reading: Reading) -> list[Any]:
+    return [stages.state({"model": reading.model(models.image_models())})]
+
+
+def build(demo: gr.Blocks) -> list[Any]:
+    stage = stages.stage("interpolate", {"models": models.image_models()}, [], "Interpolate")
+    with gr.Group(visible=False):
+        with gr.Row():
+            with gr.Column(scale=3, min_width=320):
+                with gr.Row():
+                    gif = gr.Image(type="filepath", format="gif", interactive=False, label="There and back",
+                                   elem_classes=["picture", "pixels"], buttons=["download"], min_width=140,
+                                   alt_text="one picture turning into another", elem_id="gif")
+                    still = gr.Image(format="png", interactive=False, label="At the slider",
+                                     elem_classes=["picture", "pixels"], buttons=["download"], min_width=140,
+                                     alt_text="the picture at the slider's position", elem_id="still")
+                position = gr.Slider(0, 1, value=0.5, step=0.01, label="Position",
+                                     info="0: the first seed. 1: the second.",
+                                     elem_id="position")
+                strip = gr.Image(format="png", interactive=False, label="Film strip", elem_classes="picture",
+                                 buttons=["download", "fullscreen"], alt_text="every step of the path", elem_id="strip")
+                status = gr.Markdown(label="made by", elem_classes="status")
+            with gr.Column(scale=2, min_width=280):
+                model = model_picker(models.image_models(), models.images)
+                first = gr.Slider(0, MAX_SEED, value=3, step=1, label="From seed")
+                second = gr.Slider(0, MAX_SEED, value=8, step=1, label="To seed")
+                dice = gr.Button("Two new seeds", icon=DICE)
+                steps = gr.Slider(2, MAX_STEPS, value=32, step=1, label="Steps")
+                method = gr.Radio(list(sampling.INTERPOLATIONS), value="slerp", label="Path",
+                                  info="lerp: a straight line. slerp: an arc that stays as far from zero as "
+                                       "other random numbers.")
+        dice.click(None, outputs=[first, second], js=f"() => [{RANDOM_SEED}, {RANDOM_SEED}]", api_visibility="private")
+        ends = [model, first, second]
+        listen([demo.load, *ends, steps, method], interpolate, [*ends, steps, method], [strip, gif, status],
+               api_name="interpolate")
+        listen([demo.load, *ends, method, position], frame, [*ends, method, position], still, api_name="frame")
+    return [stage]

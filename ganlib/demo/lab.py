@@ -5,15 +5,11 @@ that is closed or hidden.
 """
 
 import asyncio
-import base64
-import functools
-import json
 import logging
-import os
 import re
 import threading
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
@@ -23,10 +19,12 @@ import gradio as gr
 
 from ganlib.checks import check_int, quoted, require
 from ganlib.data import NotDownloaded
-from ganlib.demo import gif, toy
+from ganlib.demo import gif, stages, toy
 from ganlib.demo.controls import refusal
 from ganlib.demo.labs import MAX_ACTIONS, Busy, Closed, Goal, Labs, Progress, Reached, beginning, check_goal, count
-from ganlib.demo.mnist import DOWNLOAD, Mnist
+from ganlib.demo.links import Reading
+from ganlib.demo.mnist import Mnist
+from ganlib.demo.stages import answering, in_text, table
 from ganlib.lab import (
     CERTAIN,
     DIGIT_LIMITS,
@@ -46,13 +44,12 @@ from ganlib.lab import (
 from ganlib.losses import LOSSES
 from ganlib.stories import STORIES
 
-TITLE = "Toy lab"
+TITLE, LINK = "Lab", "lab"
 EXPLANATION = ("Here a GAN learns while you watch. **Blue** is real. **Orange** is generated. Stop it, go back, and "
                "change what you like.")
 FINISHED = ("### Trained to the end\n\nThese models are finished. The true distribution is known. Compare it with what "
             "each model learned.")
 
-STAGE = Path(__file__).with_name("stage")
 FILM_FOLDER = Path(__file__).with_name("films")
 SPEEDS = (1, 2, 5, 10, 20, 50)  # steps a frame
 MAX_GIFS = 4  # that wait at once
@@ -136,7 +133,6 @@ def page() -> dict[str, Any]:
         "films": films,
         "first": films[0]["name"] if films else None,
         "speeds": SPEEDS,
-        "space": os.environ.get("SPACE_ID") or None,
         "limits": {"points": MAX_POINTS, "heights": HEIGHTS, "steps": MAX_STEPS, "actions": MAX_ACTIONS},
         "units": {"half": STEPS_OF_COORDINATE, "real": CERTAIN, "none": NO_ANSWER},
         "gif": {"frames": gif.MAX_FRAMES, "side": gif.MAX_SIDE, "bytes": gif.MAX_BYTES},
@@ -160,56 +156,6 @@ def film_of(name: str) -> dict[str, str]:
 def sentences(text: str) -> list[str]:
     """The sentences of a text."""
     return re.split(r"(?<=[.!?])\s", text)
-
-
-def script() -> str:
-    """The stage's JavaScript, in one piece: PAGE, then all files in the order of their names, stage.js last."""
-    parts = sorted(STAGE.glob("*.js"), key=lambda path: (path.name == "stage.js", path.name))
-    return "\n".join([f"const PAGE = {json.dumps(page(), ensure_ascii=False)};",
-                      *(path.read_text(encoding="utf-8") for path in parts)])
-
-
-def style() -> str:
-    """The stage's CSS, for the page's head."""
-    return (STAGE / "stage.css").read_text(encoding="utf-8")
-
-
-def answering(function: Callable[..., Awaitable[dict[str, Any]]]) -> Callable[..., Awaitable[dict[str, Any]]]:
-    """A function for the stage that answers {"error": sentence, "again": bool} where the given one raises.
-
-    `again` says whether the same request may succeed later. An exception would reach the browser as a number without a
-    reason.
-    """
-    @functools.wraps(function)
-    async def wrapped(*arguments: Any) -> dict[str, Any]:
-        try:
-            return await function(*arguments)
-        except NotDownloaded:
-            return {"download": DOWNLOAD}
-        except ValueError as error:
-            return {"error": as_sentence(str(error)), "again": isinstance(error, Busy)}
-        except Exception as error:
-            log.exception("%s failed", function.__name__)
-            return {"error": f"Something went wrong on the server ({type(error).__name__}).", "again": True}
-
-    return wrapped
-
-
-def as_sentence(text: str) -> str:
-    """The text with a capital letter and a full stop."""
-    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
-
-
-def table(values: Any) -> dict[str, Any]:
-    """What the stage sent. Raises ValueError unless it is a dictionary."""
-    if not isinstance(values, dict):
-        raise ValueError(f"the request must be a table of names and values, not {quoted(values)}")
-    return values
-
-
-def in_text(data: bytes) -> str:
-    """Bytes as base64, because they travel in JSON."""
-    return base64.b64encode(data).decode()
 
 
 @answering
@@ -350,15 +296,20 @@ def leave(request: gr.Request) -> None:
         LABS.close(request.session_hash)
 
 
-def is_linked(request: gr.Request) -> bool:
-    """Whether the page's address restores a lab."""
-    return not {"target", "story", "film"}.isdisjoint(request.query_params)
+def is_linked(query: Mapping[str, Any]) -> bool:
+    """Whether a link's query restores a lab; links to labs are older than the key `tab`."""
+    return query.get("tab") == LINK or not {"target", "story", "film"}.isdisjoint(query)
 
 
-def build(demo: gr.Blocks) -> None:
-    gr.HTML(html_template=(STAGE / "stage.html").read_text(encoding="utf-8"), js_on_load=script(), elem_id="lab",
-            apply_default_css=False, label="the lab", server_functions=[lab_frame, lab_digits, lab_film, lab_gif])
+def restore(reading: Reading) -> list[Any]:
+    """The stage reads the values itself: it knows the settings of each target."""
+    return [stages.state(reading.values)]
+
+
+def build(demo: gr.Blocks) -> list[gr.HTML]:
+    stage = stages.stage("lab", page(), [lab_frame, lab_digits, lab_film, lab_gif], "the lab")
     gr.Markdown(FINISHED, elem_classes="explain")
     toy.build(demo)
     gr.api(stream, api_name="lab", concurrency_limit=API_CALLS)  # type: ignore[attr-defined]
     demo.unload(leave)
+    return [stage]

@@ -12,11 +12,12 @@ from ganlib.checks import check_int, require
 from ganlib.classifier import DigitClassifier
 from ganlib.demo import gpu, models
 from ganlib.demo.controls import MAX_SEED, check_seed, listen
+from ganlib.demo.links import Reading
 from ganlib.demo.picker import model_picker
 from ganlib.evaluation import CURVE_SAMPLES, verdict
 from ganlib.measures import Comparison
 
-TITLE = "Quality"
+TITLE, LINK = "Quality", "quality"
 EXPLANATION = ("A GAN’s losses do not say how good its pictures are. So the pictures themselves are measured here. "
                "Real pictures are measured in the same way.")
 CENSUS = 1_000
@@ -118,7 +119,11 @@ def _table(compared: Comparison) -> str:
                      f"</table><p>{html.escape(compared.note)} ↑: higher is better; ↓: lower is better.</p></div>")
 
 
-def build(demo: gr.Blocks) -> None:
+def restore(reading: Reading) -> list[Any]:
+    return [reading.model(models.image_models())]
+
+
+def build(demo: gr.Blocks) -> list[Any]:
     own = {name: checkpoint.read_metrics(models.own()[name]) for name in models.image_models()}
     with gr.Row():
         with gr.Column(min_width=280):
@@ -146,3 +151,4 @@ def build(demo: gr.Blocks) -> None:
     listen([demo.load, model, moment], growth, [model, moment], [sheet, when], api_name="growth")
     listen([demo.load, model], nearest, model, pairs)
     listen([model], lambda name: tables(own | {name: models.images(name).metrics}), model, measured)
+    return [model]

@@ -63,7 +63,7 @@ class Lab(Visit):
             page.goto(address + query)  # the page selects the tab by itself
             self.wrong.clear()  # of the page that was left
         else:
-            self.tab("Toy lab")
+            self.tab("Lab")
         self.until("stage.film && !stage.next")
         self.root = page.locator("#lab .lab")
 
@@ -617,7 +617,7 @@ def test_a_hidden_lab_asks_for_nothing(lab):
     sent = lab.page.evaluate(f"{LAB}.wire.sent.length")
     lab.page.wait_for_timeout(300)
     assert lab.page.evaluate(f"{LAB}.wire.sent.length") == sent
-    lab.tab("Toy lab")
+    lab.tab("Lab")
     lab.until(f"stage.wire.sent.length > {sent}")
 
 

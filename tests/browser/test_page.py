@@ -12,7 +12,7 @@ from tests.fake_hub import FakeHub
 
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
 
-PICTURES = {"Generate": "#sheet img", "Interpolate": "#strip img", "Toy lab": "#toy svg", "Quality": "#quality svg"}
+PICTURES = {"Generate": "#sheet img", "Interpolate": "#strip img", "Lab": "#toy svg", "Quality": "#quality svg"}
 
 # they keep the browser itself from calling home
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
@@ -91,7 +91,7 @@ def test_each_tab_opens(visit):
     visit.tab("Interpolate")
     for name in ("gif", "still", "strip"):
         visit.page.locator(f"#{name} img").wait_for()
-    visit.tab("Toy lab")
+    visit.tab("Lab")
     visit.page.locator("#toy svg").first.wait_for()
     assert visit.page.locator("#toy svg").count() == 3
     visit.page.get_by_label("toy-sine").check()

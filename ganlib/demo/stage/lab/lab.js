@@ -7,7 +7,7 @@ const FIRST_SPEED = 5, LINK_FRAMES = 60, STORY_FRAMES = 100;
 class Stage {
   /** @param {HTMLElement} root @param {Object} server its functions @param {Object} page the table of the page */
   constructor(root, server, page) {
-    Object.assign(this, {root, page, parts: {}, wire: new Wire(server), tween: new Tween(), touched: new Set()});
+    Object.assign(this, {root, page, parts: {}, wire: new LabWire(server), tween: new Tween(), touched: new Set()});
     for (const part of root.querySelectorAll("[data-part]")) this.parts[part.dataset.part] = part;
     Object.assign(this, {film: null, next: null, position: 0, playing: false, ticking: false, due: 0, stops: 0, turn: 0,
                          todo: [], drawn: 0, arrivedAt: 0, interval: 50, speed: FIRST_SPEED, inView: true,
@@ -108,7 +108,7 @@ class Stage {
   /** A sentence under the picture, with a button where there is something to agree to. */
   note(sentence, {wrong = false, button = null} = {}) {
     this.parts.note.replaceChildren(sentence, ...button ? [" ", button] : []);
-    this.parts.note.classList.toggle("lab-wrong", wrong);
+    this.parts.note.classList.toggle("stage-wrong", wrong);
   }
 
   /** Show what the live film is: its card, its title with what there is to watch, and its settings. */
@@ -641,4 +641,5 @@ const stage = new Stage(root, server, PAGE);
 root.ganlab = {stage, unpack, SENTENCES};  // for tests and for the curious
 stage.showPlaying();
 stage.openLink(window.location.search);
+onState((values) => stage.openLink(`?${linkQuery(values)}`));
 stage.askDigits();

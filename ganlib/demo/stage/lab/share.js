@@ -9,11 +9,11 @@ class Share {
   constructor(place, page, actions) {
     this.actions = actions;
     this.boxes = [];
-    this.field = make("input", {type: "text", readonly: true, hidden: true, class: "lab-link", "aria-label": "Link",
+    this.field = make("input", {type: "text", readonly: true, hidden: true, class: "stage-link", "aria-label": "Link",
                                 onfocus: () => this.field.select()});
-    this.told = make("p", {class: "lab-told", role: "status"});
+    this.told = make("p", {class: "stage-told", role: "status"});
     const button = (label, title, onclick) => make("button", {type: "button", title, onclick}, label);
-    place.append(make("div", {class: "lab-bar"},
+    place.append(make("div", {class: "stage-bar"},
       button("Copy link", "A link that opens the lab at this moment, with these settings", () => this.copy()),
       button("Save picture", "The picture above as a PNG file", actions.picture),
       button("Save film", "The film as an animated GIF file", actions.film)),
@@ -45,6 +45,6 @@ class Share {
 
   async copy() {
     const copied = await copyText(this.actions.link(this.hide), this.field);
-    this.told.textContent = copied ? SENTENCES.copied : SENTENCES.selected;
+    this.told.textContent = copied ? WORDS.copied : WORDS.selected;
   }
 }

@@ -152,24 +152,3 @@ function decodeSettings(page, query, target, controls, wrong) {
   if (labels.length) wrong.push(SENTENCES.badSettings(labels.join(", ")));
   return settings;
 }
-
-/** @returns {string} the address at which this page is found from elsewhere */
-function addressOf(page, query) {
-  const base = page.space ? `https://huggingface.co/spaces/${page.space}`
-    : window.location.origin + window.location.pathname;
-  return `${base}?${query}`;
-}
-
-/** Copy a text. @returns {Promise<boolean>} whether it is in the clipboard; else it is selected in `field` */
-async function copyText(text, field) {
-  field.value = text;
-  field.hidden = false;
-  try {
-    await navigator.clipboard.writeText(text);
-    return true;
-  } catch {
-    field.focus();
-    field.select();
-    return false;
-  }
-}

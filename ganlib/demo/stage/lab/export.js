@@ -26,19 +26,6 @@ function fileName(look) {
   return `gan-lab-${look.film.settings.target}`;
 }
 
-/** Hand a file to the visitor. */
-function download(blob, name) {
-  const address = URL.createObjectURL(blob), link = make("a", {href: address, download: name});
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(address), 10_000);
-}
-
-/** @returns {Promise<Blob>} */
-function toBlob(canvas, type) {
-  return new Promise((resolve, reject) => canvas.toBlob(
-    (blob) => blob ? resolve(blob) : reject(new Error(SENTENCES.noPicture)), type));
-}
-
 /** Break a text into lines that are not wider than `width`. */
 function wrap(context, text, width) {
   const lines = [""];

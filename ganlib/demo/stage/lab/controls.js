@@ -39,8 +39,8 @@ function applies(control, target) {
 
 /** @returns {[HTMLElement, HTMLElement]} a button that opens a text, and the text under it */
 function explained(control, id) {
-  const text = make("p", {class: "lab-info", id: `${id}-info`, hidden: true}, control.info);
-  const button = make("button", {type: "button", class: "lab-ask", title: control.info, "aria-expanded": "false",
+  const text = make("p", {class: "stage-info", id: `${id}-info`, hidden: true}, control.info);
+  const button = make("button", {type: "button", class: "stage-ask", title: control.info, "aria-expanded": "false",
                                  "aria-controls": `${id}-info`, "aria-label": `What is ${control.label}?`,
                                  onclick: () => {
                                    text.hidden = !text.hidden;
@@ -60,7 +60,7 @@ function choiceControl(control, id, change) {
 function numberControl(control, id, change) {
   const [low, high, step] = control.log ? [0, NOTCHES, 1] : [control.low, control.high, control.step || "any"];
   const slider = make("input", {type: "range", id, min: low, max: high, step});
-  const box = make("input", {type: "number", class: "lab-number", min: control.low, max: control.high,
+  const box = make("input", {type: "number", class: "stage-number", min: control.low, max: control.high,
                              step: control.type === "whole" ? 1 : "any",
                              "aria-label": `${control.label}, as a number`});
   let shown = control.low;
@@ -89,8 +89,8 @@ function controlField(control, i, change) {
   const id = `lab-${control.name}-${i}`, kind = control.type === "choice" ? choiceControl : numberControl;
   const {inputs, show} = kind(control, id, (value) => change(control.name, value));
   const [ask, text] = explained(control, id);
-  const head = make("div", {class: "lab-head"}, make("label", {for: id}, control.label), ask, ...inputs.slice(1));
-  const element = make("div", {class: "lab-field", "data-control": control.name}, head, inputs[0], text);
+  const head = make("div", {class: "stage-head"}, make("label", {for: id}, control.label), ask, ...inputs.slice(1));
+  const element = make("div", {class: "stage-field", "data-control": control.name}, head, inputs[0], text);
   return {name: control.name, applies: (target) => applies(control, target), element, show};
 }
 
@@ -113,9 +113,9 @@ function targetField(targets, change, again, draws) {
     select.value = value;
     button.hidden = !(value in SKETCHES) || !draws();
   };
-  const head = make("div", {class: "lab-head"}, make("label", {for: "lab-target"}, "Target: what is real"));
-  const element = make("div", {class: "lab-field lab-wide", "data-control": "target"}, head,
-                       make("div", {class: "lab-row"}, select, button));
+  const head = make("div", {class: "stage-head"}, make("label", {for: "lab-target"}, "Target: what is real"));
+  const element = make("div", {class: "stage-field stage-wide", "data-control": "target"}, head,
+                       make("div", {class: "stage-row"}, select, button));
   return {name: "target", applies: () => true, element, show};
 }
 
@@ -132,7 +132,7 @@ class Controls {
     this.draws = true;
     this.fields = [targetField(page.targets, change, again, () => this.draws),
                    ...page.controls.map((row, i) => controlField(row, i, change))];
-    this.words = make("p", {class: "lab-info lab-wide", hidden: true});
+    this.words = make("p", {class: "stage-info stage-wide", hidden: true});
     place.append(...this.fields.map(({element}) => element), this.words);
   }
 

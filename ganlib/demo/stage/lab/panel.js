@@ -86,7 +86,7 @@ class Panel {
     const {time, step} = this.parts, words = `step ${film.frames[position].header.step.toLocaleString("en")}`;
     time.max = String(film.frames.length - 1);
     time.value = String(position);
-    time.style.setProperty("--lab-share", `${100 * position / Math.max(1, film.frames.length - 1)}%`);
+    time.style.setProperty("--stage-share", `${100 * position / Math.max(1, film.frames.length - 1)}%`);
     time.setAttribute("aria-valuetext", words);
     step.textContent = words;
   }

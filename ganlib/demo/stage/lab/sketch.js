@@ -174,8 +174,8 @@ class SketchPad {
     this.canvas = make("canvas", {class: "lab-field-canvas", "aria-hidden": "true"});
     this.words = make("p", {role: "status"});
     this.shapes = make("div", {class: "lab-shapes", role: "group", "aria-label": "Shapes"});
-    this.finish = make("button", {type: "button", class: "lab-primary", onclick: () => this.end()}, "Done");
-    place.append(this.canvas, this.words, make("div", {class: "lab-bar"}, this.finish,
+    this.finish = make("button", {type: "button", class: "stage-primary", onclick: () => this.end()}, "Done");
+    place.append(this.canvas, this.words, make("div", {class: "stage-bar"}, this.finish,
       make("button", {type: "button", onclick: () => this.change(() => this.sketch.clear())}, "Clear"),
       make("button", {type: "button", onclick: () => this.cancel()}, "Cancel"), this.shapes));
     this.listen();

@@ -5,23 +5,6 @@
 
 const ARRAY_TYPES = {uint8: Uint8Array, int16: Int16Array, float32: Float32Array};
 
-/** @param {string} text base64 @returns {ArrayBuffer} */
-function fromBase64(text) {
-  const characters = atob(text), bytes = new Uint8Array(characters.length);
-  for (let i = 0; i < bytes.length; i++) bytes[i] = characters.charCodeAt(i);
-  return bytes.buffer;
-}
-
-/** @param {Blob} blob @returns {Promise<string>} base64, without the prefix of a data address */
-function toBase64(blob) {
-  return new Promise((resolve, reject) => {
-    const reader = new FileReader();
-    reader.onload = () => resolve(reader.result.slice(reader.result.indexOf(",") + 1));
-    reader.onerror = () => reject(reader.error);
-    reader.readAsDataURL(blob);
-  });
-}
-
 /** @param {boolean} ok @param {string} sentence what is wrong otherwise */
 function require(ok, sentence) {
   if (!ok) throw new Error(sentence);

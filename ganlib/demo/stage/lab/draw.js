@@ -1,4 +1,4 @@
-// What all drawers share: colours, canvases at the screen's resolution, elements.
+// What all drawers share: colours.
 
 /** The colours of ganlib/charts.py: blue is real, orange is generated. */
 const REAL = "#3b82f6", FAKE = "#f97316", SECOND = "#a855f7";
@@ -7,7 +7,6 @@ const LN2 = Math.log(2);
 
 /** Of the packs: coordinates in half an extent, the shade of probability 1, and the shade of no answer. */
 const {half: HALF, real: CERTAIN, none: NO_ANSWER} = PAGE.units;
-const FONT = "ui-sans-serif, system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif";
 
 /** @typedef {{dark: boolean, ground: string, ink: string, strong: string, faint: string, outline: string,
  *             heat: Uint32Array}} Colours */
@@ -20,10 +19,6 @@ const DARK = {dark: true, ground: "#11141e", ink: "#a9b2c6", strong: "#e5e9f2", 
 /** @returns {Colours} */
 function coloursNow() {
   return document.body.classList.contains("dark") ? DARK : LIGHT;
-}
-
-function moves() {
-  return !window.matchMedia("(prefers-reduced-motion: reduce)").matches;
 }
 
 /** The colours of all shades as pixels: orange for 0, `middle` for 1/2, blue for 1; nothing for no answer. */
@@ -58,43 +53,6 @@ function markOf(colour, colours) {
 function probabilityColour(share) {
   const grey = [148, 156, 176], weight = Math.abs(share - 0.5) * 2, end = share < 0.5 ? FAKE_RGB : REAL_RGB;
   return `rgb(${grey.map((value, c) => Math.round(value + (end[c] - value) * weight)).join(",")})`;
-}
-
-/** @returns {number} device pixels for one CSS pixel, at most 2 */
-function density() {
-  return Math.min(2, window.devicePixelRatio || 1);
-}
-
-/** Set the canvas to a size in CSS pixels. @returns {CanvasRenderingContext2D} which draws in CSS pixels */
-function sized(canvas, width, height, scale = density()) {
-  const w = Math.max(1, Math.round(width * scale)), h = Math.max(1, Math.round(height * scale));
-  if (canvas.width !== w || canvas.height !== h) [canvas.width, canvas.height] = [w, h];
-  const context = canvas.getContext("2d");
-  context.setTransform(scale, 0, 0, scale, 0, 0);
-  context.globalAlpha = 1;
-  return context;
-}
-
-/** @returns {HTMLCanvasElement} of device pixels, not in the page */
-function scratch(width, height) {
-  const canvas = document.createElement("canvas");
-  [canvas.width, canvas.height] = [width, height];
-  return canvas;
-}
-
-/**
- * An element with attributes and children. Texts become text nodes, never markup.
- * @param {Object<string, *>} attributes "on…" are listeners; true and false set and leave out
- */
-function make(tag, attributes = {}, ...children) {
-  const found = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) {
-    if (name.startsWith("on")) found.addEventListener(name.slice(2), value);
-    else if (value === true) found.setAttribute(name, "");
-    else if (value !== false && value !== null && value !== undefined) found.setAttribute(name, value);
-  }
-  found.append(...children.filter((child) => child !== null && child !== undefined));
-  return found;
 }
 
 /** @param {number} value @returns {string} as short as it is exact enough */

@@ -8,7 +8,6 @@ const SENTENCES = {
   end: "The film is at its longest. Press Reset to begin again.",
   change: "Change a setting.",
   retry: "Press Play to try again.",
-  noAnswer: "The server does not answer. Check your connection, then press Play to go on.",
 
   catching: (done, of) => `Catching up: ${done.toLocaleString("en")} of ${of.toLocaleString("en")} steps`,
   waiting: "Waiting for the server",
@@ -33,10 +32,6 @@ const SENTENCES = {
   drawCurve: "Draw a curve from left to right: high where numbers are frequent. By keyboard, choose a shape below.",
   drawCloud: "Draw where real points are frequent. By keyboard, choose a shape below.",
   allPoints: (limit) => `These are all ${limit} points. Press Done, or clear the field.`,
-
-  copied: "The link is copied.",
-  selected: "The link is selected. Copy it.",
-  noPicture: "The browser could not make a picture.",
 
   emptyFrame: "The frame is empty.",
   cutHeader: "The frame's header is cut off.",

@@ -1,0 +1,96 @@
+"""Links to a state of a tab, and the pictures' passports, which hold the same values: both are read here.
+
+A link's query is `tab=generate&model=dcgan&seed=7`. Each tab names its values, checks them in `restore`, and falls back
+to its default where one is not valid, with a word for the visitor.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from ganlib.checkpoint import WeightsError
+from ganlib.checks import check_float, check_int, quoted, require
+from ganlib.demo import models
+from ganlib.demo.controls import check_seed
+
+_T = TypeVar("_T")
+
+
+class Reading:
+    """The values of a link or a passport, to be taken one by one.
+
+    `words` are sentences on what was not valid.
+    """
+
+    def __init__(self, values: Mapping[str, Any]):
+        self.values = dict(values)
+        self.words: list[str] = []
+
+    def take(self, name: str, check: Callable[[Any], _T], default: _T) -> _T:
+        """The checked value of that name; the default where there is none or, with a word, where it is not valid."""
+        if name not in self.values:
+            return default
+        try:
+            return check(self.values[name])
+        except (ValueError, WeightsError) as error:
+            self.words.append(f"{error}. The default is used.")
+            return default
+
+    def model(self, names: list[str], find: Callable[[str], Any] = models.images) -> str:
+        """The name of the model, one of a tab's own or of the Hub; by default the tab's first."""
+        return self.take("model", lambda name: name if name in names else _found(name, find), names[0])
+
+
+def _found(name: Any, find: Callable[[str], Any]) -> str:
+    name = models.full_name(name) if isinstance(name, str) else name
+    find(name)
+    return str(name)
+
+
+def seed(value: Any) -> int:
+    """A seed of the page, 0 to 9,999, also as text."""
+    return check_seed(_number(value))
+
+
+def whole(low: int, high: int, what: str) -> Callable[[Any], int]:
+    """A check of whole numbers in a range, also as text."""
+    return lambda value: check_int(_number(value), low, high, what)
+
+
+def number(low: float, high: float, what: str) -> Callable[[Any], float]:
+    """A check of numbers in a range, also as text."""
+    return lambda value: check_float(_number(value), low, high, what)
+
+
+def among(allowed: Callable[[], list[str]] | list[str], what: str) -> Callable[[Any], str]:
+    """A check of one of the allowed texts."""
+    def check(value: Any) -> str:
+        known = allowed() if callable(allowed) else allowed
+        require(str(value) in known, f"{what} must be one of {', '.join(known)}, not {quoted(value)}")
+        return str(value)
+
+    return check
+
+
+def flag(value: Any) -> bool:
+    """A check of a yes or no: true, false, 1 or 0."""
+    known = {"1": True, "true": True, "0": False, "false": False}
+    require(str(value).lower() in known, f"yes or no is written 1 or 0, not {quoted(value)}")
+    return known[str(value).lower()]
+
+
+def several(value: Any) -> list[str]:
+    """The texts of a list; in links they are separated by commas."""
+    parts = value if isinstance(value, list) else str(value).split(",")
+    return [str(part) for part in parts if str(part)]
+
+
+def _number(value: Any) -> Any:
+    """A number that a text stands for; anything else as it is."""
+    if not isinstance(value, str):
+        return value
+    for kind in (int, float):
+        try:
+            return kind(value)
+        except ValueError:
+            pass
+    return value

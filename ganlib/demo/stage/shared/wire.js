@@ -1,0 +1,44 @@
+// Calls of the server's functions: one at a time, and answers that are sentences become errors.
+
+/** What went wrong, in a sentence for the visitor. `cause`: "server", "connection" or "download". */
+class Trouble extends Error {
+  /** @param {boolean} again whether the same request can succeed later */
+  constructor(sentence, cause, again = false) {
+    super(sentence);
+    Object.assign(this, {cause, again});
+  }
+}
+
+const sleep = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+
+class Wire {
+  /** @param {Object<string, (data: Object) => Promise<Object>>} server */
+  constructor(server) {
+    this.server = server;
+    this.last = Promise.resolve();
+  }
+
+  /**
+   * Call a function of the server once all earlier calls have ended.
+   * @param {() => Promise<boolean>} wanted is asked just before; where it says no, nothing is sent
+   * @returns {Promise<Object | null>} the answer; null where it was no longer wanted
+   */
+  call(name, data, wanted = async () => true) {
+    const answer = this.last.then(async () => await wanted() ? this.send(name, data) : null);
+    this.last = answer.catch(() => null);
+    return answer;
+  }
+
+  async send(name, data) {
+    let answer = null;
+    try {
+      answer = await this.server[name](data);
+    } catch {
+      throw new Trouble(WORDS.noAnswer, "connection");
+    }
+    if (answer === null || typeof answer !== "object") throw new Trouble(WORDS.noAnswer, "connection");
+    if (answer.download) throw new Trouble(String(answer.download), "download");
+    if (answer.error) throw new Trouble(String(answer.error), "server", answer.again);
+    return answer;
+  }
+}

@@ -1,0 +1,115 @@
+"""Stages: tabs that the browser draws. Each is one `gr.HTML`, of a folder in `stage/`, that calls the server.
+
+A stage asks and the server answers, so that nothing is computed for a page that is closed or hidden. A state that a
+link, a picture's passport or another tab names reaches a stage as its value.
+"""
+
+import base64
+import functools
+import json
+import logging
+import os
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from torch import Tensor
+
+from ganlib import images
+from ganlib.checkpoint import WeightsError
+from ganlib.checks import quoted
+from ganlib.data import NotDownloaded
+from ganlib.demo.labs import Busy
+from ganlib.demo.mnist import DOWNLOAD
+
+FOLDER = Path(__file__).with_name("stage")
+SHARED = "shared"
+
+log = logging.getLogger(__name__)
+
+Answer = dict[str, Any]
+
+
+def script(name: str, page: Mapping[str, Any]) -> str:
+    """A stage's JavaScript in one piece.
+
+    PAGE comes first, then the shared files, then its own in the order of their names, NAME.js last.
+    """
+    own = sorted((FOLDER / name).glob("*.js"), key=lambda path: (path.stem == name, path.name))
+    parts = [*sorted((FOLDER / SHARED).glob("*.js")), *own]
+    known = {"tab": name, "space": os.environ.get("SPACE_ID") or None, **page}
+    return "\n".join([f"const PAGE = {json.dumps(known, ensure_ascii=False)};",
+                      *(path.read_text(encoding="utf-8") for path in parts)])
+
+
+def style() -> str:
+    """The CSS of all stages, for the page's head."""
+    paths = sorted(FOLDER.glob("*/*.css"), key=lambda path: (path.parent.name != SHARED, path.parent.name))
+    return "".join(path.read_text(encoding="utf-8") for path in paths)
+
+
+def stage(name: str, page: Mapping[str, Any], functions: list[Callable[..., Any]], label: str) -> gr.HTML:
+    """The component of a stage.
+
+    Args:
+        name: of its folder, and its id in the page.
+        page: what its JavaScript knows of the server, as PAGE.
+        functions: that it calls, each made by `answering`.
+        label: for people who do not see it.
+    """
+    return gr.HTML(html_template=(FOLDER / name / f"{name}.html").read_text(encoding="utf-8"),
+                   js_on_load=script(name, page), elem_id=name, elem_classes="stage-frame", apply_default_css=False,
+                   label=label, server_functions=functions)
+
+
+def state(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The value of a stage that opens a state; a new one each time, because a stage only notices changes."""
+    return {"state": dict(values), "at": time.time_ns()}
+
+
+def answering(function: Callable[..., Awaitable[Answer]]) -> Callable[..., Awaitable[Answer]]:
+    """A function for a stage that answers {"error": sentence, "again": bool} where the given one raises.
+
+    Where MNIST has to be downloaded first, it answers {"download": sentence}. `again` says whether the same request may
+    succeed later. An exception would reach the browser as a number without a reason.
+    """
+    @functools.wraps(function)
+    async def wrapped(*arguments: Any) -> Answer:
+        try:
+            return await function(*arguments)
+        except NotDownloaded:
+            return {"download": DOWNLOAD}
+        except (ValueError, WeightsError) as error:
+            return {"error": as_sentence(str(error)), "again": isinstance(error, Busy)}
+        except Exception as error:
+            log.exception("%s failed", function.__name__)
+            return {"error": f"Something went wrong on the server ({type(error).__name__}).", "again": True}
+
+    return wrapped
+
+
+def as_sentence(text: str) -> str:
+    """The text with a capital letter and a full stop."""
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
+
+
+def table(values: Any) -> dict[str, Any]:
+    """What a stage sent. Raises ValueError unless it is a dictionary."""
+    if not isinstance(values, dict):
+        raise ValueError(f"the request must be a table of names and values, not {quoted(values)}")
+    return values
+
+
+def in_text(data: bytes) -> str:
+    """Bytes as base64, because they travel in JSON."""
+    return base64.b64encode(data).decode()
+
+
+def pixels(x: Tensor) -> Answer:
+    """Images (N, C, H, W) in [-1, 1] for a stage: {"pixels": base64 of uint8 (N, H, W, C), "count", "height", "width",
+    "channels"}."""
+    n, channels, height, width = x.shape
+    data = images.to_uint8(x).permute(0, 2, 3, 1).contiguous().numpy().tobytes()
+    return {"pixels": in_text(data), "count": n, "height": height, "width": width, "channels": channels}
