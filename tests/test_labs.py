@@ -24,10 +24,9 @@ from PIL import Image
 import ganlib
 from ganlib import sampling
 from ganlib.data import NotDownloaded
-from ganlib.demo import gif, lab
+from ganlib.demo import gif, lab, stages
 from ganlib.demo import mnist as demo_mnist
 from ganlib.demo.labs import Closed, Labs, Progress, Reached, Replaced, Seat, Turns, check_goal, count, remaining
-from ganlib.demo.page import open_linked
 from ganlib.lab import MAX_STEPS, STEPS_OF_COORDINATE, Lab, Settings, merged, read_film, unpack, write_film
 from ganlib.recipes import RECIPES
 from ganlib.training import NonFiniteLoss
@@ -695,9 +694,9 @@ def test_every_sentence_of_the_tab_has_less_than_twenty_words():
 
 def test_in_a_space_links_name_the_space(monkeypatch):
     monkeypatch.setenv("SPACE_ID", "alice/page")
-    assert lab.page()["space"] == "alice/page"
+    assert '"space": "alice/page"' in stages.script("lab", {}).partition("\n")[0]
     monkeypatch.delenv("SPACE_ID")
-    assert lab.page()["space"] is None
+    assert '"space": null' in stages.script("lab", {}).partition("\n")[0]
 
 
 # MNIST
@@ -759,10 +758,9 @@ def test_without_torchvision_nothing_can_be_downloaded(mnist, monkeypatch):
 
 @pytest.mark.parametrize(("query", "selected"), [
     ({}, False), ({"target": "ring", "step": "9"}, True), ({"story": "collapse"}, True), ({"film": "ring"}, True),
-    ({"__theme": "dark"}, False)])
-def test_a_link_to_a_lab_selects_its_tab(query, selected):
-    update = open_linked(SimpleNamespace(query_params=query))
-    assert (getattr(update, "selected", None) == lab.TITLE) == selected
+    ({"__theme": "dark"}, False), ({"tab": "lab"}, True), ({"tab": "draw"}, False)])
+def test_links_to_a_lab_are_known(query, selected):
+    assert lab.is_linked(query) == selected
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from ganlib.demo.lab import STAGE
+from ganlib.demo.stages import FOLDER
 from ganlib.lab import unpack
 from tests.browser.test_page import CHROMIUM, Visit, browser  # noqa: F401, a fixture
 from tests.conftest import serve_page
@@ -559,7 +559,8 @@ def test_the_sentences_are_short_and_in_one_table(lab):
     assert len(texts) > 20
     for sentence in chain.from_iterable(re.split(r"(?<=[.!?])\s", text) for text in texts):
         assert len(sentence.split()) < 20, sentence
-    code = "".join(path.read_text(encoding="utf-8") for path in STAGE.glob("*.js") if path.name != "sentences.js")
+    code = "".join(path.read_text(encoding="utf-8") for path in (FOLDER / "lab").glob("*.js")
+                   if path.name != "sentences.js")
     assert re.findall(r"""["`][A-Z][^"`\n]* [^"`\n]*\.["`]""", code) == []
 
 

@@ -7,7 +7,7 @@ const FIRST_SPEED = 5, LINK_FRAMES = 60, STORY_FRAMES = 100;
 class Stage {
   /** @param {HTMLElement} root @param {Object} server its functions @param {Object} page the table of the page */
   constructor(root, server, page) {
-    Object.assign(this, {root, page, parts: {}, wire: new LabWire(server), tween: new Tween(), touched: new Set()});
+    Object.assign(this, {root, page, parts: {}, wire: new LabWire(server, SENTENCES.noAnswer), tween: new Tween(), touched: new Set()});
     for (const part of root.querySelectorAll("[data-part]")) this.parts[part.dataset.part] = part;
     Object.assign(this, {film: null, next: null, position: 0, playing: false, ticking: false, due: 0, stops: 0, turn: 0,
                          todo: [], drawn: 0, arrivedAt: 0, interval: 50, speed: FIRST_SPEED, inView: true,

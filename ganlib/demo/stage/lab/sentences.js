@@ -8,6 +8,7 @@ const SENTENCES = {
   end: "The film is at its longest. Press Reset to begin again.",
   change: "Change a setting.",
   retry: "Press Play to try again.",
+  noAnswer: "The server does not answer. Check your connection, then press Play to go on.",
 
   catching: (done, of) => `Catching up: ${done.toLocaleString("en")} of ${of.toLocaleString("en")} steps`,
   waiting: "Waiting for the server",

@@ -12,9 +12,9 @@ class Trouble extends Error {
 const sleep = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
 class Wire {
-  /** @param {Object<string, (data: Object) => Promise<Object>>} server */
-  constructor(server) {
-    this.server = server;
+  /** @param {Object<string, (data: Object) => Promise<Object>>} server @param {string} noAnswer a sentence */
+  constructor(server, noAnswer = WORDS.noAnswer) {
+    Object.assign(this, {server, noAnswer});
     this.last = Promise.resolve();
   }
 
@@ -34,9 +34,9 @@ class Wire {
     try {
       answer = await this.server[name](data);
     } catch {
-      throw new Trouble(WORDS.noAnswer, "connection");
+      throw new Trouble(this.noAnswer, "connection");
     }
-    if (answer === null || typeof answer !== "object") throw new Trouble(WORDS.noAnswer, "connection");
+    if (answer === null || typeof answer !== "object") throw new Trouble(this.noAnswer, "connection");
     if (answer.download) throw new Trouble(String(answer.download), "download");
     if (answer.error) throw new Trouble(String(answer.error), "server", answer.again);
     return answer;
