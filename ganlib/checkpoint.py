@@ -17,6 +17,7 @@ Only the first three decide whether a folder loads. A run keeps its checkpoint a
 import hashlib
 import json
 import os
+import re
 import shlex
 import tempfile
 import warnings
@@ -97,8 +98,15 @@ def load(source: str | Path, device: torch.device | str | None = None) -> Model:
         _read_network(discriminator, folder / DISCRIMINATOR)
     model = Model(str(config.get("name") or folder.resolve().name), architecture, generator, discriminator,
                   calibration=calibrated, config=config, history=read_history(folder / HISTORY),
-                  metrics=read_metrics(folder), folder=folder)
+                  metrics=read_metrics(folder), folder=folder, weights_sha256=_sha256(folder / GENERATOR),
+                  revision=_revision(folder))
     return model.to(device)
+
+
+def _revision(folder: Path) -> str | None:
+    """The commit of a folder in the Hub's cache, which is models--USER--REPO/snapshots/COMMIT; None for others."""
+    found = re.search(r"models--[^/]+/snapshots/([0-9a-f]{40})(?:/|$)", folder.absolute().as_posix())
+    return found[1] if found else None
 
 
 def load_classifier(source: str | Path = classifier.NAME, device: torch.device | str | None = None) -> DigitClassifier:
@@ -271,8 +279,19 @@ def files(folder: str | Path) -> list[Path]:
 
 def hashes(folder: Path) -> dict[str, str]:
     """The SHA-256 of each network file in a weights folder, in hex, by its key in metrics.json."""
-    return {key: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name, key in HASHES.items()
-            if (folder / name).exists()}
+    return {key: _sha256(folder / name) for name, key in HASHES.items() if (folder / name).exists()}
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def weights_sha256(model: Model) -> str:
+    """The SHA-256 of a model's generator, in hex: of the file that was loaded, else of the one that `save` would write.
+
+    Raises ValueError if the model could not be saved.
+    """
+    return model.weights_sha256 or hashlib.sha256(_to_safetensors(model.generator)).hexdigest()
 
 
 def is_measured(folder: Path, metrics: dict[str, Any]) -> bool:

@@ -4,6 +4,8 @@ Latents are standard normal for every model. A seed's latent comes from NumPy's 
 promises never to change (NEP 19). It does not depend on the batch, the device or the version of torch.
 """
 
+import base64
+import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -16,6 +18,8 @@ from ganlib.checks import check_float, check_int, quoted, require
 
 MAX_SEED = 2**32 - 1
 MAX_TRUNCATION = 2.0
+MAX_LATENT = 100.0  # of the numbers in the text of a latent; those of noise are smaller than 10
+OUT_OF_RANGE = f"the numbers of a latent must be from {-MAX_LATENT:g} to {MAX_LATENT:g}"
 SMALLEST_TRUNCATION = 1e-4  # used for 0, where `ganlib.networks.SoftChoice` has no direction
 
 Interpolation = Callable[[Tensor, Tensor, float], Tensor]
@@ -94,3 +98,45 @@ def interpolation(method: str) -> Interpolation:
     require(isinstance(method, str) and method in INTERPOLATIONS,
             f"method must be {' or '.join(INTERPOLATIONS)}, not {quoted(method)}")
     return INTERPOLATIONS[method]
+
+
+def along(points: Tensor, positions: Iterable[float], interpolation: Interpolation) -> Tensor:
+    """Points (N, D) at positions on the path through points (K, D): 0 is the first, 1 the second, K - 1 the last."""
+    legs = ((min(int(position), len(points) - 2), position) for position in positions)
+    return torch.stack([interpolation(points[leg], points[leg + 1], position - leg) for leg, position in legs])
+
+
+def arithmetic(a: Tensor, b: Tensor, c: Tensor) -> Tensor:
+    """a − b + c for latents (…, D), with the norm √D that is typical of noise.
+
+    Radford et al. 2016, section 6.3.2: what tells a from b is given to c. Where all cancels, the result is 0.
+    """
+    z = a - b + c
+    scaled: Tensor = z * (z.shape[-1] ** 0.5 / vector_norm(z, dim=-1, keepdim=True).clamp_min(1e-12))
+    return scaled
+
+
+def latent_to_text(z: Tensor) -> str:
+    """A latent (D,) as short text for links: base64url of its numbers, rounded to float16, in little-endian order.
+
+    Raises ValueError unless its numbers are from -100 to 100.
+    """
+    numbers = z.detach().double().cpu().numpy()
+    require(numbers.ndim == 1 and _in_range(numbers), OUT_OF_RANGE)
+    return base64.urlsafe_b64encode(numbers.astype("<f2").tobytes()).decode().rstrip("=")
+
+
+def latent_from_text(text: str, latent_dim: int) -> Tensor:
+    """The latent (latent_dim,) float32 of a text by `latent_to_text`. Raises ValueError for any other text."""
+    length = -(-latent_dim * 16 // 6)  # of six bits each
+    require(isinstance(text, str) and re.fullmatch("[A-Za-z0-9_-]*", text) is not None,
+            f"the text of a latent has letters, digits, - and _ alone, not {quoted(text)}")
+    require(len(text) == length, f"the text of a latent of {latent_dim} numbers has {length} characters, "
+                                 f"not {len(text)}")
+    numbers = numpy.frombuffer(base64.urlsafe_b64decode(text + "=" * (-length % 4)), "<f2")
+    require(_in_range(numbers), OUT_OF_RANGE)
+    return _tensor(numbers, numpy.float32)
+
+
+def _in_range(numbers: Any) -> bool:
+    return bool((numpy.abs(numbers) <= MAX_LATENT).all())  # False for NaN

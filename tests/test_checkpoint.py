@@ -152,6 +152,17 @@ def test_a_model_without_a_discriminator_replaces_one_that_has_one(tmp_path, sma
     assert checkpoint.hashes(tmp_path).keys() == {"weights_sha256"}
 
 
+def test_the_hash_of_the_weights_is_that_of_the_file_also_before_it_is_written(tmp_path, small):
+    before = checkpoint.weights_sha256(small)
+    loaded = ganlib.load(ganlib.save(small, tmp_path), "cpu")
+    assert before == checkpoint.weights_sha256(loaded) == checkpoint.hashes(tmp_path)["weights_sha256"]
+    (tmp_path / checkpoint.GENERATOR).write_bytes(b"of a later run")
+    assert checkpoint.weights_sha256(loaded) == before
+    next(small.generator.parameters()).data.add_(1)
+    assert checkpoint.weights_sha256(small) != before
+    assert loaded.revision is None
+
+
 @pytest.mark.parametrize("network", [checkpoint.GENERATOR, checkpoint.DISCRIMINATOR])
 def test_measures_belong_to_both_networks(network, tmp_path, small):
     ganlib.save(small, tmp_path)

@@ -90,12 +90,13 @@ def test_a_published_folder_loads_by_its_name_and_then_without_a_network(folder,
         server.use(monkeypatch, tmp_path)
         first = server.put("alice/toy", files)
         server.put("alice/toy", {"model.safetensors": b"of a later commit"})
-        server.put("alice/toy", files, revision="good")
-        server.put("alice/many", {f"toys/one/{name}": content for name, content in files.items()})
-        sources = "alice/toy@good", f"alice/toy@{first}", "alice/many/toys/one"
-        for source in sources:
+        good = server.put("alice/toy", files, revision="good")
+        many = server.put("alice/many", {f"toys/one/{name}": content for name, content in files.items()})
+        sources = {"alice/toy@good": good, f"alice/toy@{first}": first, "alice/many/toys/one": many}
+        for source, commit in sources.items():
             model = ganlib.load(source, "cpu")
             assert (model.name, model.sample(range(3)).tolist()) == (source, expected.tolist())
+            assert model.revision == commit
         broken = refusal("alice/toy")
         assert "model.safetensors is not a complete safetensors file" in broken
         assert {Path(path).name for path in downloads(server)} == set(hub.FETCHED)

@@ -1,6 +1,10 @@
+import sys
+from pathlib import Path
+
+import numpy
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageSequence
 
 from ganlib import images
 from ganlib.report import growth
@@ -87,6 +91,101 @@ def test_a_gif_goes_there_and_back_and_is_written_whole(tmp_path):
         assert movie.n_frames == 8  # the ends once
         assert movie.info["loop"] == 0
         assert movie.size == (12, 12)
+    assert [path.name for path in tmp_path.iterdir()] == ["walk.gif"]
+
+
+needs_av = pytest.mark.skipif(not images.can_write_mp4(), reason="PyAV is not at hand")
+film_formats = pytest.mark.parametrize("write", [images.write_gif, pytest.param(images.write_mp4, marks=needs_av)])
+
+
+def frames_of(path: Path) -> tuple[torch.Tensor, float]:
+    """The frames of a GIF or MP4 in grey, (N, H, W) float in [0, 255], and how many seconds it lasts."""
+    if path.suffix == ".gif":
+        with Image.open(path) as film:
+            parts = [(torch.from_numpy(numpy.array(frame.convert("L"))), frame.info["duration"] / 1000)
+                     for frame in ImageSequence.Iterator(film)]
+        return torch.stack([pixels for pixels, _ in parts]).float(), sum(seconds for _, seconds in parts)
+    import av
+
+    with av.open(path) as film:
+        pixels = [torch.from_numpy(frame.to_ndarray(format="gray")) for frame in film.decode(video=0)]
+        return torch.stack(pixels).float(), float(film.duration / av.time_base)
+
+
+def patterns(n: int, channels: int = 1) -> torch.Tensor:
+    """Frames of hard edges that differ."""
+    return torch.randint(0, 3, (n, channels, 7, 6), generator=torch.Generator().manual_seed(0)) - 1.0
+
+
+@film_formats
+@pytest.mark.parametrize("closed", [False, True])
+def test_a_film_shows_its_frames_there_and_back_or_round(write, closed, tmp_path):
+    x = patterns(6)
+    path = write(x, tmp_path / f"walk.{write.__name__[-3:]}", scale=8, seconds=1.0, closed=closed)
+    found, seconds = frames_of(path)
+    expected = images.to_uint8(x if closed else torch.cat([x, x[1:5].flip(0)]))
+    expected = expected[:, 0].float().repeat_interleave(8, 1).repeat_interleave(8, 2)
+    assert found.shape == expected.shape
+    noise = (found - expected).square().mean((1, 2))
+    assert (10 * torch.log10(255**2 / noise.clamp_min(1e-9)) > 40).all()
+    assert seconds == pytest.approx(1 if closed else 2, abs=0.05)
+    assert [path.name for path in tmp_path.iterdir()] == [path.name]
+
+
+@film_formats
+def test_the_same_frames_give_the_same_file(write, tmp_path):
+    assert write(patterns(3, 3), tmp_path / "a").read_bytes() == write(patterns(3, 3), tmp_path / "b").read_bytes()
+
+
+@film_formats
+@pytest.mark.parametrize("closed", [False, True])
+def test_a_film_may_have_one_frame(write, closed, tmp_path):
+    path = write(patterns(1), tmp_path / f"still.{write.__name__[-3:]}", closed=closed)
+    assert frames_of(path)[0].shape == (1, 56, 48)
+
+
+@film_formats
+@pytest.mark.parametrize("seconds", [0, -1, float("nan"), float("inf"), "2"])
+def test_a_film_needs_a_time(write, seconds, tmp_path):
+    with pytest.raises(ValueError, match="seconds must be a number above 0 and at most 3600"):
+        write(patterns(2), tmp_path / "walk", seconds=seconds)
+    assert not list(tmp_path.iterdir())
+
+
+@needs_av
+def test_an_mp4_is_one_that_browsers_play(tmp_path):
+    import av
+
+    path = images.write_mp4(patterns(40, 3), tmp_path / "walk.mp4", scale=5, seconds=0.1)
+    content = path.read_bytes()
+    assert content.index(b"moov") < content.index(b"mdat")
+    with av.open(path) as film:
+        (stream,) = film.streams
+        assert (stream.codec.canonical_name, stream.pix_fmt) == ("h264", "yuv420p")
+        assert (stream.width, stream.height) == (30, 36)  # 30 × 35, with one row more
+        assert stream.average_rate == 60
+
+
+@needs_av
+def test_an_mp4_that_fails_leaves_the_file_that_was_there(tmp_path, monkeypatch):
+    import av
+
+    def stops(*arguments):
+        raise KeyboardInterrupt
+
+    (tmp_path / "walk.mp4").write_bytes(b"before")
+    monkeypatch.setattr(av.VideoFrame, "from_ndarray", stops)
+    with pytest.raises(KeyboardInterrupt):
+        images.write_mp4(patterns(2), tmp_path / "walk.mp4")
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"walk.mp4": b"before"}
+
+
+def test_without_pyav_a_gif_can_be_written_and_an_mp4_is_refused_in_one_sentence(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "av", None)
+    assert not images.can_write_mp4()
+    with pytest.raises(ValueError, match="MP4 needs the package av: install it by pip install av, or write a GIF"):
+        images.write_mp4(patterns(2), tmp_path / "walk.mp4")
+    images.write_gif(patterns(2), tmp_path / "walk.gif")
     assert [path.name for path in tmp_path.iterdir()] == ["walk.gif"]
 
 

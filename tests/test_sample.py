@@ -12,7 +12,8 @@ import torch
 from PIL import Image
 
 import ganlib
-from ganlib import images
+from ganlib import images, passport
+from ganlib.checkpoint import hashes
 from ganlib.model import Model
 from tests.conftest import untrained
 from train import sample
@@ -95,16 +96,16 @@ def test_a_second_call_makes_what_is_missing_and_nothing_else(mine, here, capsys
 
 def test_ctrl_c_keeps_what_is_finished(mine, here, monkeypatch, capsys):
     assert run(mine, "-n", 9, "--out", "whole") == 0
-    encoded = sample.to_png
+    save = passport.save
     calls = []
 
-    def stops(image):
+    def stops(image, *others):
         calls.append(image)
         if len(calls) == 5:
             raise KeyboardInterrupt
-        return encoded(image)
+        save(image, *others)
 
-    monkeypatch.setattr(sample, "to_png", stops)
+    monkeypatch.setattr(passport, "save", stops)
     assert run(mine, "-n", 9, "--out", "begun") == 130
     assert "finished files are kept" in capsys.readouterr().err
     whole, begun = contents(here / "whole"), contents(here / "begun")
@@ -218,6 +219,35 @@ def test_a_grid_is_one_contact_sheet(mine, model, here):
     assert [path.name for path in here.iterdir()] == ["sheet.PNG"]
     x = model.sample([5, 5, 5, 1, 1, 1, *range(58)], [0, 1, 2, 0, 1, 2, *[0] * 58])[:6]
     assert pixels(here / "sheet.PNG") == list(images.contact_sheet(x, 3).tobytes())
+
+
+def test_pictures_have_a_passport_with_their_seed_and_class_and_the_hash_of_the_weights(mine, model, here):
+    assert run(mine, "-n", 2, "--labels", "2,cat", "--out", "some", "--truncation", 0.5) == 0
+    for name, label in (("cat", "0"), ("2", "2")):
+        for seed in range(2):
+            found = passport.read(here / "some" / name / f"seed000000000{seed}.png")
+            assert found == passport.of(model, "generate", seed=seed, count=1, psi=0.5, **{"class": label})
+            assert found["weights_sha256"] == hashes(mine)["weights_sha256"]
+    assert run("dcgan", "-n", 1, "--out", "plain") == 0
+    assert passport.read(here / "plain" / "seed0000000000.png") == passport.of(
+        ganlib.load("dcgan", "cpu"), "generate", seed=0, count=1, psi=1.0)
+
+
+@pytest.mark.parametrize(("arguments", "state"), [
+    (["-n", 6], {"seed": 0, "count": 6, "class": "any"}),
+    (["--seeds", "5-6", "--labels", "0-2"], {"seed": 5, "count": 6, "class": "all"}),
+    (["--seeds", "5-6", "--labels", "1,2"], {"seed": 5, "count": 4, "classes": "1,2"}),
+    (["--seeds", "9,5-6", "--labels", 1], {"seed": 9, "count": 3, "class": "1", "seeds": "9,5,6"}),
+])
+def test_a_sheet_has_a_passport_that_shows_it_again_or_lists_its_seeds_and_classes(arguments, state, mine, model, here):
+    assert run(mine, *arguments, "--grid", "sheet.png") == 0
+    assert passport.read(here / "sheet.png") == passport.of(model, "generate", psi=1.0, **state)
+
+
+def test_the_seeds_in_a_sheets_passport_are_not_too_many(model):
+    listed = sample.state(model, [(seed, 0) for seed in range(2**32 - 10**4, 2**32, 2)], 1.0)["seeds"]
+    assert 3_000 < len(listed) <= passport.MAX_TEXT
+    assert listed.startswith("4294957296,4294957298,")
 
 
 def test_classes_do_not_make_a_sheet_narrow_and_high(mine, here):

@@ -146,8 +146,62 @@ def test_an_unknown_interpolation_is_refused(method):
         sampling.interpolation(method)
 
 
+@pytest.mark.parametrize("method", sampling.INTERPOLATIONS)
+def test_a_path_passes_its_points_and_has_no_hole_even_between_equal_and_opposite_ones(method):
+    a, b = sampling.latents([1, 2], 50)
+    points = torch.stack([a, a, -a, b, torch.zeros(50), b])
+    positions = [i / 20 for i in range(101)]
+    path = sampling.along(points, positions, sampling.interpolation(method))
+    assert path.isfinite().all()
+    torch.testing.assert_close(path[::20], points, atol=1e-5, rtol=0)
+    torch.testing.assert_close(path[30], torch.zeros(50), atol=1e-5, rtol=0)  # opposite ones have no arc
+    assert path.diff(dim=0).norm(dim=1).max() < 2.5 * a.norm() / 20 * math.pi / 2
+
+
+def test_a_latent_goes_through_its_text_rounded_to_float16():
+    for seed, size in ((1, 1), (2, 2), (3, 3), (4, 64), (5, 100)):
+        (z,) = sampling.latents([seed], size)
+        text = sampling.latent_to_text(z)
+        found = sampling.latent_from_text(text, size)
+        assert torch.equal(found, z.half().float())
+        assert found.dtype == torch.float32
+        assert sampling.latent_to_text(found) == text
+    assert len(text) == 267
+    assert sampling.latent_to_text(torch.tensor([1.0, -2.0, 100.0, 0.1])) == "ADwAwEBWZi4"  # for ever
+
+
+@pytest.mark.parametrize(("text", "sentence"), [
+    ("ADwAwEBWZi4=", "has letters, digits, - and _ alone"), ("ADwAwEBWZi+", "has letters, digits, - and _ alone"),
+    ("ADwAwEBWZi4\n", "has letters"), ("ADwAwEBWZié", "has letters"), (None, "not None"), ([], "not"),
+    ("", "of 4 numbers has 11 characters, not 0"), ("ADwAwEBWZi", "not 10"), ("A" * 10**5, "not 100000"),
+    ("AHwAwEBWZi4", "the numbers of a latent must be from -100 to 100"),  # infinity
+    ("AH4AwEBWZi4", "the numbers of a latent must be"), ("AH0AwEBWZi4", "the numbers of a latent must be"),  # NaN
+    ("QVYAwEBWZi4", "the numbers of a latent must be")])  # 100.06
+def test_another_text_is_no_latent(text, sentence):
+    with pytest.raises(ValueError, match=sentence) as caught:
+        sampling.latent_from_text(text, 4)
+    assert len(str(caught.value)) < 200
+
+
+@pytest.mark.parametrize("z", [torch.full((3,), 101.0), torch.tensor([math.nan]), torch.tensor([-math.inf]),
+                               torch.zeros(2, 2), torch.tensor(1.0)])
+def test_a_latent_without_a_text_is_refused(z):
+    with pytest.raises(ValueError, match="the numbers of a latent must be from -100 to 100"):
+        sampling.latent_to_text(z)
+
+
 def test_slerp_does_not_depend_on_autocast():
     a, b = sampling.latents([1, 2], 100)
     expected = sampling.slerp(a, b, 0.3)
     with torch.autocast("cpu", torch.bfloat16):
         assert torch.equal(sampling.slerp(a, b, 0.3), expected)
+
+
+def test_arithmetic_gives_the_difference_to_another_latent_at_the_norm_of_noise():
+    a, b, c = (sampling.latents(seeds, 100) for seeds in ([1, 2], [3, 4], [5, 6]))
+    found = sampling.arithmetic(a, b, c)
+    torch.testing.assert_close(found.norm(dim=1), torch.full((2,), 10.0))
+    torch.testing.assert_close(torch.cosine_similarity(found, a - b + c), torch.ones(2))
+    assert torch.equal(sampling.arithmetic(a[0], b[0], c[0]), found[0])
+    torch.testing.assert_close(sampling.arithmetic(a, a, c), c * 10 / c.norm(dim=1, keepdim=True))
+    assert torch.equal(sampling.arithmetic(a[0], a[0], c[0] * 0), torch.zeros(100))

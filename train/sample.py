@@ -1,7 +1,8 @@
 """python -m train.sample MODEL: write samples of a model as PNG files, one for each seed, or all as one file.
 
 A sample is the same whichever call made it. In a folder, finished files are not made again, so that a second call goes
-on where an interrupted one stopped. A single file (--grid, --npz) is written at the end or not at all.
+on where an interrupted one stopped. A single file (--grid, --npz) is written at the end or not at all. PNG files have
+a passport (`ganlib.passport`) with the settings of the page's tab Generate.
 """
 
 import argparse
@@ -24,13 +25,12 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from ganlib import hub, images
+from ganlib import hub, images, passport
 from ganlib.architectures import Architecture, describe
 from ganlib.checkpoint import read_json, to_json
 from ganlib.checks import check_float, check_int, listed, quoted, require
 from ganlib.files import replacing
 from ganlib.model import Model
-from ganlib.report import to_png
 from ganlib.sampling import MAX_SEED, MAX_TRUNCATION
 from train.command import DEVICE, command, pick_device
 
@@ -141,7 +141,7 @@ def write_pictures(model: Model, samples: Iterable[Sample], out: Path, truncatio
         OSError: the folder or a file cannot be written; all files that are there are complete.
     """
     check_pictures(model)
-    folders = folder_names(model.class_names)
+    folders, described = folder_names(model.class_names), passport.of(model, "generate")
     prepare_folder(out, {"model": model.name, "weights": fingerprint(model), "truncation": truncation,
                          "folders": folders})
 
@@ -160,11 +160,33 @@ def write_pictures(model: Model, samples: Iterable[Sample], out: Path, truncatio
     for batch, x in in_batches(model, missing(), truncation):
         for sample, image in zip(batch, x):
             path(sample).parent.mkdir(exist_ok=True)
-            with replacing(path(sample)) as partial:
-                partial.write_bytes(to_png(images.to_pil(image)))
+            passport.save(images.to_pil(image), path(sample), described | state(model, [sample], truncation))
             written += 1
             progress(1)
     return written
+
+
+def state(model: Model, samples: Sequence[Sample], truncation: float) -> dict[str, Any]:
+    """The settings of the page's tab Generate that show the samples.
+
+    The tab shows successive seeds, with one class, all classes or those that the seeds pick. Other seeds and classes
+    are listed as "seeds" and "classes".
+    """
+    seeds, classes = (list(dict.fromkeys(column)) for column in zip(*samples))
+    found: dict[str, Any] = {"seed": seeds[0], "count": len(samples), "psi": float(truncation)}
+    if seeds != list(range(seeds[0], seeds[0] + len(seeds))):
+        found["seeds"] = _joined(seeds)
+    if None in classes:
+        return found
+    for choice, labels in ((str(classes[0]), classes[:1]), ("any", None), ("all", range(len(model.class_names)))):
+        if list(named(model, seeds, labels)) == list(samples):
+            return found | {"class": choice}
+    return found | {"classes": _joined(classes)}
+
+
+def _joined(numbers: Sequence[int | None]) -> str:
+    """The first numbers, as many as a text in a passport can hold: each has up to ten digits and a comma."""
+    return ",".join(map(str, numbers[:passport.MAX_TEXT // 11]))
 
 
 def fingerprint(model: Model) -> str:
@@ -243,11 +265,13 @@ def write_grid(model: Model, samples: Iterable[Sample], total: int, path: Path, 
             f"a sheet of {total:,} samples would have {width:,}×{height:,} pixels, and at most {MOST_PIXELS:,} are "
             f"allowed: give fewer samples, or --out FOLDER in place of --grid")
     with replacing(path) as partial:  # before the work, because the file may not be writable
-        parts = []
+        parts, done = [], []
         for batch, x in in_batches(model, samples, truncation):
             parts.append(x)
+            done += batch
             progress(len(batch))
-        partial.write_bytes(to_png(images.contact_sheet(torch.cat(parts), columns)))
+        described = passport.of(model, "generate", **state(model, done, truncation))
+        passport.save(images.contact_sheet(torch.cat(parts), columns), partial, described)
 
 
 def write_npz(model: Model, samples: Iterable[Sample], total: int, path: Path, truncation: float = 1.0,
