@@ -1,8 +1,7 @@
 """A trained generative network in use: sample, interpolate, discriminate."""
 
 import copy
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +10,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
-from ganlib import sampling
+from ganlib import inversion, sampling
 from ganlib.architectures import Architecture
 from ganlib.calibration import Calibration
 from ganlib.checks import check_float, check_int, quoted, require
 from ganlib.devices import check_device
-from ganlib.networks import exact_convolutions
+from ganlib.networks import default_modes, exact_convolutions
 
 MAX_ACTIVATIONS = 2**22  # in the widest layer of one batch: 16 MB, which fits a CPU's cache
 
@@ -37,12 +36,15 @@ class Model:
         calibration: maps the discriminator's logits to probabilities.
         config, history, metrics: the weights folder's JSON files.
         folder: where the weights come from, or None.
+        weights_sha256: the hash of the generator's file, or None; see `ganlib.checkpoint.weights_sha256`.
+        revision: the commit on the Hub, or None.
     """
 
     def __init__(self, name: str, architecture: Architecture, generator: nn.Module,
                  discriminator: nn.Module | None = None, *, calibration: Calibration | None = None,
                  config: dict[str, Any] | None = None, history: list[dict[str, Any]] | None = None,
-                 metrics: dict[str, Any] | None = None, folder: Path | None = None):
+                 metrics: dict[str, Any] | None = None, folder: Path | None = None,
+                 weights_sha256: str | None = None, revision: str | None = None):
         self.name = name
         self.architecture = architecture
         self.shape: tuple[int, ...] = tuple(architecture.shape)
@@ -55,6 +57,8 @@ class Model:
         self.history = history or []
         self.metrics = metrics or {}
         self.folder: Any = folder  # not None for a model that was loaded
+        self.weights_sha256 = weights_sha256
+        self.revision = revision
 
     def __repr__(self) -> str:
         return f"<ganlib.Model {self.name}: {self.latent_dim} -> {self.shape} on {self.device}>"
@@ -122,14 +126,38 @@ class Model:
     def between(self, first: int, second: int, positions: Sequence[float], method: str = "slerp",
                 labels: Labels | None = None, truncation: float = 1.0) -> Tensor:
         """Samples at positions on the path of `interpolate`, from 0, the first seed's sample, to 1, the second's."""
-        interpolation, (start, end) = sampling.interpolation(method), self.latents([first, second])
-        y = self.labels_of([first, second], labels)
+        ends = [first, second]
         positions = [check_float(t, 0, 1, "a position") for t in positions]
         require(len(positions) > 0, "give at least one position")
+        return self._along(self.latents(ends), self.labels_of(ends, labels), positions, method, truncation)
+
+    def walk(self, latents: Tensor, labels: Labels | None, steps: int, method: str = "slerp", closed: bool = False,
+             truncation: float = 1.0) -> Tensor:
+        """The path through several latents, one leg after another: (N, *shape) float32.
+
+        Args:
+            latents: (K, latent_dim), K at least 2.
+            labels: a class for the whole path, or one for each latent; None for a model without classes.
+            steps: samples of a leg with both its ends, at least 2. An open path has (K - 1) (steps - 1) + 1 samples.
+            method: as in `interpolate`, for each leg.
+            closed: whether another leg leads back to the first latent, whose sample is not repeated at the end; then
+                there are K (steps - 1) samples.
+            truncation: as in `sample`.
+        """
+        steps = check_int(steps, 2, 10**6, "steps")
+        z = _to_float32(latents, (self.latent_dim,), "latents").cpu()
+        require(len(z) > 1, "a path needs at least 2 latents")
+        y = None if labels is None else self.labels_of(range(len(z)), labels)
+        if closed:
+            z, y = torch.cat([z, z[:1]]), None if y is None else torch.cat([y, y[:1]])
+        n = check_int((len(z) - 1) * (steps - 1) + (not closed), 1, 10**6, "the number of samples")
+        return self._along(z, y, [i / (steps - 1) for i in range(n)], method, truncation)
+
+    def _along(self, z: Tensor, y: Tensor | None, positions: Sequence[float], method: str, truncation: float) -> Tensor:
+        """Samples at positions of the path through latents z (K, latent_dim) and labels y (K,)."""
+        z = sampling.along(z, positions, sampling.interpolation(method))
         if y is not None:
-            from_class, to_class = one_hot(y, self.num_classes or -1).float()
-            y = torch.stack([sampling.lerp(from_class, to_class, t) for t in positions])
-        z = torch.stack([interpolation(start, end, t) for t in positions])
+            y = sampling.along(one_hot(y, self.num_classes or -1).float(), positions, sampling.lerp)
         return self.decode(sampling.truncate(z, truncation), y)
 
     def decode(self, z: Tensor, y: Labels | None = None) -> Tensor:
@@ -158,24 +186,48 @@ class Model:
             labels: as in `sample`, but a model with classes needs them.
         """
         logits = self.logits(x, labels)
-        with _default_modes(logits.device):
+        with default_modes(logits.device):
             return self.calibration.probability(logits, self.labels_of(range(len(logits)), labels))
 
     def logits(self, x: Tensor, labels: Labels | None = None) -> Tensor:
         """The discriminator's outputs (N,) as it was trained, on the CPU. Arguments and errors as in `discriminate`."""
         if self.discriminator is None:
             raise ValueError(f"{self.name} has no discriminator")
-        x = _to_float32(x, self.shape, "samples")
+        x = self.samples_of(x)
         if self.num_classes and labels is None:
             raise ValueError(f"this model's discriminator needs labels, from 0 to {self.num_classes - 1}")
         return self._in_batches(self.discriminator, x, self.labels_of(range(len(x)), labels))
 
+    def invert(self, x: Tensor, labels: Labels | None = None, *, seed: int = 0,
+               progress: Callable[[float], object] | None = None) -> inversion.Inversion:
+        """The latents whose samples come closest to given ones, as far as a search finds them: see `ganlib.inversion`.
+
+        Args:
+            x: as in `discriminate`.
+            labels: as in `sample`, but by default all classes are tried, of more than 1,024 the first ones.
+            seed: of the search's random starts, as in `sample`; the same seed gives the same result.
+            progress: called now and then with the share of the work that is done, from 0 to 1.
+        """
+        for share, found in inversion.search(self, x, labels, seed=seed):
+            if progress is not None:
+                progress(share)
+        return found
+
+    @property
+    def batch_size(self) -> int:
+        """The number of samples that are computed at once."""
+        return max(1, MAX_ACTIVATIONS // self.architecture.widest)
+
     def _in_batches(self, network: nn.Module, inputs: Tensor, y: Tensor | None) -> Tensor:
-        n = max(1, MAX_ACTIVATIONS // self.architecture.widest)
-        with _default_modes(self.device), exact_convolutions(self.device):
+        n = self.batch_size
+        with default_modes(self.device), exact_convolutions(self.device):
             parts = [network(inputs[i:i + n].to(self.device), None if y is None else y[i:i + n].to(self.device))
                      for i in range(0, len(inputs), n)]
             return torch.cat([part.float().cpu() for part in parts])
+
+    def samples_of(self, x: Any) -> Tensor:
+        """Samples, a tensor or array (N, *shape) of finite floating-point numbers, as a float32 tensor."""
+        return _to_float32(x, self.shape, "samples")
 
     def labels_of(self, seeds: Sequence[int], labels: Labels | None = None) -> Tensor | None:
         """The class (N,) of each seed's sample: `labels`, or the class that the seed picks; None without classes."""
@@ -198,13 +250,6 @@ def _frozen_copy(network: nn.Module) -> nn.Module:
     with torch.inference_mode(False):
         copied = copy.deepcopy(network).eval().requires_grad_(False)
         return copied.to(memory_format=torch.channels_last)  # makes convolutions faster on a CPU
-
-
-@contextmanager
-def _default_modes(device: torch.device) -> Iterator[None]:
-    """Without inference mode, gradients and autocast, whatever the caller's thread has set."""
-    with torch.inference_mode(False), torch.no_grad(), torch.autocast(device.type, enabled=False):
-        yield
 
 
 def _to_float32(values: Any, shape: tuple[int, ...], what: str) -> Tensor:

@@ -218,3 +218,10 @@ def exact_convolutions(device: torch.device) -> Iterator[None]:
         return
     with _cudnn, torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False):
         yield
+
+
+@contextmanager
+def default_modes(device: torch.device) -> Iterator[None]:
+    """Without inference mode, gradients and autocast, whatever the caller's thread has set."""
+    with torch.inference_mode(False), torch.no_grad(), torch.autocast(device.type, enabled=False):
+        yield

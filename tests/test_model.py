@@ -200,6 +200,49 @@ def test_a_path_between_classes_starts_and_ends_at_its_seeds_and_does_not_jump(w
         model.interpolate(first, second, labels=[1, 2, 3])
 
 
+def test_a_walk_of_one_leg_is_an_interpolation(model, with_classes):
+    assert torch.equal(model.walk(model.latents([3, 8]), None, 9, "lerp", truncation=0.7),
+                       model.interpolate(3, 8, 9, "lerp", truncation=0.7))
+    assert torch.equal(with_classes.walk(with_classes.latents([3, 8]), [1, 2], 9),
+                       with_classes.interpolate(3, 8, 9, labels=[1, 2]))
+
+
+def test_a_walk_passes_its_latents_does_not_jump_and_may_be_closed():
+    model = untrained("cdcgan", generator_channels=(8, 4, 4))
+    z, labels = model.latents([1, 2, 3, 4]), [0, 0, 5, 7]
+    for closed, count in ((False, 3 * 60 + 1), (True, 4 * 60)):
+        x = model.walk(z, labels, 61, closed=closed)
+        assert x.shape == (count, 1, 28, 28)
+        torch.testing.assert_close(x[::60], model.decode(z, labels), atol=1e-5, rtol=0)
+        round_trip = torch.cat([x, x[:1]]) if closed else x
+        assert round_trip.diff(dim=0).flatten(1).norm(dim=1).max() < 0.1 * (x[0] - x[60]).norm()
+
+
+def test_a_walk_stays_between_equal_latents_and_crosses_between_opposite_ones(model):
+    z = model.latents([1])[0]
+    x = model.walk(torch.stack([z, z, -z]), None, 5)
+    torch.testing.assert_close(x[:5], x[:1].expand(5, 1, 28, 28), atol=1e-5, rtol=0)
+    assert x.isfinite().all()
+    torch.testing.assert_close(x[-1:], model.decode(-z[None]), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize(("arguments", "sentence"), [
+    ((Z[:1], None, 5), "a path needs at least 2 latents"), ((Z[:, :9], None, 5), "latents must be a tensor of shape"),
+    ((Z, None, 1), "steps must be a whole number from 2"), ((Z, None, 5, "bezier"), "lerp or slerp"),
+    ((Z, [1, 2], 5), "dcgan has no classes"), ((Z, None, 10**6, "lerp", True), "the number of samples must be"),
+    ((Z, None, 5, "lerp", False, 3), "truncation must be a number from 0 to 2")])
+def test_wrong_walks_are_refused_in_one_sentence(model, arguments, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        model.walk(*arguments)
+
+
+def test_a_walk_of_a_model_with_classes_needs_them(with_classes):
+    with pytest.raises(ValueError, match="cdcgan needs y: labels from 0 to 9"):
+        with_classes.walk(Z, None, 3)
+    with pytest.raises(ValueError, match="there are 3 labels for 2 samples"):
+        with_classes.walk(Z, [1, 2, 3], 3)
+
+
 def test_a_model_with_classes_lets_the_seed_or_the_caller_pick(with_classes):
     x = with_classes.sample(range(20))
     labels = with_classes.labels_of(range(20)).tolist()
