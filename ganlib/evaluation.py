@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from ganlib import images, metrics, sampling
+from ganlib import directions, images, metrics, sampling
 from ganlib.calibration import Calibration, fit
 from ganlib.checks import require
 from ganlib.classifier import NAME, ClassifierConfig, DigitClassifier, train_classifier
@@ -148,6 +148,10 @@ def evaluate_images(e: Evaluation) -> dict[str, Any]:
             result["class_as_asked"] = (examined[0][1].argmax(1) == y).double().mean().item()
         progress("interpolations", 0.9)
         result |= measure_interpolation(model, classifier, min(WALKS, n))
+        if tuple(model.shape) == directions.SHAPE:
+            progress("directions", 0.95)
+            result[directions.MEASURE] = directions.correlations(
+                model, directions.of_attributes(model), min(directions.MEASURED_ON, n), SEED)
     if scores:
         result |= classification_accuracy_score(model, held_out, 6 * n,
                                                 lambda what, share: e.progress(what, 0.25 + 0.75 * share))

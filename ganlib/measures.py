@@ -34,8 +34,10 @@ class Measure:
 
     def written(self, value: Any) -> str:
         """A value as tables show it; "" for None."""
-        if isinstance(value, dict):  # quantiles
+        if isinstance(value, dict) and "50%" in value:  # quantiles
             return " / ".join(f"{value[share]:.3g}" for share in ("5%", "50%", "95%") if share in value)
+        if isinstance(value, dict):
+            return ", ".join(f"{escaped(name)} {number:.2f}" for name, number in value.items())
         if isinstance(value, list):  # shares
             return " ".join(f"{100 * share:.1f}" for share in value)
         return "" if value is None else format(value, self.form)
@@ -55,6 +57,8 @@ MEASURES = (
     Measure("share_confident_ends", "share confident at the ends of {walks:,} random interpolations", ".1%", "high"),
     Measure("share_confident_midpoints", "share confident halfway between these ends", ".1%", "high"),
     Measure("perceptual_path_length", "perceptual path length, digit-classifier features", ",.0f", "low"),
+    Measure("direction_correlations", "correlation of a movement along each direction with the change of what it is "
+            "named after"),
     Measure("class_as_asked", "share whose class is the one asked for", ".2%", "high"),
     Measure("classification_accuracy_score",
             "classification accuracy score: of a classifier trained on {samples_learnt_from:,} samples alone, on real "
@@ -87,7 +91,8 @@ TYPES: dict[str, type] = {
     **dict.fromkeys(("samples", "real_images", "neighbours", "confident_from", "walks", "samples_learnt_from",
                      "centres"), float),
     **dict.fromkeys(("data", "against", "features", "shrunk_to"), str),
-    "data_is_folder": bool, "class_shares": list, "nearest_training_image_distances": dict,
+    "data_is_folder": bool, "class_shares": list,
+    **dict.fromkeys(("nearest_training_image_distances", "direction_correlations"), dict),
 }
 
 

@@ -161,6 +161,7 @@ def test_a_model_with_classes_is_measured_on_them_and_teaches(digits, reader):
     assert measured["samples_learnt_from"] == 600
     assert measured["classification_accuracy_score"] > 0.3
     assert measured["share_confident_midpoints"] > 0
+    assert measured["direction_correlations"] == dict.fromkeys(("slant", "weight", "width", "height", "loop"), 0)
     assert measured["fid_digit_classifier"] > 0
     shares = [share for _, share in told]
     assert shares == sorted(shares)
