@@ -1,0 +1,136 @@
+"""The tab Draw in a real browser: a pen, the networks' answers, a photo, a search, and what is taken away."""
+
+import base64
+import io
+
+import pytest
+
+from ganlib import passport
+from tests.browser.test_page import CHROMIUM, browser, visit  # noqa: F401, fixtures
+from tests.test_drawing import THREE, scene
+
+pytestmark = pytest.mark.skipif(not CHROMIUM, reason="no chromium on this machine (Debian: apt-get install chromium)")
+
+DRAW = "document.querySelector('#draw .draw')"
+DROP = """(field, data) => {
+    const transfer = new DataTransfer(), bytes = Uint8Array.from(atob(data), (c) => c.charCodeAt(0));
+    transfer.items.add(new File([bytes], "three.jpg", {type: "image/jpeg"}));
+    window.dropped = 0;
+    window.addEventListener("drop", () => { window.dropped += 1; });
+    field.dispatchEvent(new DragEvent("drop", {bubbles: true, cancelable: true, dataTransfer: transfer}));
+}"""
+PIXELS = "canvas => canvas.toDataURL()"
+
+
+class Field:
+    """The stage of a page whose tab Draw is open."""
+
+    def __init__(self, page):
+        self.page, self.root = page, page.locator("#draw .draw")
+        self.root.wait_for()
+
+    def press(self, name: str) -> None:
+        self.root.get_by_role("button", name=name, exact=True).click()
+
+    def draw(self, points: list[tuple[float, float]]) -> None:
+        """Draw a line through points of the field, from 0 to 1."""
+        box = self.root.locator("[data-part=canvas]").bounding_box()
+        for i, (x, y) in enumerate(points):
+            self.page.mouse.move(box["x"] + x * box["width"], box["y"] + y * box["height"], steps=2)
+            if i == 0:
+                self.page.mouse.down()
+        self.page.mouse.up()
+
+    def part(self, name: str) -> str:
+        """The words of a part."""
+        return self.root.locator(f"[data-part={name}]").inner_text()
+
+    def pixels(self, name: str) -> str:
+        return self.root.locator(f"[data-part={name}]").evaluate(PIXELS)
+
+    def until(self, part: str, words: str) -> None:
+        """Wait until a part has these words, and all that was asked is answered."""
+        self.page.wait_for_function(f"""([part, words]) => {{
+            const root = {DRAW}, {{asking, finder}} = root.ganlab;
+            return !asking && root.querySelector(`[data-part=${{part}}]`).textContent.includes(words);
+        }}""", arg=[part, words])
+
+
+@pytest.mark.parametrize("visit", [{"viewport": {"width": 390, "height": 844}}], indirect=True, ids=["phone"])
+def test_a_digit_is_drawn_read_found_and_taken_away(visit):  # noqa: F811
+    visit.tab("Draw")
+    page, field = visit.page, Field(visit.page)
+    assert field.root.get_by_role("button", name="Find it").is_disabled()
+    field.draw([(x / 540, y / 600) for x, y in THREE])
+    field.until("line", "A 3, ")
+    assert page.locator("#draw [data-part=line]").bounding_box()["y"] < 844  # in sight, beside the field
+    drawn = field.pixels("seen")
+
+    # undo is exact, and so is what follows
+    field.draw([(0.2, 0.9), (0.8, 0.9)])
+    field.until("line", "%")
+    assert field.pixels("seen") != drawn
+    page.keyboard.press("Control+z")
+    field.until("line", "A 3, ")
+    assert field.pixels("seen") == drawn
+    field.press("Clear")
+    field.until("line", "Draw, and both networks answer.")
+    field.press("Example 8")
+    field.until("line", "An 8, ")
+
+    # a photo; the page itself must not see the drop
+    file = io.BytesIO()
+    scene().save(file, "JPEG")
+    field.root.locator("[data-part=field]").evaluate(DROP, base64.b64encode(file.getvalue()).decode())
+    field.until("steps", "Scaled and centred")
+    field.until("line", "A 3, ")
+    assert page.evaluate("window.dropped") == 0
+    assert field.root.locator("[data-part=steps] img").count() == 4
+
+    # the class of a model without classes is not asked for
+    field.root.get_by_text("mlp-gan", exact=True).click()
+    field.until("realWords", "mlp-gan")
+    assert not field.root.locator("[data-part=class]").is_visible()
+    field.press("Find it")
+    field.until("result", "The classifier reads a 3")
+    assert "dB" in field.part("result")
+
+    # a link and a file bring all back
+    field.press("Copy link")
+    link = field.root.get_by_label("Link", exact=True).input_value()
+    with page.expect_download() as download:
+        field.press("Save picture")
+    saved = passport.read(download.value.path())
+    shown = [field.part("line"), field.part("result"), *map(field.pixels, ("seen", "found", "difference"))]
+    other = page.context.new_page()
+    other.goto(link)
+    again = Field(other)
+    again.until("result", "dB")
+    assert shown == [again.part("line"), again.part("result"), *map(again.pixels, ("seen", "found", "difference"))]
+    assert (saved["model"], saved["tab"]) == ("mlp-gan", "draw")
+    assert f"drawing={saved['drawing']}&latent={saved['latent']}" in link
+    other.close()
+
+    # my 3 becomes a waypoint
+    field.press("Add to Interpolate")
+    page.wait_for_function("""latent => document.querySelector("#interpolate .interpolate")?.dataset.shown
+        ?.includes(latent)""", arg=saved["latent"])
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+
+
+@pytest.mark.slow
+def test_the_networks_answer_five_times_a_second_while_the_pen_moves(visit):  # noqa: F811
+    visit.tab("Draw")
+    field = Field(visit.page)
+    field.press("Example 3")
+    field.until("line", "A 3, ")
+    answers, seconds = visit.page.evaluate(f"""async () => {{
+        const draw = {DRAW}.ganlab, first = draw.answers, start = performance.now();
+        while (performance.now() - start < 3000) {{
+            draw.ink.extend(14 + 8 * Math.sin(performance.now() / 200), 14 + 8 * Math.cos(performance.now() / 300), 1);
+            draw.field.update();
+            await new Promise((resolve) => setTimeout(resolve, 16));
+        }}
+        return [draw.answers - first, (performance.now() - start) / 1000];
+    }}""")
+    assert answers / seconds >= 5
