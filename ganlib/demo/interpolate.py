@@ -1,8 +1,14 @@
-"""The tab that walks from one picture to another."""
+"""The tab that walks from one picture to another, past up to six waypoints.
 
+The stage (`stage/interpolate`) gets all frames of a walk at once, and plays them in the browser.
+"""
+
+import asyncio
 import math
 import tempfile
 from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,21 +16,187 @@ import gradio as gr
 from PIL import Image
 from torch import Tensor
 
-from ganlib import images, sampling
-from ganlib.checks import check_int
-from ganlib.demo import models, stages
-from ganlib.demo.controls import MAX_SEED, RANDOM_SEED, check_seed, listen
+from ganlib import images, passport, sampling
+from ganlib.checks import check_float, check_int, quoted, require
+from ganlib.demo import links, models, stages, worker
+from ganlib.demo.controls import MAX_SEED, check_seed, listen
 from ganlib.demo.links import Reading
-from ganlib.demo.picker import model_picker
-from ganlib.demo.theme import DICE
+from ganlib.demo.picker import hub_opener
+from ganlib.model import Model
+from ganlib.waypoints import MAX_WAYPOINTS, Waypoint, ends
 
 TITLE, LINK = "Interpolate", "interpolate"
-EXPLANATION = ("Two seeds are two points in a space of random numbers. Each point on the path between them gives a "
-               "picture. So one digit changes into the other. The Quality tab says how many pictures halfway are clear "
-               "digits.")
-MAX_STEPS, KEPT_GIFS = 64, 32
+EXPLANATION = ("Each picture is a point in a space of random numbers. Between two points every step is a picture too, "
+               "so one digit becomes another.")
+MAX_STEPS, KEPT_FILMS = 64, 32
+MAX_PIXELS = 2**26  # numbers in the enlarged frames of a walk: they are in memory while its files are made
 STRIP_COLUMNS = 16  # of square pictures
 FRAME_SIDE = 360  # pixels of the longer side of a picture, about
+SECONDS = 2.0  # of a leg
+DEFAULTS: dict[str, Any] = {"waypoints": ["3", "8"], "steps": 32, "method": "slerp", "closed": False, "psi": 1.0}
+PATHS = {
+    "slerp": "An arc, as far from zero as the points that the model learned from.",
+    "lerp": "A straight line, nearer to zero halfway, where pictures are more average.",
+}
+
+
+@dataclass(frozen=True)
+class Walk:
+    """A walk whose values were checked.
+
+    Args:
+        model: that makes its pictures.
+        points: its waypoints, 2 to 6.
+        steps: pictures of a leg with both its ends.
+        method: "slerp" or "lerp".
+        closed: whether it leads back to its start.
+        psi: truncation.
+    """
+
+    model: Model
+    points: list[Waypoint]
+    steps: int
+    method: str
+    closed: bool
+    psi: float
+
+    @property
+    def legs(self) -> int:
+        return len(self.points) - (not self.closed)
+
+    @property
+    def seconds(self) -> float:
+        """Of the way from its first frame to its last."""
+        return SECONDS * self.legs
+
+    def frames(self) -> Tensor:
+        """Its pictures (N, C, H, W); waypoint k is picture k (steps - 1)."""
+        return self.model.walk(*ends(self.points, self.model), self.steps, self.method, self.closed, self.psi)
+
+    def passport(self, **more: Any) -> passport.Passport:
+        """The passport of its files."""
+        return passport.of(self.model, LINK, waypoints=list(map(str, self.points)), steps=self.steps,
+                           method=self.method, closed=self.closed, psi=self.psi, **more)
+
+    def file_name(self) -> str:
+        """Of its files, without an ending."""
+        places = [str(point.seed) if point.found is None else "found" for point in self.points]
+        return "-".join([self.model.name.replace("/", "-"), *places])
+
+
+def check(values: Mapping[str, Any]) -> Walk:
+    """The walk of these values: model, waypoints (texts, or one text with commas), steps, method, closed, psi.
+
+    Raises ValueError or WeightsError if one is not valid, or if the walk would have too many pictures for the page.
+    """
+    values = {**DEFAULTS, **values}
+    gan = models.images(values.get("model"))  # type: ignore[arg-type]  # which it checks
+    sampling.interpolation(values["method"])
+    walk = Walk(gan, check_points(values["waypoints"], gan), check_int(values["steps"], 2, MAX_STEPS, "Steps"),
+                values["method"], links.flag(values["closed"]),
+                check_float(values["psi"], 0, sampling.MAX_TRUNCATION, "Truncation ψ"))
+    frames = MAX_PIXELS // (math.prod(gan.shape) * _scale(gan) ** 2)
+    most = (frames - (not walk.closed)) // walk.legs + 1
+    require(walk.steps <= most, f"Steps must be at most {most}, not {walk.steps}: this is a walk of large pictures")
+    return walk
+
+
+def check_points(values: Any, model: Model) -> list[Waypoint]:
+    """The waypoints of these texts, or of one text with commas. Raises ValueError."""
+    texts = links.several(values)
+    require(2 <= len(texts) <= MAX_WAYPOINTS, f"a walk has 2 to {MAX_WAYPOINTS} waypoints, not {len(texts)}")
+    return [check_point(text, model) for text in texts]
+
+
+def check_point(text: str, model: Model) -> Waypoint:
+    """The waypoint of a text, whose seed is one of the page's. Raises ValueError."""
+    point = Waypoint.parse(text, model)
+    if point.seed is not None:
+        check_seed(point.seed, "a waypoint’s seed")
+    return point
+
+
+def _scale(model: Model) -> int:
+    """By how much a picture that is shown alone is enlarged."""
+    return images.tile_scale(max(model.shape[-2:]), 1, FRAME_SIDE)
+
+
+# files
+
+
+def strip(walk: Walk, x: Tensor) -> Image.Image:
+    """All pictures of a walk on one sheet, row by row."""
+    height, width = x.shape[-2:]
+    columns = max(1, round(STRIP_COLUMNS * math.sqrt(height / width)))
+    return passport.stamp(images.contact_sheet(x, images.fewest_columns(len(x), columns)), walk.passport())
+
+
+def write_film(write: Callable[..., Path], walk: Walk, x: Tensor, path: Path) -> Path:
+    """A walk as a GIF or an MP4, by `images.write_gif` or `images.write_mp4`."""
+    return write(x, path, _scale(walk.model), walk.seconds, walk.closed, passport.to_json(walk.passport()))
+
+
+def _save_strip(walk: Walk, x: Tensor, path: Path) -> None:
+    passport.save(strip(walk, x), path, walk.passport())
+
+
+SAVE: dict[str, Callable[[Walk, Tensor, Path], object]] = {  # by the file's ending
+    "gif": lambda *of: write_film(images.write_gif, *of),
+    "mp4": lambda *of: write_film(images.write_mp4, *of),
+    "png": _save_strip,
+}
+
+
+def to_file(walk: Walk, kind: str) -> bytes:
+    """A walk as a file of one of the kinds of SAVE."""
+    with tempfile.TemporaryDirectory(prefix="ganlib-") as folder:
+        path = Path(folder, f"walk.{kind}")
+        SAVE[kind](walk, walk.frames(), path)
+        return path.read_bytes()
+
+
+# what the stage asks
+
+
+@stages.answering
+async def interpolate_walk(asked: Any) -> stages.Answer:
+    """The pictures of a walk.
+
+    Args:
+        asked: the values of `check`.
+
+    Returns:
+        What `stages.pixels` sends; "labels", the class of each waypoint or None; "classes", their names.
+    """
+    return await asyncio.to_thread(_shown, stages.table(asked))
+
+
+def _shown(values: dict[str, Any]) -> stages.Answer:
+    walk = check(values)
+    gan = walk.model
+    return {**stages.pixels(walk.frames()), "classes": list(gan.class_names),
+            "labels": [point.label(gan) for point in walk.points]}
+
+
+@stages.answering
+async def interpolate_file(asked: Any) -> stages.Answer:
+    """A walk as a file: {"file": base64, "name": with its ending}.
+
+    Args:
+        asked: the values of `check`, and "kind": gif, mp4 or png, a sheet of all pictures.
+    """
+    asked = stages.table(asked)
+    kind: Any = asked.get("kind")
+    require(isinstance(kind, str) and kind in SAVE, f"a walk is saved as {', '.join(SAVE)}, not {quoted(kind)}")
+
+    def made() -> stages.Answer:
+        walk = check(asked)
+        return {"file": stages.in_text(to_file(walk, kind)), "name": f"{walk.file_name()}.{kind}"}
+
+    return await worker.aside(made)
+
+
+# the API
 
 
 def interpolate(model: str, first: int, second: int, steps: int, method: str) -> tuple[Image.Image, str, str]:
@@ -36,31 +208,25 @@ def interpolate(model: str, first: int, second: int, steps: int, method: str) ->
         steps: how many pictures, 2 to 64.
         method: "slerp" or "lerp".
     """
-    first, second = check_seed(first, "From seed"), check_seed(second, "To seed")
-    steps = check_int(steps, 2, MAX_STEPS, "Steps")
-    gan, start = models.images(model), models.now()
-    x = gan.interpolate(first, second, steps, method)
-    status = models.credit(gan, steps, start)
-    height, width = gan.shape[1:]
-    columns = max(1, round(STRIP_COLUMNS * math.sqrt(height / width)))
-    strip = images.contact_sheet(x, images.fewest_columns(steps, columns))
-    return strip, _write_gif(x, f"{gan.name.replace('/', '-')}-{first}-{second}.gif"), status
+    sheet, gif, _, status = _files({**_between(model, first, second, method), "steps": steps}, mp4=False)
+    return sheet, gif, status
 
 
-_folders: "deque[tempfile.TemporaryDirectory[str]]" = deque()
+def walk(model: str, waypoints: str, steps: int, method: str, closed: bool,
+         psi: float) -> tuple[Image.Image, str, str | None, str]:
+    """A walk past several waypoints: a film strip (PNG), a GIF, an MP4 or null where the server cannot make one, and a
+    line on them. An open walk goes there and back, and a closed one leads back to its start.
 
-
-def _write_gif(x: Tensor, name: str) -> str:
-    """The path of a new GIF, which gradio then copies. Older GIFs are removed."""
-    _folders.append(folder := tempfile.TemporaryDirectory(prefix="ganlib-", ignore_cleanup_errors=True))
-    if len(_folders) > KEPT_GIFS:
-        _folders.popleft().cleanup()
-    return str(images.write_gif(x, Path(folder.name, name), _scale(x)))
-
-
-def _scale(x: Tensor) -> int:
-    """By how much a picture that is shown alone is enlarged."""
-    return images.tile_scale(max(x.shape[-2:]), 1, FRAME_SIDE)
+    Args:
+        model: its name.
+        waypoints: 2 to 6, separated by commas: seeds such as 3, or 3:7 for seed 3 as class 7, and found latents.
+        steps: pictures from one waypoint to the next, both included, 2 to 64.
+        method: "slerp" or "lerp".
+        closed: whether the walk leads back to its first waypoint.
+        psi: truncation, 0 to 2.
+    """
+    return _files({"model": model, "waypoints": waypoints, "steps": steps, "method": method, "closed": closed,
+                   "psi": psi}, mp4=images.can_write_mp4())
 
 
 def frame(model: str, first: int, second: int, method: str, position: float) -> Image.Image:
@@ -70,45 +236,84 @@ def frame(model: str, first: int, second: int, method: str, position: float) -> 
         model, first, second, method: as in `interpolate`.
         position: from 0, the first seed's picture, to 1, the second's.
     """
-    first, second = check_seed(first, "From seed"), check_seed(second, "To seed")
-    (x,) = models.images(model).between(first, second, [position], method)
-    return images.enlarge(images.to_pil(x), _scale(x))
+    walk = check(_between(model, first, second, method))
+    (x,) = walk.model.between(first, second, [position], method)
+    return passport.stamp(images.enlarge(images.to_pil(x), _scale(walk.model)), walk.passport(position=position))
+
+
+def _between(model: str, first: int, second: int, method: str) -> dict[str, Any]:
+    seeds = check_seed(first, "From seed"), check_seed(second, "To seed")
+    return {"model": model, "waypoints": list(map(str, seeds)), "method": method}
+
+
+_folders: "deque[tempfile.TemporaryDirectory[str]]" = deque()
+
+
+def _files(values: dict[str, Any], mp4: bool) -> tuple[Image.Image, str, str | None, str]:
+    """The strip, the GIF, the MP4 or None, and the status of a walk. gradio copies the files; old ones are removed."""
+    start = models.now()
+    walk = check(values)
+    x = walk.frames()
+    status = models.credit(walk.model, len(x), start)
+    _folders.append(folder := tempfile.TemporaryDirectory(prefix="ganlib-", ignore_cleanup_errors=True))
+    if len(_folders) > KEPT_FILMS:
+        _folders.popleft().cleanup()
+    path = Path(folder.name, walk.file_name())
+    gif = write_film(images.write_gif, walk, x, path.with_name(f"{path.name}.gif"))
+    film = write_film(images.write_mp4, walk, x, path.with_name(f"{path.name}.mp4")) if mp4 else None
+    return strip(walk, x), str(gif), None if film is None else str(film), status
+
+
+# the page
 
 
 def restore(reading: Reading) -> list[Any]:
-    return [stages.state({"model": reading.model(models.image_models())})]
+    """The state of a link or a passport. One with `add`, a waypoint, keeps the other values of the stage."""
+    model = reading.model(models.image_models())
+    gan = models.images(model)
+    checks: dict[str, Callable[[Any], Any]] = {
+        "waypoints": lambda value: list(map(str, check_points(value, gan))),
+        "steps": links.whole(2, MAX_STEPS, "Steps"),
+        "method": links.among(list(sampling.INTERPOLATIONS), "Path"),
+        "closed": links.flag,
+        "psi": links.number(0, sampling.MAX_TRUNCATION, "Truncation ψ"),
+    }
+    values = {name: reading.take(name, checks[name], DEFAULTS[name]) for name in checks
+              if name in reading.values or "add" not in reading.values}
+    added = reading.take("add", lambda text: str(check_point(text, gan)), None)
+    return [stages.state({"model": model, **values, **({"add": added} if added else {})})]
 
 
-def build(demo: gr.Blocks) -> list[Any]:
-    stage = stages.stage("interpolate", {"models": models.image_models()}, [], "Interpolate")
-    with gr.Group(visible=False):
-        with gr.Row():
-            with gr.Column(scale=3, min_width=320):
-                with gr.Row():
-                    gif = gr.Image(type="filepath", format="gif", interactive=False, label="There and back",
-                                   elem_classes=["picture", "pixels"], buttons=["download"], min_width=140,
-                                   alt_text="one picture turning into another", elem_id="gif")
-                    still = gr.Image(format="png", interactive=False, label="At the slider",
-                                     elem_classes=["picture", "pixels"], buttons=["download"], min_width=140,
-                                     alt_text="the picture at the slider's position", elem_id="still")
-                position = gr.Slider(0, 1, value=0.5, step=0.01, label="Position",
-                                     info="0: the first seed. 1: the second.",
-                                     elem_id="position")
-                strip = gr.Image(format="png", interactive=False, label="Film strip", elem_classes="picture",
-                                 buttons=["download", "fullscreen"], alt_text="every step of the path", elem_id="strip")
-                status = gr.Markdown(label="made by", elem_classes="status")
-            with gr.Column(scale=2, min_width=280):
-                model = model_picker(models.image_models(), models.images)
-                first = gr.Slider(0, MAX_SEED, value=3, step=1, label="From seed")
-                second = gr.Slider(0, MAX_SEED, value=8, step=1, label="To seed")
-                dice = gr.Button("Two new seeds", icon=DICE)
-                steps = gr.Slider(2, MAX_STEPS, value=32, step=1, label="Steps")
-                method = gr.Radio(list(sampling.INTERPOLATIONS), value="slerp", label="Path",
-                                  info="lerp: a straight line. slerp: an arc that stays as far from zero as "
-                                       "other random numbers.")
-        dice.click(None, outputs=[first, second], js=f"() => [{RANDOM_SEED}, {RANDOM_SEED}]", api_visibility="private")
-        ends = [model, first, second]
-        listen([demo.load, *ends, steps, method], interpolate, [*ends, steps, method], [strip, gif, status],
-               api_name="interpolate")
-        listen([demo.load, *ends, method, position], frame, [*ends, method, position], still, api_name="frame")
+def page() -> dict[str, Any]:
+    """What the stage knows of the server: PAGE in its JavaScript."""
+    names = models.image_models()
+    return {"models": names, "classes": {name: list(models.class_names(name)) for name in names},
+            "defaults": DEFAULTS, "paths": PATHS, "seconds": SECONDS, "mp4": images.can_write_mp4(),
+            "limits": {"seed": MAX_SEED, "steps": MAX_STEPS, "waypoints": MAX_WAYPOINTS,
+                       "psi": sampling.MAX_TRUNCATION}}
+
+
+def build(demo: gr.Blocks) -> list[gr.HTML]:
+    stage = stages.stage("interpolate", page(), [interpolate_walk, interpolate_file], "the walk")
+    hub_opener(models.images, stage)
+    _build_api()
     return [stage]
+
+
+def _build_api() -> None:
+    """Components that nobody sees: pictures and files travel through the API by them."""
+    with gr.Group(visible=False):
+        model, first, second = gr.Textbox(models.image_models()[0], label="Model"), gr.Number(3), gr.Number(8)
+        waypoints = gr.Textbox(",".join(DEFAULTS["waypoints"]), label="Waypoints")
+        steps = gr.Number(DEFAULTS["steps"], label="Steps", precision=0)
+        method = gr.Textbox(DEFAULTS["method"], label="Path")
+        closed, psi = gr.Checkbox(DEFAULTS["closed"]), gr.Number(DEFAULTS["psi"], label="Truncation ψ")
+        position, call = gr.Number(0.5, label="Position"), gr.Button()
+        sheet, still = gr.Image(format="png", label="Film strip"), gr.Image(format="png", label="At the position")
+        gif, mp4 = gr.Image(type="filepath", format="gif", label="GIF"), gr.File(label="MP4")
+        status = gr.Markdown(label="made by")
+    listen([call.click], interpolate, [model, first, second, steps, method], [sheet, gif, status],
+           api_name="interpolate")
+    listen([call.click], frame, [model, first, second, method, position], still, api_name="frame")
+    listen([call.click], walk, [model, waypoints, steps, method, closed, psi], [sheet, gif, mp4, status],
+           api_name="walk")
