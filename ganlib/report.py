@@ -109,6 +109,15 @@ def nearest_real(model: Model, data: ImageData) -> bytes:
     return to_png(_sheet(pairs, 2, aspect=2))
 
 
+def nearest_of(path: Path, shape: tuple[int, ...]) -> Tensor:
+    """The different training images (N, *shape) in [-1, 1] in the picture of `nearest_real`. Raises ValueError."""
+    channels, height, width = shape
+    _, scale = _columns_and_scale(len(SEEDS), 2 * height, width, 2, aspect=2)
+    pairs = images.tiles(images.read(path), (channels, 2 * height, width), scale)[:len(SEEDS)]
+    different: Tensor = torch.unique(pairs[:, :, height:], dim=0)
+    return different
+
+
 def data_sheet(data: ImageData, augmentation: tuple[str, ...] = ()) -> bytes:
     """The PNG of some of the images as the networks see them, evenly spaced over the data, so over the classes too.
 
@@ -124,8 +133,12 @@ def data_sheet(data: ImageData, augmentation: tuple[str, ...] = ()) -> bytes:
 def _sheet(x: Tensor, scale: int, aspect: float = 1.0) -> Image.Image:
     """A contact sheet `aspect` times as wide as high, with pixels enlarged `scale` times, or less for large images."""
     n, _, height, width = x.shape
+    return images.contact_sheet(x, *_columns_and_scale(n, height, width, scale, aspect))
+
+
+def _columns_and_scale(n: int, height: int, width: int, scale: int, aspect: float) -> tuple[int, int]:
     columns = images.columns_of(n, height, width, aspect)
-    return images.contact_sheet(x, columns, min(scale, images.tile_scale(width, columns)))
+    return columns, min(scale, images.tile_scale(width, columns))
 
 
 def to_png(image: Image.Image, **options: Any) -> bytes:

@@ -1,19 +1,121 @@
-"""The tab Game."""
+"""The tab with the game: ten pictures, the visitor against the discriminator. See `ganlib.demo.rounds`.
 
+No answer is shown before the last guess. So the ten guesses are as independent as the discriminator's ten answers, and
+both scores can be compared with chance. Afterwards all pictures are seen side by side, where the differences show. The
+truth leaves the server only in the reply to ten guesses.
+"""
+
+import asyncio
+import io
 from typing import Any
 
 import gradio as gr
+from PIL import Image
 
-from ganlib.demo import models, stages
-from ganlib.demo.links import Reading
+from ganlib import images, passport
+from ganlib.demo import models, rounds, stages
+from ganlib.demo.controls import listen
+from ganlib.demo.links import Reading, whole
+from ganlib.demo.picker import hub_opener
+from ganlib.demo.rounds import PICTURES, check_guesses, check_round
+from ganlib.demo.stages import answering, table
 
 TITLE, LINK = "Game", "game"
-EXPLANATION = "Ten pictures. Which are real digits, which are generated?"
+EXPLANATION = "Ten pictures. Which ones are real, and which ones are generated? The discriminator plays against you."
+COLUMNS = 5  # of the sheet
+
+
+def game(model: str, round: int) -> Image.Image:
+    """The ten pictures of a round of the game "Real or generated?", numbered, as a contact sheet (PNG).
+
+    Args:
+        model: its name.
+        round: its number, 0 to 999,999; the same number gives the same pictures.
+    """
+    return _sheet(model, round, [str(i + 1) for i in range(PICTURES)])
+
+
+def answers(model: str, round: int, guesses: list[str]) -> dict[str, Any]:
+    """What is true of a round, and how well the caller and the discriminator did.
+
+    Args:
+        model, round: as in `game`.
+        guesses: a list of ten words, each "real" or "generated".
+
+    Returns:
+        A dictionary: you and discriminator (how many they got right), of (10), by_chance (the share of games in which a
+        coin does as well as you, or better), usual (the share of many pictures on which this discriminator is right),
+        about (where the real pictures are from), and pictures: for each truth, guess, discriminator, probability (that
+        it is real, by the discriminator), seed, class and a sentence.
+    """
+    gan = models.images(model)
+    return rounds.answers(gan, round, check_guesses(guesses))
+
+
+def solved(model: str, round: int) -> Image.Image:
+    """The sheet of a round with the truth and the discriminator's probability under each picture."""
+    rows = rounds.answers(models.images(model), round, [rounds.REAL] * PICTURES)["pictures"]
+    return _sheet(model, round, [f"{row['truth'] if row['seed'] is None else 'seed ' + str(row['seed'])}\n"
+                                 f"{row['probability']:.0%} real" for row in rows])
+
+
+def _sheet(model: str, number: int, captions: list[str]) -> Image.Image:
+    gan = models.images(model)
+    sheet = images.contact_sheet(rounds.draw(gan, number).x, COLUMNS, captions=captions)
+    return passport.stamp(sheet, passport.of(gan, LINK, round=number))
+
+
+@answering
+async def game_round(asked: Any) -> dict[str, Any]:
+    """The pictures of a round: `stages.pixels`, "classes" in words or None, and "about": where real ones are from.
+
+    asked: {"model": name, "round": number}.
+    """
+    gan, number = await asyncio.to_thread(_asked, asked)
+    drawn = await asyncio.to_thread(rounds.draw, gan, number)
+    return {**stages.pixels(drawn.x), "model": gan.name, "classes": rounds.words_of(gan, drawn.labels),
+            "about": drawn.about}
+
+
+@answering
+async def game_answers(asked: Any) -> dict[str, Any]:
+    """What `answers` gives. asked: {"model": name, "round": number, "guesses": ten words}."""
+    gan, number = await asyncio.to_thread(_asked, asked)
+    return await asyncio.to_thread(rounds.answers, gan, number, check_guesses(asked.get("guesses")))
+
+
+@answering
+async def game_picture(asked: Any) -> dict[str, Any]:
+    """{"png": base64 of the solved sheet, with its passport}. asked: as for `game_round`."""
+    gan, number = await asyncio.to_thread(_asked, asked)
+
+    def png() -> bytes:
+        file = io.BytesIO()
+        passport.save(solved(gan.name, number), file, passport.of(gan, LINK, round=number))
+        return file.getvalue()
+
+    return {"png": stages.in_text(await asyncio.to_thread(png))}
+
+
+def _asked(asked: Any) -> tuple[Any, int]:
+    """The model and the number of the round that a stage asked for."""
+    asked = table(asked)
+    return models.images(asked.get("model", "")), check_round(asked.get("round"))
 
 
 def restore(reading: Reading) -> list[Any]:
-    return [stages.state({"model": reading.model(models.image_models())})]
+    return [stages.state({"model": reading.model(models.image_models()),
+                          "round": reading.take("round", whole(0, rounds.MAX_ROUND, "Round"), None)})]
 
 
 def build(demo: gr.Blocks) -> list[gr.HTML]:
-    return [stages.stage("game", {"models": models.image_models()}, [], "Game")]
+    page: dict[str, Any] = {"models": models.image_models(), "count": PICTURES, "rounds": rounds.MAX_ROUND + 1}
+    stage = stages.stage("game", page, [game_round, game_answers, game_picture], "the game")
+    hub_opener(models.images, stage)
+    with gr.Row(visible=False):  # of the API alone
+        model, number = gr.Textbox(page["models"][0], label="model"), gr.Number(0, label="round")
+        guesses = gr.JSON([], label="guesses")
+        sheet, found = gr.Image(format="png", label="sheet"), gr.JSON(label="answers")
+    listen([], game, [model, number], sheet, api_name="game")
+    listen([], answers, [model, number, guesses], found, api_name="answers")
+    return [stage]

@@ -1,0 +1,52 @@
+"""The game in a real browser: a round is played by its keys, and its answers lead on."""
+
+import io
+
+import pytest
+from PIL import Image
+
+from ganlib import passport
+from ganlib.demo import rounds
+from tests.browser.test_page import CHROMIUM, NARROW, Visit, browser  # noqa: F401, a fixture
+
+pytestmark = pytest.mark.skipif(not CHROMIUM, reason="no chromium on this machine (Debian: apt-get install chromium)")
+
+GAME = "document.querySelector('#game .game')?.ganlab?.game"
+
+
+def test_a_visitor_plays_a_round(browser, address):  # noqa: F811
+    context = browser.new_context(**NARROW)
+    visit = Visit(context.new_page(), f"{address}")
+    page = visit.page
+    page.goto(f"{address}/?tab=game&model=cdcgan&round=5")
+    page.wait_for_function(f"{GAME}?.playing")
+    root = page.locator("#game .game")
+    assert page.evaluate(f"Object.keys({GAME}).includes('truth')") is False
+    for key in "rgRG":
+        page.keyboard.press(key)
+    root.get_by_role("button", name="Generated").click()
+    page.keyboard.press("ArrowLeft")
+    for _ in range(4):
+        page.keyboard.press("r")
+    guesses = page.evaluate(f"{GAME}.guesses")
+    assert guesses == ["real", "generated", "real", "generated", "generated"] + ["real"] * 5
+    expected = rounds.answers(rounds.models.get("cdcgan"), 5, guesses)
+    score = f"You: {expected['you']} of 10. Discriminator: {expected['discriminator']} of 10."
+    root.get_by_role("heading", name=score).wait_for()
+    sentences = root.locator(".game-answers .stage-info").all_inner_texts()
+    assert sentences == [row["sentence"] for row in expected["pictures"]]
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    with page.expect_download() as download:
+        root.get_by_role("button", name="Save picture").click()
+    with open(download.value.path(), "rb") as file:
+        saved = file.read()
+    assert Image.open(io.BytesIO(saved)).format == "PNG"
+    assert passport.read(saved)["round"] == 5
+    root.get_by_role("button", name="Copy link").click()
+    assert root.get_by_label("Link").input_value() == f"{address}/?tab=game&model=cdcgan&round=5"
+    seed = next(row["seed"] for row in expected["pictures"] if row["seed"] is not None)
+    root.get_by_role("button", name=f"Open seed {seed}").click()
+    page.locator("#status", has_text="cdcgan on CPU: 1 picture").wait_for()
+    assert page.locator("#seed input[type=number]").input_value() == str(seed)
+    context.close()
+    assert visit.wrong == []
