@@ -1,11 +1,11 @@
-# app, test, test-slow, lint, docs, bench: each sets up .venv by itself. PYTHON names another interpreter (3.11 or newer).
+# app, test, test-slow, lint, docs, screenshots, bench: each sets up .venv by itself. PYTHON names another interpreter (3.11 or newer).
 PYTHON ?= python3
 BIN := .venv/bin
 
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
 MODULES := $(patsubst ganlib/%.py,ganlib.%,$(filter-out ganlib/__init__.py,$(wildcard ganlib/*.py)))
 
-.PHONY: app test test-slow lint docs bench clean
+.PHONY: app test test-slow lint docs screenshots bench clean
 
 app: .venv/app
 	$(BIN)/python app.py --open
@@ -23,6 +23,11 @@ lint: .venv/dev
 
 docs: .venv/dev
 	$(BIN)/pdoc --docformat google --output-directory docs/api ganlib $(MODULES)
+
+# the pictures of README, and those of all tabs in OUT
+OUT ?= build/screenshots
+screenshots: .venv/dev
+	$(BIN)/python -m tests.browser.screenshots $(OUT)
 
 bench: .venv/dev
 	$(BIN)/python -m tests.benchmarks.training

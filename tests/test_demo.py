@@ -6,12 +6,12 @@ from dataclasses import dataclass
 import numpy
 import pytest
 import torch
-from gradio_client import Client
+from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
 
 import ganlib
-from ganlib import images
+from ganlib import images, passport
 from ganlib.architectures import MLP
 from ganlib.checkpoint import WeightsError
 from ganlib.data import DATASETS
@@ -39,16 +39,38 @@ def pixels(path: str) -> numpy.ndarray:
 
 def test_the_api_has_the_promised_names(client):
     named = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
-    assert set(named) == {"/generate", "/interpolate", "/frame", "/lab", "/toy", "/quality", "/growth"}
+    assert set(named) == {"/generate", "/read", "/invert", "/interpolate", "/frame", "/walk", "/explore",
+                          "/plane", "/arithmetic", "/game", "/answers", "/lab", "/toy", "/quality", "/growth",
+                          "/passport"}
     assert [p["parameter_name"] for p in named["/generate"]["parameters"]] == [
         "model", "seed", "count", "truncation", "captions", "digit"]
     assert [p["parameter_name"] for p in named["/interpolate"]["parameters"]] == [
         "model", "first", "second", "steps", "method"]
+    assert [p["parameter_name"] for p in named["/walk"]["parameters"]] == [
+        "model", "waypoints", "steps", "method", "closed", "psi"]
+    assert [p["parameter_name"] for p in named["/read"]["parameters"]] == ["model", "picture"]
+    assert [p["parameter_name"] for p in named["/invert"]["parameters"]] == ["model", "picture", "digit", "seed"]
+    assert [p["parameter_name"] for p in named["/explore"]["parameters"]] == [
+        "model", "point", "amounts", "digit", "psi"]
+    assert [p["parameter_name"] for p in named["/plane"]["parameters"]] == [
+        "model", "corners", "x", "y", "digit", "psi"]
+    assert [p["parameter_name"] for p in named["/arithmetic"]["parameters"]] == ["model", "a", "b", "c", "psi"]
+    assert [p["parameter_name"] for p in named["/game"]["parameters"]] == ["model", "round"]
+    assert [p["parameter_name"] for p in named["/answers"]["parameters"]] == ["model", "round", "guesses"]
     assert [p["parameter_name"] for p in named["/toy"]["parameters"]] == ["model", "count", "seed"]
     assert [p["parameter_name"] for p in named["/lab"]["parameters"]] == [
         "settings", "steps", "every", "actions"]
     assert [p["parameter_name"] for p in named["/quality"]["parameters"]] == ["model", "seed"]
     assert [p["parameter_name"] for p in named["/growth"]["parameters"]] == ["model", "moment"]
+
+
+def test_a_picture_has_a_passport_and_other_files_are_refused(client, tmp_path):
+    sheet, _ = client.predict("mlp-gan", 3, 4, 0.8, [], "any", api_name="/generate")
+    found = client.predict(handle_file(sheet), api_name="/passport")
+    assert (found["tab"], found["model"], found["seed"], found["psi"]) == ("generate", "mlp-gan", 3, 0.8)
+    (tmp_path / "none.png").write_bytes(b"no picture")
+    with pytest.raises(AppError, match="the file is no PNG, GIF or MP4"):
+        client.predict(handle_file(tmp_path / "none.png"), api_name="/passport")
 
 
 def far_apart(sheet, expected: Image.Image) -> int:
@@ -98,6 +120,22 @@ def test_interpolate_gives_a_strip_and_a_gif_that_loops(client):
         assert movie.n_frames == 10
         assert movie.info["loop"] == 0
     assert ": 6 pictures in " in status
+    assert passport.read(strip) == passport.read(gif)
+    assert passport.read(gif)["waypoints"] == ["3", "8"]
+
+
+def test_walk_gives_a_strip_a_gif_and_an_mp4(client):
+    strip, gif, mp4, status = client.predict("cdcgan", "3,8:4,5", 3, "slerp", True, 0.8, api_name="/walk")
+    gan = ganlib.load("cdcgan", "cpu")
+    labels = gan.labels_of([3, 8, 5])
+    labels[1] = 4
+    x = gan.walk(gan.latents([3, 8, 5]), labels, 3, closed=True, truncation=0.8)
+    assert far_apart(strip, images.contact_sheet(x, 6)) <= 1
+    assert passport.read(strip) == passport.read(gif)
+    assert passport.read(gif)["waypoints"] == ["3", "8:4", "5"]
+    assert mp4 is None or passport.read(mp4) == passport.read(gif)
+    assert (mp4 is None) != images.can_write_mp4()
+    assert ": 6 pictures in " in status
 
 
 @pytest.mark.parametrize("name", ["cdcgan", "mlp-gan"])
@@ -131,6 +169,14 @@ def test_quality_takes_a_census_of_fresh_samples(client):
     assert sum(numbers["counts"]) == 1_000
     assert numbers["measures"] == ganlib.load("mlp-gan", "cpu").metrics
     assert client.predict("mlp-gan", 6, api_name="/quality")[1]["counts"] != numbers["counts"]
+
+
+def test_a_round_of_the_game_is_played_through_the_api(client):
+    sheet = client.predict("dcgan", 5, api_name="/game")
+    assert pixels(sheet).shape[1] > 1_000
+    assert passport.read(sheet)["round"] == 5
+    found = client.predict("dcgan", 5, ["real"] * 10, api_name="/answers")
+    assert found["you"] == sum(row["truth"] == "real" for row in found["pictures"])
 
 
 def first_latents() -> torch.Tensor:
@@ -323,10 +369,16 @@ REFUSALS = [
     ("/interpolate", ("dcgan", 1, 2, 1, "slerp"), "Steps must be a whole number from 2 to 64, not 1"),
     ("/interpolate", ("dcgan", 1, 2, 8, "cubic"), "'cubic'"),
     ("/interpolate", ("dcgan", 1, 2, 8, ["slerp"]), "['slerp']"),
+    ("/walk", ("dcgan", "1,2,x", 8, "slerp", False, 1), "a waypoint is a seed such as 3, or 3:7"),
+    ("/walk", ("dcgan", None, 8, "slerp", False, 1), "a walk has 2 to 6 waypoints, not 1"),
+    ("/walk", ("dcgan", "1,2", "8", "slerp", False, 1), "Steps must be a whole number from 2 to 64, not '8'"),
+    ("/walk", ("dcgan", "1,2", 8, "slerp", None, 1), "yes or no is written 1 or 0, not None"),
     ("/frame", ("dcgan", 1, 2, "slerp", 1.5), "a position must be a number from 0 to 1, not 1.5"),
     ("/toy", ("toy-sine", 10_100, 1), "Samples must be a whole number from 100 to 10000, not 10100"),
     ("/toy", ("dcgan", 500, 1), "dcgan has learned no toy distribution that this page knows"),
     ("/quality", ("toy-sine", 1), "toy-sine makes samples of shape (2,), which are no pictures"),
+    ("/game", ("dcgan", 10**6), "Round must be a whole number from 0 to 999999, not 1000000"),
+    ("/answers", ("dcgan", 5, ["real"]), "guesses must be a list of 10 words, each real or generated, not ['real']"),
     ("/growth", ("dcgan", 41), "Moment of the training must be a whole number from 0 to 40, not 41"),
 ]
 

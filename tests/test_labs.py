@@ -24,7 +24,7 @@ from PIL import Image
 import ganlib
 from ganlib import sampling
 from ganlib.data import NotDownloaded
-from ganlib.demo import gif, lab, stages
+from ganlib.demo import gif, lab, stages, worker
 from ganlib.demo import mnist as demo_mnist
 from ganlib.demo.labs import Closed, Labs, Progress, Reached, Replaced, Seat, Turns, check_goal, count, remaining
 from ganlib.lab import MAX_STEPS, STEPS_OF_COORDINATE, Lab, Settings, merged, read_film, unpack, write_film
@@ -648,10 +648,10 @@ def test_pictures_are_returned_as_a_gif():
 
 
 def test_few_gifs_wait_at_once(monkeypatch):
-    monkeypatch.setattr(lab, "_waiting", threading.Semaphore(0))
+    monkeypatch.setattr(worker, "_places", threading.Semaphore(0))
     frame = base64.b64encode(picture()).decode()
     assert ask(lab.lab_gif, {"frames": [frame], "milliseconds": 50}) == {
-        "error": "The server makes GIFs for others at this moment.", "again": True}
+        "error": "The server makes files for others at this moment.", "again": True}
 
 
 # what the stage knows

@@ -15,13 +15,17 @@ import ganlib
 ROOT = Path(__file__).parent.parent
 SOURCES = [path for folder in ("ganlib", "train") for path in sorted((ROOT / folder).rglob("*.py"))]
 SOURCES.append(ROOT / "app.py")
-EDGE = {"card", "charts", "report", "hub", "onnx"}  # what a training, a model and its weights know nothing of
+EDGE = {"card", "charts", "report", "hub", "onnx", "passport"}  # what a training, a model and its weights do not know
 
 # which modules of ganlib each may import; what is not listed may import all but the page
 ROOMS = {
     **{room: set() for room in ("checks", "console", "files", "version")},
     **{room: {"checks"} for room in ("networks", "losses", "metrics", "measures", "sampling")},
     "images": {"checks", "files"},
+    "drawing": {"checks", "images"},
+    "passport": {"checkpoint", "checks", "files", "model", "version"},
+    "waypoints": {"checks", "model", "sampling"},
+    "directions": {"checks", "model", "networks", "sampling"},
     "picture_cache": {"files"},
     "pictures": {"checks", "picture_cache"},
     **{room: {"checks"} for room in ("addresses", "devices")},
@@ -35,7 +39,8 @@ ROOMS = {
     "training": {"architectures", "augmentation", "checks", "data", "devices", "files", "losses", "networks",
                  "sampling"},
     "classifier": {"architectures", "checks", "data", "networks", "sampling", "training"},
-    "model": {"architectures", "calibration", "checks", "devices", "networks", "sampling"},
+    "inversion": {"model", "networks", "sampling"},  # a model only for its type
+    "model": {"architectures", "calibration", "checks", "devices", "inversion", "networks", "sampling"},
     "recipes": {"architectures", "classifier", "training"},
     "best": {"architectures", "data", "training"},
     "transfer": {"architectures", "checks", "model", "training"},
@@ -46,7 +51,8 @@ ROOMS = {
 # packages that have one door, each
 DOORS = {"gradio": "ganlib/demo/", "huggingface_hub": "ganlib/hub.py", "torchvision": "ganlib/data.py",
          "matplotlib": "ganlib/charts.py", "onnx": "ganlib/onnx.py", "onnxscript": "ganlib/onnx.py",
-         "onnxruntime": "ganlib/onnx.py", "trackio": "train/track.py", "argparse": "train/", "tqdm": "train/"}
+         "onnxruntime": "ganlib/onnx.py", "trackio": "train/track.py", "argparse": "train/", "tqdm": "train/",
+         "av": "ganlib/images.py"}
 NETWORK = {"urllib", "http", "socket", "requests", "httpx", "aiohttp"}  # for data and hub alone
 
 
@@ -116,7 +122,7 @@ torch.cpu.get_capabilities = refuse
 sys.argv = ["python", "--unknown-option"]
 import ganlib, train.ablation, train.deploy, train.evaluate, train.export, train.film, train.publish
 import train.augment, train.repeat, train.sample, train.__main__
-print(*{"torchvision", "gradio", "huggingface_hub", "matplotlib", "pandas", "onnx", "trackio", "torch._dynamo"}
+print(*{"av", "torchvision", "gradio", "huggingface_hub", "matplotlib", "pandas", "onnx", "trackio", "torch._dynamo"}
       & set(sys.modules))
 import ganlib.demo
 """) == ""

@@ -14,7 +14,7 @@ from importlib.metadata import distributions
 from pathlib import Path
 
 import pytest
-from gradio_client import Client
+from gradio_client import Client, handle_file
 from packaging.utils import canonicalize_name
 from PIL import Image
 
@@ -129,12 +129,13 @@ def space(request, folder, environment, app):
 
 
 def use(space: Space) -> None:
-    """Generate, interpolate, draw from a toy distribution, and train on one."""
+    """Generate, read a passport, interpolate, draw from a toy distribution, and train on one."""
     client = space.client()
     sheet, made_by = client.predict("dcgan", 7, 9, 1, [], api_name="/generate")
     with Image.open(sheet) as image:
         assert image.format == "PNG"
     assert made_by.startswith("**dcgan** on ")
+    assert client.predict(handle_file(sheet), api_name="/passport")["tab"] == "generate"
     _, gif, _ = client.predict("mlp-gan", 3, 8, 6, "slerp", api_name="/interpolate")
     with Image.open(gif) as movie:
         assert movie.n_frames == 10
@@ -190,7 +191,7 @@ def test_it_serves_its_page(space):
     with urllib.request.urlopen(f"{space.address}/config", timeout=300) as answer:
         tabs = [component["props"]["label"] for component in json.load(answer)["components"]
                 if component["type"] == "tabitem"]
-    assert tabs == ["Generate", "Interpolate", "Lab", "Quality"]
+    assert tabs == ["Generate", "Draw", "Interpolate", "Explore", "Game", "Lab", "Quality"]
 
 
 @pytest.mark.slow

@@ -31,6 +31,46 @@ def refusal(sentence: str) -> gr.Error:
     return gr.Error(html.escape(sentence, quote=False), print_exception=False)
 
 
+def show(triggers: Sequence[Any], handler: Callable[..., Any], inputs: Sequence[Any], outputs: Sequence[Any],
+         settle: Callable[..., Sequence[Any]] = lambda *values: values, waits: bool = False,
+         **options: Any) -> list[Any]:
+    """Show in the outputs what the handler gives for the inputs, after each trigger and each change of an input.
+
+    Args:
+        triggers, handler, inputs, outputs, options: as in `listen`.
+        settle, waits: as in `once`.
+
+    Returns:
+        The state that holds the shown values, and the outputs: `made` gives their values.
+    """
+    shown = [gr.State(), *outputs]
+    listen([*triggers, *inputs], once(handler, settle, waits), [shown[0], *inputs], shown, **options)
+    return shown
+
+
+def once(handler: Callable[..., Any], settle: Callable[..., Sequence[Any]], waits: bool) -> Callable[..., Any]:
+    """The handler as a function of the shown values and the wanted ones: it is called only where they differ.
+
+    So several changes at once, as a link makes them, and a tab that is opened again cause no second call.
+
+    Args:
+        handler: a function of the settled values.
+        settle: gives the values that the handler gets for the wanted ones.
+        waits: whether nothing is done before there are shown values.
+    """
+    def answer(before: Any, *wanted: Any) -> Any:
+        settled = list(settle(*wanted))
+        return gr.skip() if settled == before or (waits and before is None) else made(handler, settled)
+
+    return answer
+
+
+def made(handler: Callable[..., Any], values: list[Any]) -> list[Any]:
+    """The values, and what the handler gives for them, one or several."""
+    found = handler(*values)
+    return [values, *(found if isinstance(found, tuple) else (found,))]
+
+
 def listen(triggers: Sequence[Any], handler: Callable[..., Any], inputs: Any, outputs: Any, **options: Any) -> None:
     """Call the handler on each trigger, with the values of the inputs.
 

@@ -6,24 +6,28 @@ from typing import Any
 import gradio as gr
 from PIL import Image
 
-from ganlib import images, sampling
+from ganlib import images, passport, sampling
 from ganlib.checks import check_int, quoted, require
-from ganlib.demo import models
-from ganlib.demo.controls import MAX_SEED, RANDOM_SEED, check_seed, listen
+from ganlib.demo import links, models
+from ganlib.demo.controls import MAX_SEED, RANDOM_SEED, check_seed, listen, made, show
 from ganlib.demo.links import Reading
-from ganlib.demo.picker import model_picker
+from ganlib.demo.picker import model_picker, restored
+from ganlib.demo.share import link_button
 from ganlib.demo.theme import DICE
+from ganlib.model import Model
 
 TITLE, LINK = "Generate", "generate"
 EXPLANATION = ("Nobody drew these pictures. A model makes each of them from random numbers. A **seed** names these "
                "numbers. The same seed always gives the same picture.")
 MAX_COUNT = 100
 CAPTIONS = {"its seed": "seed", "the discriminator’s probability": "opinion"}
+ANY, ALL = "any", "all"  # classes: each seed's own, or all of them side by side
+SEED, COUNT, PSI = 7, 25, 1.0  # at first
 
 
 def generate(model: str, seed: int, count: int, truncation: float, captions: list[str],
-             digit: str = "any") -> tuple[Image.Image, str]:
-    """A contact sheet (PNG) of pictures, and a line that says how they were made.
+             digit: str = ANY) -> tuple[Image.Image, str]:
+    """A contact sheet (PNG) of pictures with its passport, and a line that says how they were made.
 
     Args:
         model: its name.
@@ -35,23 +39,17 @@ def generate(model: str, seed: int, count: int, truncation: float, captions: lis
             for all classes side by side, for each of count // classes seeds, at least one.
     """
     seed, count = check_seed(seed), check_int(count, 1, MAX_COUNT, "How many")
-    known = list(CAPTIONS.values())
-    require(isinstance(captions, list) and all(caption in known for caption in captions),
-            f"Write under each picture must be a list of {' and '.join(known)}, not {quoted(captions)}")
+    check_captions(captions)
     gan = models.images(model)
+    check_class(digit, gan)
     seeds: Sequence[int] = range(seed, seed + count)
     label: int | list[int] | None = None
     columns, classes = None, gan.num_classes or 0
-    if digit == "all" and classes:
-        require(classes <= MAX_COUNT, f"{model} has {classes:,} classes, more than the {MAX_COUNT} pictures of a sheet."
-                                      f" Choose one class")
+    if digit == ALL:
         seeds = [s for s in range(seed, seed + max(1, count // classes)) for _ in range(classes)]
         label = [i % classes for i in range(len(seeds))]
         columns = images.columns_of_groups(len(seeds), classes, *gan.shape[1:])
-    elif digit != "any":
-        require(classes > 0, f"{model} has no classes: Digit must be any, not {quoted(digit)}")
-        require(digit in map(str, range(classes)), f"Digit must be any, all or a class of {model}, from 0 to "
-                                                   f"{classes - 1}, not {quoted(digit)}")
+    elif digit != ANY:
         label = int(digit)
     start = models.now()
     labels = gan.labels_of(seeds, label)
@@ -63,28 +61,70 @@ def generate(model: str, seed: int, count: int, truncation: float, captions: lis
         status += f" On average its discriminator says {probabilities.mean():.0%} real.{models.calibrated(gan)}"
         if "opinion" in captions:
             lines.append([f"{p:.0%} real" for p in probabilities.tolist()])
-    return images.contact_sheet(x, columns, captions=["\n".join(texts) for texts in zip(*lines)]), status
+    sheet = images.contact_sheet(x, columns, captions=["\n".join(texts) for texts in zip(*lines)])
+    state = {"seed": seed, "count": count, "psi": float(truncation), "captions": captions, "class": digit}
+    return passport.stamp(sheet, passport.of(gan, LINK, **state)), status
 
 
-def class_choices(names: tuple[str, ...]) -> dict[str, Any]:
+def check_captions(captions: Any) -> list[str]:
+    known = list(CAPTIONS.values())
+    require(isinstance(captions, list) and all(caption in known for caption in captions),
+            f"Write under each picture must be a list of {' and '.join(known)}, not {quoted(captions)}")
+    return list(captions)
+
+
+def check_class(digit: Any, gan: Model) -> str:
+    """A choice of class for this model. Raises ValueError for another."""
+    classes = gan.num_classes or 0
+    require(digit == ANY or classes > 0, f"{gan.name} has no classes: Digit must be any, not {quoted(digit)}")
+    require(digit in [ANY, ALL, *map(str, range(classes))],
+            f"Digit must be any, all or a class of {gan.name}, from 0 to {classes - 1}, not {quoted(digit)}")
+    require(digit != ALL or classes <= MAX_COUNT, f"{gan.name} has {classes:,} classes, more than the {MAX_COUNT} "
+                                                  f"pictures of a sheet. Choose one class")
+    return str(digit)
+
+
+def class_choices(names: tuple[str, ...], chosen: str = ANY) -> dict[str, Any]:
     """The options of the picker of classes for a model; it is hidden if there are none."""
     digits = names == tuple("0123456789")
     every = "all ten" if digits else "all"
-    return {"choices": [("any", "any"), *((name, str(i)) for i, name in enumerate(names)), (every, "all")],
-            "value": "any", "label": "Digit" if digits else "Class", "visible": bool(names),
+    return {"choices": [("any", ANY), *((name, str(i)) for i, name in enumerate(names)), (every, ALL)],
+            "value": chosen, "label": "Digit" if digits else "Class", "visible": bool(names),
             "info": f"any: the seed chooses. {every}: each seed in {every} classes."}
 
 
-def switch(model: str, *others: Any) -> tuple[Any, ...]:
-    """The picker of classes of another model, set to any, and its pictures."""
-    return gr.update(**class_choices(models.images(model).class_names)), *generate(model, *others)
+def settle(model: str, *others: Any) -> tuple[Any, ...]:
+    """The values with a class that the model has: the chosen one, or any."""
+    try:
+        return model, *others[:-1], check_class(others[-1], models.images(model))
+    except ValueError:
+        return model, *others[:-1], ANY
+
+
+def pictures(model: str, *others: Any) -> tuple[Any, ...]:
+    """The picker of classes of the model, and what `generate` gives."""
+    return gr.update(**class_choices(models.images(model).class_names, others[-1])), *generate(model, *others)
 
 
 def restore(reading: Reading) -> list[Any]:
-    return [reading.model(models.image_models())]
+    names = models.image_models()
+    model = reading.model(names)
+    gan = models.images(model)
+    seed = reading.take("seed", links.seed, SEED)
+    count = reading.take("count", links.whole(1, MAX_COUNT, "How many"), COUNT)
+    psi = reading.take("psi", links.number(0, sampling.MAX_TRUNCATION, "Truncation ψ"), PSI)
+    captions: list[str] = reading.take("captions", lambda value: check_captions(links.several(value)), [])
+    digit = reading.take("class", lambda value: check_class(str(value), gan), ANY)
+    return [*restored(model, names), seed, count, psi, captions,
+            *made(pictures, [model, seed, count, psi, captions, digit])]
 
 
-def build(demo: gr.Blocks) -> list[Any]:
+def unseen() -> list[Any]:
+    """The values of a page that arrives at another tab: the pictures are made when this one is opened."""
+    return [*[gr.skip()] * 6, [], *[gr.skip()] * 3]
+
+
+def build(demo: gr.Blocks, frame: gr.Tab) -> list[Any]:
     names = models.image_models()
     with gr.Row():
         with gr.Column(scale=3, min_width=320):
@@ -93,17 +133,20 @@ def build(demo: gr.Blocks) -> list[Any]:
                              alt_text="pictures made by the generator")
             status = gr.Markdown(label="made by", elem_classes="status", elem_id="status")
         with gr.Column(scale=2, min_width=280):
-            model = model_picker(names, models.images)
+            opened = gr.State([])
+            model = model_picker(names, models.images, opened=opened)
             with gr.Row(equal_height=True):
-                seed = gr.Slider(0, MAX_SEED, value=7, step=1, label="Seed", scale=5, elem_id="seed")
+                seed = gr.Slider(0, MAX_SEED, value=SEED, step=1, label="Seed", scale=5, elem_id="seed")
                 dice = gr.Button("Roll", icon=DICE, scale=1, min_width=88, elem_id="dice")
             digit = gr.Radio(elem_id="digit", **class_choices(models.class_names(names[0])))
-            count = gr.Slider(1, MAX_COUNT, value=25, step=1, label="How many")
-            truncation = gr.Slider(0, sampling.MAX_TRUNCATION, value=1, step=0.05, label="Truncation ψ",
+            count = gr.Slider(1, MAX_COUNT, value=COUNT, step=1, label="How many")
+            truncation = gr.Slider(0, sampling.MAX_TRUNCATION, value=PSI, step=0.05, label="Truncation ψ",
                                    info="Below 1: more typical pictures. Above 1: more unusual ones.")
             captions = gr.CheckboxGroup(list(CAPTIONS.items()), value=[], label="Write under each picture")
+            link_button(LINK, {"model": (model, names[0]), "seed": (seed, SEED), "count": (count, COUNT),
+                               "psi": (truncation, PSI), "captions": (captions, []), "class": (digit, ANY)})
     dice.click(None, outputs=seed, js=f"() => {RANDOM_SEED}", api_visibility="private")
     inputs, outputs = [model, seed, count, truncation, captions, digit], [sheet, status]
-    listen([demo.load, *inputs[1:]], generate, inputs, outputs, api_name="generate")
-    listen([model], switch, inputs[:-1], [digit, *outputs])
-    return [model]
+    listen([], generate, inputs, outputs, api_name="generate")
+    shown = show([frame.select], pictures, inputs, [digit, *outputs], settle, waits=True)
+    return [model, opened, *inputs[1:-1], *shown]

@@ -26,19 +26,21 @@ def decode(frames: Any) -> list[bytes]:
         raise ValueError("frames must be pictures in base64") from None
 
 
-def make(frames: Any, milliseconds: Any) -> bytes:
+def make(frames: Any, milliseconds: Any, comment: str = "") -> bytes:
     """A GIF that loops forever.
 
     Args:
         frames: a list of PNG or JPEG pictures of one size, in base64.
         milliseconds: that each is shown, 20 to 2,000.
+        comment: in ASCII.
 
     Raises ValueError in one sentence if a picture cannot be read, is too large, or differs in size.
     """
     milliseconds = check_int(milliseconds, 20, 2_000, "milliseconds")
     pictures = _read(decode(frames))
     first, output = next(pictures), io.BytesIO()
-    first.save(output, "GIF", save_all=True, append_images=pictures, duration=milliseconds, loop=0)
+    first.save(output, "GIF", save_all=True, append_images=pictures, duration=milliseconds, loop=0,
+               comment=comment.encode("ascii"))
     return output.getvalue()
 
 

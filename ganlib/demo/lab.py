@@ -10,18 +10,18 @@ import re
 import threading
 import uuid
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
+from ganlib import passport
 from ganlib.checks import check_int, quoted, require
 from ganlib.data import NotDownloaded
-from ganlib.demo import gif, stages, toy
+from ganlib.demo import gif, stages, toy, worker
 from ganlib.demo.controls import refusal
-from ganlib.demo.labs import MAX_ACTIONS, Busy, Closed, Goal, Labs, Progress, Reached, beginning, check_goal, count
+from ganlib.demo.labs import MAX_ACTIONS, Closed, Goal, Labs, Progress, Reached, beginning, check_goal, count
 from ganlib.demo.links import Reading
 from ganlib.demo.mnist import Mnist
 from ganlib.demo.stages import answering, in_text, table
@@ -43,16 +43,16 @@ from ganlib.lab import (
 )
 from ganlib.losses import LOSSES
 from ganlib.stories import STORIES
+from ganlib.version import __version__
 
 TITLE, LINK = "Lab", "lab"
 EXPLANATION = ("Here a GAN learns while you watch. **Blue** is real. **Orange** is generated. Stop it, go back, and "
                "change what you like.")
-FINISHED = ("### Trained to the end\n\nThese models are finished. The true distribution is known. Compare it with what "
+FINISHED = ("## Trained to the end\n\nThese models are finished. The true distribution is known. Compare it with what "
             "each model learned.")
 
 FILM_FOLDER = Path(__file__).with_name("films")
 SPEEDS = (1, 2, 5, 10, 20, 50)  # steps a frame
-MAX_GIFS = 4  # that wait at once
 MAX_API_STEPS, API_CALLS = 2_000, 4  # steps in one call of the API, and calls at once
 
 LABS, MNIST = Labs(), Mnist()
@@ -202,25 +202,19 @@ async def lab_film(asked: Any) -> dict[str, Any]:
     return {"film": in_text(await asyncio.to_thread(path.read_bytes))}
 
 
-_gifs = ThreadPoolExecutor(1, thread_name_prefix="gif")  # its thread starts with the first GIF
-_waiting = threading.Semaphore(MAX_GIFS)
-
-
 @answering
 async def lab_gif(asked: Any) -> dict[str, Any]:
     """Pictures as one GIF: {"gif": base64}, or {"error": sentence}.
 
     Args:
-        asked: {"frames": pictures in base64, "milliseconds": that each is shown}, as `ganlib.demo.gif.make` takes them.
+        asked: {"frames": pictures in base64, "milliseconds": that each is shown}, as `ganlib.demo.gif.make` takes them,
+            and "state": the values of a link to the lab, for the GIF's passport.
     """
     asked = table(asked)
-    if not _waiting.acquire(blocking=False):
-        raise Busy("the server makes GIFs for others at this moment")
-    try:
-        made = _gifs.submit(gif.make, asked.get("frames"), asked.get("milliseconds"))
-        return {"gif": in_text(await asyncio.wrap_future(made))}
-    finally:
-        _waiting.release()
+    own = {passport.KEYWORD: __version__, "tab": LINK}  # first, as `passport.read` expects it
+    about = own | table(asked.get("state", {})) | own
+    made = worker.aside(gif.make, asked.get("frames"), asked.get("milliseconds"), passport.to_json(about))
+    return {"gif": in_text(await made)}
 
 
 async def stream(settings: dict[str, Any], steps: int = 1_000, every: int = 10,  # type: ignore[misc]
@@ -298,7 +292,7 @@ def leave(request: gr.Request) -> None:
 
 def is_linked(query: Mapping[str, Any]) -> bool:
     """Whether a link's query restores a lab; links to labs are older than the key `tab`."""
-    return query.get("tab") == LINK or not {"target", "story", "film"}.isdisjoint(query)
+    return query["tab"] == LINK if "tab" in query else not {"target", "story", "film"}.isdisjoint(query)
 
 
 def restore(reading: Reading) -> list[Any]:
@@ -306,10 +300,10 @@ def restore(reading: Reading) -> list[Any]:
     return [stages.state(reading.values)]
 
 
-def build(demo: gr.Blocks) -> list[gr.HTML]:
+def build(demo: gr.Blocks, frame: gr.Tab) -> list[gr.HTML]:
     stage = stages.stage("lab", page(), [lab_frame, lab_digits, lab_film, lab_gif], "the lab")
     gr.Markdown(FINISHED, elem_classes="explain")
-    toy.build(demo)
+    toy.build(frame)
     gr.api(stream, api_name="lab", concurrency_limit=API_CALLS)  # type: ignore[attr-defined]
     demo.unload(leave)
     return [stage]

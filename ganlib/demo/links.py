@@ -11,6 +11,8 @@ from ganlib.checkpoint import WeightsError
 from ganlib.checks import check_float, check_int, quoted, require
 from ganlib.demo import models
 from ganlib.demo.controls import check_seed
+from ganlib.model import Model
+from ganlib.waypoints import Waypoint
 
 _T = TypeVar("_T")
 
@@ -49,6 +51,14 @@ def _found(name: Any, find: Callable[[str], Any]) -> str:
 def seed(value: Any) -> int:
     """A seed of the page, 0 to 9,999, also as text."""
     return check_seed(_number(value))
+
+
+def waypoint(value: Any, model: Model) -> Waypoint:
+    """A waypoint of a model, also a seed as a number. Raises ValueError for a seed that is not one of the page's."""
+    found = Waypoint.parse(str(value) if type(value) is int else value, model)
+    if found.seed is not None:
+        check_seed(found.seed)
+    return found
 
 
 def whole(low: int, high: int, what: str) -> Callable[[Any], int]:

@@ -9,37 +9,43 @@ from typing import Any
 
 import gradio as gr
 
-from ganlib.demo import draw, explore, game, generate, interpolate, lab, models, quality, stages
+from ganlib import passport
+from ganlib.demo import draw, explore, game, generate, interpolate, lab, models, passports, quality, stages
 from ganlib.demo.links import Reading
 from ganlib.demo.theme import THEME
 
-CSS = Path(__file__).with_name("page.css")
-INTRODUCTION = """# ganlib
-
-Two small networks were trained against each other. The **generator** makes pictures. The **discriminator** tries to
-tell them from real ones. Move a slider and watch."""
+CSS, SCRIPT = (Path(__file__).with_name(name) for name in ("page.css", "page.js"))
+INTRODUCTION = """<header>
+<svg viewBox="0 0 46 32" aria-hidden="true"><circle cx="16" cy="16" r="15" fill="#3b82f6"/>
+<circle cx="30" cy="16" r="15" fill="#f97316" fill-opacity="0.88"/></svg>
+<h1>ganlib</h1>
+<p>Two networks were trained against each other. The <b class="generated">generator</b> makes pictures. The
+<b>discriminator</b> tries to tell them from <b class="real">real ones</b>.</p>
+<p>Make new digits, draw your own, turn one into another, guess what is real, and watch a GAN learn.</p>
+</header>"""
 
 # Each has TITLE, EXPLANATION and LINK, its name in links; build(demo) returns the components that a link sets, and
 # restore(reading) their values.
 TABS: tuple[Any, ...] = (generate, draw, interpolate, explore, game, lab, quality)
 STAGES = (draw, interpolate, explore, game, lab)  # mounted when first opened: then they ask for their first picture
+LATER = (generate, lab, quality)  # their build(demo, frame) makes pictures when the tab is opened
 
 
 def build() -> gr.Blocks:
     """The page, not yet launched: its tabs, whose handlers are the API."""
     demo = gr.Blocks(title="ganlib", analytics_enabled=False, delete_cache=(3600, 7200))
     with demo:
-        gr.Markdown(INTRODUCTION, elem_id="introduction")
+        gr.HTML(INTRODUCTION, elem_id="introduction", padding=False)
         if reasons := models.missing():
             # not Markdown, in which a quoted text could show pictures from elsewhere
             items = "".join(f"<li>{html.escape(reason)}</li>" for reason in reasons)
             gr.HTML(f"These models could not be opened:<ul>{items}</ul>", elem_id="missing")
-        with gr.Tabs() as tabs:
+        with gr.Tabs(elem_id="tabs", overflow_behavior="wrap") as tabs:
             parts: dict[ModuleType, list[Any]] = {}
             for tab in TABS:
-                with gr.Tab(tab.TITLE, id=tab.LINK, render_children=tab not in STAGES):
+                with gr.Tab(tab.TITLE, id=tab.LINK, render_children=tab not in STAGES) as frame:
                     gr.Markdown(tab.EXPLANATION, elem_classes="explain")
-                    parts[tab] = tab.build(demo)
+                    parts[tab] = tab.build(demo, frame) if tab in LATER else tab.build(demo)
         outputs = [tabs, *(part for tab in TABS for part in parts[tab])]
 
         def arrive(request: gr.Request) -> list[Any]:
@@ -48,6 +54,7 @@ def build() -> gr.Blocks:
         def go(event: gr.EventData) -> list[Any]:
             return opened(event._data if isinstance(event._data, dict) else {}, parts)
 
+        passports.build(lambda values: opened(values, parts), outputs)
         demo.load(arrive, None, outputs, show_progress="hidden", api_visibility="private")
         for tab in STAGES:
             if tab is not lab:
@@ -70,10 +77,13 @@ def opened(values: Mapping[str, Any], parts: Mapping[Any, list[Any]], arrived: b
     reading = Reading({name: value for name, value in values.items() if name != "tab"})
     if chosen is None and "tab" in values:
         reading.words.append(f"This page has no tab {values['tab']!s:.40}.")
+    seen = chosen or (generate if arrived else None)
     updates: list[Any] = []
     for tab in TABS:
-        wanted = tab is chosen and not (arrived and tab is lab)
-        updates += tab.restore(reading) if wanted else [gr.skip()] * len(parts[tab])
+        if tab == seen and not (arrived and tab is lab):
+            updates += tab.restore(reading)
+        else:
+            updates += tab.unseen() if arrived and tab is generate else [gr.skip()] * len(parts[tab])
     if reading.words:
         gr.Warning(html.escape(" ".join(map(stages.as_sentence, reading.words)), quote=False))
     return [gr.Tabs(selected=chosen.LINK) if chosen else gr.skip(), *updates]
@@ -85,5 +95,6 @@ def launch(demo: gr.Blocks, **options: Any) -> Any:
     options.setdefault("share", os.environ.get("GRADIO_SHARE", "").lower() == "true")  # gradio's default varies
     lab.warm_up()
     # in the head, because gradio limits its `css` to the inside of the page's frame
-    style = f"<style>{CSS.read_text(encoding='utf-8')}{stages.style()}</style>"
-    return demo.launch(theme=THEME, head=style, footer_links=["api"], **options)
+    head = (f"<style>{CSS.read_text(encoding='utf-8')}{stages.style()}</style>"
+            f"<script>{SCRIPT.read_text(encoding='utf-8')}</script>")
+    return demo.launch(theme=THEME, head=head, footer_links=["api"], max_file_size=passport.MAX_BYTES, **options)

@@ -7,20 +7,22 @@ from typing import Any
 import gradio as gr
 from PIL import Image
 
-from ganlib import charts, checkpoint, images, metrics
+from ganlib import charts, checkpoint, images, metrics, passport
 from ganlib.checks import check_int, require
 from ganlib.classifier import DigitClassifier
-from ganlib.demo import gpu, models
-from ganlib.demo.controls import MAX_SEED, check_seed, listen
+from ganlib.demo import gpu, links, models
+from ganlib.demo.controls import MAX_SEED, check_seed, listen, show
 from ganlib.demo.links import Reading
-from ganlib.demo.picker import model_picker
+from ganlib.demo.picker import model_picker, restored
+from ganlib.demo.share import link_button
 from ganlib.evaluation import CURVE_SAMPLES, verdict
 from ganlib.measures import Comparison
+from ganlib.model import Model
 
 TITLE, LINK = "Quality", "quality"
 EXPLANATION = ("A GAN’s losses do not say how good its pictures are. So the pictures themselves are measured here. "
                "Real pictures are measured in the same way.")
-CENSUS = 1_000
+CENSUS, SEED = 1_000, 7  # samples, and their seed at first
 ASPECT = 2  # width by height of the sheet of fixed seeds
 
 
@@ -37,11 +39,10 @@ def quality(model: str, seed: int) -> tuple[str, dict[str, Any]]:
     """
     seed = check_seed(seed, "Seed of the census")
     gan = models.images(model)
-    classifier, real_shares = _classifier(), gan.metrics.get("class_shares_of_real")
+    classifier, real_shares = digit_classifier(gan), gan.metrics.get("class_shares_of_real")
     numbers = {"model": gan.name, "seed": seed, "measures": gan.metrics}
     parts = []
-    if (classifier is not None and real_shares and len(real_shares) == classifier.num_classes
-            and tuple(gan.shape) == classifier.shape):
+    if classifier is not None and real_shares:
         _, probabilities = classifier.examine(gan.draw(CENSUS, seed))
         shares = metrics.class_shares(probabilities.argmax(1), classifier.num_classes)
         counts = shares.mul(CENSUS).round().int().tolist()
@@ -84,13 +85,23 @@ def growth(model: str, moment: int) -> tuple[Image.Image | None, str]:
     strip = images.from_pil(sheet.crop((0, row * height, sheet.width, (row + 1) * height)), channels)
     x = strip.view(channels, height, -1, width).permute(2, 0, 1, 3)
     columns = images.columns_of(len(x), height, width, ASPECT)
-    return images.contact_sheet(x, columns), f"After **{steps[row]:,}** of {steps[-1]:,} steps."
+    sheet = passport.stamp(images.contact_sheet(x, columns), passport.of(gan, LINK, moment=moment))
+    return sheet, f"After **{steps[row]:,}** of {steps[-1]:,} steps."
 
 
 def nearest(model: str) -> Image.Image | None:
     """The picture, if there is one, of samples above the training images nearest to them."""
-    path = models.images(model).folder / checkpoint.NEAREST
-    return images.read(path) if path.exists() else None
+    gan = models.images(model)
+    path = gan.folder / checkpoint.NEAREST
+    return passport.stamp(images.read(path), passport.of(gan, LINK)) if path.exists() else None
+
+
+def digit_classifier(gan: Model) -> DigitClassifier | None:
+    """The digit classifier, if the model was measured on single digits; else None."""
+    classifier, shares = _classifier(), gan.metrics.get("class_shares_of_real")
+    if classifier is None or not shares or len(shares) != classifier.num_classes:
+        return None
+    return classifier if tuple(gan.shape) == classifier.shape else None
 
 
 @functools.cache
@@ -115,22 +126,21 @@ def _table(compared: Comparison) -> str:
         + "".join(f"<td>{html.escape(cell)}</td>" for cell in cells) + "</tr>"
         for measure, words, cells in compared.rows if measure.key != "class_shares")  # the census shows them
     head = "".join(f"<th>{html.escape(name)}</th>" for name in compared.columns)
-    return rows and (f'<div class="measures"><table><thead><tr><th></th>{head}</tr></thead><tbody>{rows}</tbody>'
+    return rows and (f'<div class="measures" tabindex="0"><table><thead><tr><td></td>{head}</tr></thead>'
+                     f"<tbody>{rows}</tbody>"
                      f"</table><p>{html.escape(compared.note)} ↑: higher is better; ↓: lower is better.</p></div>")
 
 
 def restore(reading: Reading) -> list[Any]:
-    return [reading.model(models.image_models())]
+    names = models.image_models()
+    return [*restored(reading.model(names), names), reading.take("seed", links.seed, SEED),
+            reading.take("moment", links.whole(0, images.MOMENTS, "Moment of the training"), images.MOMENTS)]
 
 
-def build(demo: gr.Blocks) -> list[Any]:
+def build(demo: gr.Blocks, frame: gr.Tab) -> list[Any]:
     own = {name: checkpoint.read_metrics(models.own()[name]) for name in models.image_models()}
-    with gr.Row():
-        with gr.Column(min_width=280):
-            model = model_picker(list(own), models.images)
-        seed = gr.Slider(0, MAX_SEED, value=7, step=1, label="Seed of the census", elem_id="quality-seed")
-    drawing = gr.HTML(label="charts", elem_id="quality")
-    numbers = gr.JSON(label="numbers", visible=False)
+    opened = gr.State([])
+    model = model_picker(list(own), models.images, opened=opened)
     with gr.Row():
         with gr.Column(min_width=320):
             moment = gr.Slider(0, images.MOMENTS, value=images.MOMENTS, step=1, label="Moment of the training",
@@ -145,10 +155,16 @@ def build(demo: gr.Blocks) -> list[Any]:
             pairs = gr.Image(format="png", interactive=False, label="Nearest training images", elem_classes="picture",
                              elem_id="nearest", buttons=["download", "fullscreen"],
                              alt_text="samples above the training images nearest to them")
+    seed = gr.Slider(0, MAX_SEED, value=SEED, step=1, label="Seed of the census", elem_id="quality-seed")
+    drawing = gr.HTML(label="charts", elem_id="quality")
+    numbers = gr.JSON(label="numbers", visible=False)
     measured = gr.HTML(tables(own), label="measures", elem_id="measures")
-    listen([demo.load, model, seed], quality, [model, seed], [drawing, numbers], api_name="quality",
-           show_progress="minimal")
-    listen([demo.load, model, moment], growth, [model, moment], [sheet, when], api_name="growth")
-    listen([demo.load, model], nearest, model, pairs)
+    link_button(LINK, {"model": (model, next(iter(own))), "seed": (seed, SEED), "moment": (moment, images.MOMENTS)})
+    # one after the other when the tab is opened: the quickest first
+    show([frame.select], nearest, [model], [pairs])
+    show([frame.select], growth, [model, moment], [sheet, when])
+    show([frame.select], quality, [model, seed], [drawing, numbers], show_progress="minimal")
+    listen([], growth, [model, moment], [sheet, when], api_name="growth")
+    listen([], quality, [model, seed], [drawing, numbers], api_name="quality")
     listen([model], lambda name: tables(own | {name: models.images(name).metrics}), model, measured)
-    return [model]
+    return [model, opened, seed, moment]

@@ -23,6 +23,7 @@ from ganlib.checks import quoted
 from ganlib.data import NotDownloaded
 from ganlib.demo.labs import Busy
 from ganlib.demo.mnist import DOWNLOAD
+from ganlib.version import __version__
 
 FOLDER = Path(__file__).with_name("stage")
 SHARED = "shared"
@@ -39,9 +40,14 @@ def script(name: str, page: Mapping[str, Any]) -> str:
     """
     own = sorted((FOLDER / name).glob("*.js"), key=lambda path: (path.stem == name, path.name))
     parts = [*sorted((FOLDER / SHARED).glob("*.js")), *own]
-    known = {"tab": name, "space": os.environ.get("SPACE_ID") or None, **page}
+    known = {"tab": name, "space": space(), "version": __version__, **page}
     return "\n".join([f"const PAGE = {json.dumps(known, ensure_ascii=False)};",
                       *(path.read_text(encoding="utf-8") for path in parts)])
+
+
+def space() -> str | None:
+    """The Space of Hugging Face that this page is, "user/name": it is found there from elsewhere."""
+    return os.environ.get("SPACE_ID") or None
 
 
 def style() -> str:

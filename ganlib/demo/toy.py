@@ -14,7 +14,7 @@ from ganlib import charts, metrics
 from ganlib.checks import check_int, require
 from ganlib.data import open_data
 from ganlib.demo import models
-from ganlib.demo.controls import MAX_SEED, check_seed, listen
+from ganlib.demo.controls import MAX_SEED, check_seed, listen, show
 from ganlib.demo.picker import model_picker
 from ganlib.losses import LOSSES
 from ganlib.model import Model
@@ -128,7 +128,7 @@ def _tiles(numbers: dict[str, Any], gan: Model) -> str:
         f"<div><b>{value}</b><span>{html.escape(text)}</span></div>" for value, text in tiles) + "</div>"
 
 
-def build(demo: gr.Blocks) -> None:
+def build(frame: gr.Tab) -> None:
     with gr.Row():
         with gr.Column(min_width=280):
             model = model_picker(models.toy_models(), lambda name: points(name)[0], label="Distribution",
@@ -137,5 +137,6 @@ def build(demo: gr.Blocks) -> None:
         seed = gr.Slider(0, MAX_SEED, value=7, step=1, label="Seed", elem_id="toy-seed")
     drawing = gr.HTML(label="charts", elem_id="toy")
     numbers = gr.JSON(label="numbers", visible=False)
-    listen([demo.load, model, count, seed], toy, [model, count, seed], [drawing, numbers], api_name="toy",
-           show_progress="minimal")
+    inputs, outputs = [model, count, seed], [drawing, numbers]
+    show([frame.select], toy, inputs, outputs, show_progress="minimal")
+    listen([], toy, inputs, outputs, api_name="toy")

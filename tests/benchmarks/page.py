@@ -1,14 +1,21 @@
-"""python -m tests.benchmarks.page: milliseconds of what the page does when a control moves, model by model."""
+"""python -m tests.benchmarks.page: milliseconds of what the page does when a control moves, model by model; and, where
+there is a Chromium, of its first paint and first picture, with how far its parts jump on the way."""
 
+import os
 import statistics
 import sys
+import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from ganlib import console, images
 from ganlib.demo import generate, interpolate, models, quality, toy
+from tests.browser.test_page import CHROMIUM, FLAGS, NARROW, PICTURES, WATCH_SHIFTS, WIDE
+from tests.conftest import serve_page
 
-REPEATS = 15
+REPEATS, VISITS = 15, 5
+PAINTED = "performance.getEntriesByName('first-contentful-paint')[0].startTime"
 
 
 def milliseconds(action: Callable[[], object]) -> str:
@@ -20,6 +27,36 @@ def milliseconds(action: Callable[[], object]) -> str:
         if i >= 2:
             times.append((time.perf_counter() - start) * 1000)
     return f"{statistics.median(times):7.1f} ms ({min(times):.1f} to {max(times):.1f})"
+
+
+def paints() -> None:
+    """Print the first paints of fresh windows: medians, and cumulative layout shifts while all tabs are opened."""
+    from playwright.sync_api import sync_playwright
+
+    with tempfile.TemporaryDirectory() as folder, serve_page(Path(folder), os.environ) as address, \
+            sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        for screen in (WIDE, NARROW):
+            paint, picture, shifts = zip(*(_visit(browser, address, screen) for _ in range(VISITS)))
+            print(f"{screen['viewport']['width']} pixels wide: first paint {statistics.median(paint):.0f} ms, first "
+                  f"picture {statistics.median(picture):.0f} ms, layout shift of all tabs {max(shifts):.4f} at most")
+        browser.close()
+
+
+def _visit(browser, address: str, screen: dict) -> tuple[float, float, float]:
+    context = browser.new_context(**screen)
+    page = context.new_page()
+    page.add_init_script(WATCH_SHIFTS)
+    page.goto(address)
+    page.wait_for_function("document.querySelector('#sheet img')?.naturalWidth")
+    picture = page.evaluate("performance.now()")
+    for tab, shown in PICTURES.items():
+        page.get_by_role("tab", name=tab).click()
+        page.locator(shown).first.wait_for()
+        page.wait_for_timeout(1_000)
+    found = page.evaluate(PAINTED), picture, page.evaluate("shifts.reduce((sum, [value]) => sum + value, 0)")
+    context.close()
+    return found
 
 
 @console.command
@@ -40,6 +77,8 @@ def main() -> None:
         print(f"{name}\n  /toy, 2,000 samples           ", milliseconds(lambda n=name: toy.toy(n, 2_000, 7)))
     sheet = images.contact_sheet(models.get(models.image_models()[0]).sample(range(25)))
     print("a contact sheet of 25 is", sheet.size)
+    if CHROMIUM:
+        paints()
 
 
 if __name__ == "__main__":

@@ -8,10 +8,12 @@ import shutil
 from contextlib import nullcontext
 from itertools import chain, pairwise
 from typing import Any
+from urllib.parse import parse_qsl
 
 import pytest
 from PIL import Image
 
+from ganlib import __version__, passport
 from ganlib.demo.stages import FOLDER
 from ganlib.lab import unpack
 from tests.browser.test_page import CHROMIUM, Visit, browser  # noqa: F401, a fixture
@@ -646,6 +648,9 @@ def test_a_picture_and_the_film_can_be_saved(lab):
     picture = Image.open(io.BytesIO(gif))
     assert (picture.format, picture.width) == ("GIF", 480)
     assert picture.n_frames > 1
+    query = dict(parse_qsl(lab.copied().partition("?")[2]))
+    for file in (png, gif):  # the passport has the link's values
+        assert passport.read(file) == {"ganlib": __version__, "tab": "lab", **query}
 
 
 @pytest.mark.slow

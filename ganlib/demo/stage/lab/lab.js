@@ -23,6 +23,8 @@ class Stage {
                                 () => this.undraw());
     this.share = new Share(parts.share, page, {link: (hide) => this.link(hide), picture: () => this.savePicture(),
                                                film: () => this.saveFilm()});
+    const first = page.films.find(({name}) => name === page.first);
+    if (first) this.controls.show(page.defaults[first.target]);  // so that they do not jump when the film is there
     this.listen();
   }
 
@@ -536,6 +538,11 @@ class Stage {
       : addHide(new URLSearchParams(), hide));
   }
 
+  /** @returns {Object<string, string>} the values of a link to a moment of the film that is shown */
+  stateOf(header) {
+    return Object.fromEntries(new URLSearchParams(this.linkOf(this.film, header, [])));
+  }
+
   linkOf({recorded, about, settings}, {step, actions}, hide) {
     if (recorded) return encodeFilmLink(about.film, step, hide);
     const atEnd = about.story && sameSetting(actions, [["both", about.story.steps]]);
@@ -571,9 +578,10 @@ class Stage {
   async savePicture() {
     if (!this.film) return;
     const {look, shown: {header}} = this, pack = {arrays: this.tween.at(performance.now()), shapes: this.shapes};
+    const state = this.stateOf(header);
     try {
       const canvas = picture(look, header, pack, {width: this.parts.picture.clientWidth || PICTURE_WIDTH, scale: 2});
-      download(await toBlob(canvas, "image/png"), `${fileName(look)}-${header.step}.png`);
+      download(await withPassport(await toBlob(canvas, "image/png"), state), `${fileName(look)}-${header.step}.png`);
     } catch (error) {
       this.note(`${SENTENCES.notSaved} ${error.message}`, {wrong: true});
     }
@@ -584,11 +592,12 @@ class Stage {
     this.pause();
     this.saving = true;
     const {look, page: {gif}} = this, size = {width: Math.round(GIF_SHARE * gif.side), scale: 1};
+    const state = this.stateOf(this.shown.header);
     try {
       const frames = await renderFilm([...look.film.frames], gif, ({header, pack}) => picture(look, header, pack, size),
                                       (share) => this.catching(SENTENCES.drawing, share, 1));
       this.catching(SENTENCES.making, 1, 1);
-      const bytes = await this.wire.gif(frames, GIF_MILLISECONDS);
+      const bytes = await this.wire.gif(frames, GIF_MILLISECONDS, state);
       download(new Blob([bytes], {type: "image/gif"}), `${fileName(look)}.gif`);
     } catch (error) {
       this.note(`${SENTENCES.notSaved} ${error.message}`, {wrong: true});
@@ -640,6 +649,6 @@ const root = element.querySelector(".lab");
 const stage = new Stage(root, server, PAGE);
 root.ganlab = {stage, unpack, SENTENCES};  // for tests and for the curious
 stage.showPlaying();
-stage.openLink(window.location.search);
+if (!props.value?.state) stage.openLink(window.location.search);
 onState((values) => stage.openLink(`?${linkQuery(values)}`));
 stage.askDigits();

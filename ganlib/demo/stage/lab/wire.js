@@ -32,9 +32,12 @@ class LabWire extends Wire {
     return readFilm(fromBase64(film));
   }
 
-  /** @param {string[]} frames base64 pictures @returns {Promise<ArrayBuffer>} */
-  async gif(frames, milliseconds) {
-    const {gif} = await this.call("lab_gif", {frames, milliseconds});
+  /**
+   * @param {string[]} frames base64 pictures @param {Object} state the values of a link, for the passport
+   * @returns {Promise<ArrayBuffer>}
+   */
+  async gif(frames, milliseconds, state) {
+    const {gif} = await this.call("lab_gif", {frames, milliseconds, state});
     return fromBase64(gif);
   }
 }
