@@ -24,6 +24,7 @@ EXPLANATION = ("A GAN’s losses do not say how good its pictures are. So the pi
                "Real pictures are measured in the same way.")
 CENSUS, SEED = 1_000, 7  # samples, and their seed at first
 ASPECT = 2  # width by height of the sheet of fixed seeds
+SHOWN_ELSEWHERE = ("class_shares", "direction_correlations")  # by the census, and beside the sliders of Explore
 
 
 def quality(model: str, seed: int) -> tuple[str, dict[str, Any]]:
@@ -124,7 +125,7 @@ def _table(compared: Comparison) -> str:
     rows = "".join(
         f"<tr><th>{html.escape(words)}{arrows.get(measure.better, '')}</th>"
         + "".join(f"<td>{html.escape(cell)}</td>" for cell in cells) + "</tr>"
-        for measure, words, cells in compared.rows if measure.key != "class_shares")  # the census shows them
+        for measure, words, cells in compared.rows if measure.key not in SHOWN_ELSEWHERE)
     head = "".join(f"<th>{html.escape(name)}</th>" for name in compared.columns)
     return rows and (f'<div class="measures" tabindex="0"><table><thead><tr><td></td>{head}</tr></thead>'
                      f"<tbody>{rows}</tbody>"
