@@ -212,6 +212,7 @@ print(generate("mlp-gan", 5, 3, 1, [])[1])
 """
 
 
+@pytest.mark.slow
 def test_on_zero_gpu_it_has_a_function_that_asks_for_the_gpu_and_computes_on_the_cpu(tmp_path):
     path = os.pathsep.join([str(ROOT / "tests" / "stand_in"), str(ROOT)])
     environment = os.environ | {"SPACES_ZERO_GPU": "true", "PYTHONPATH": path}
