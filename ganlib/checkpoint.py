@@ -93,12 +93,12 @@ def load(source: str | Path, device: torch.device | str | None = None) -> Model:
         raise WeightsError(f"{folder / CONFIG}: {error}") from None
     except (RuntimeError, TypeError, OverflowError, MemoryError):
         raise WeightsError(f"{folder / CONFIG}: networks of that size cannot be built") from None
-    _read_network(generator, folder / GENERATOR)
+    sha256 = _read_network(generator, folder / GENERATOR)
     if discriminator is not None:
         _read_network(discriminator, folder / DISCRIMINATOR)
     model = Model(str(config.get("name") or folder.resolve().name), architecture, generator, discriminator,
                   calibration=calibrated, config=config, history=read_history(folder / HISTORY),
-                  metrics=read_metrics(folder), folder=folder, weights_sha256=_sha256(folder / GENERATOR),
+                  metrics=read_metrics(folder), folder=folder, weights_sha256=sha256,
                   revision=_revision(folder))
     return model.to(device)
 
@@ -279,16 +279,14 @@ def files(folder: str | Path) -> list[Path]:
 
 def hashes(folder: Path) -> dict[str, str]:
     """The SHA-256 of each network file in a weights folder, in hex, by its key in metrics.json."""
-    return {key: _sha256(folder / name) for name, key in HASHES.items() if (folder / name).exists()}
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    return {key: hashlib.sha256((folder / name).read_bytes()).hexdigest()
+            for name, key in HASHES.items() if (folder / name).exists()}
 
 
 def weights_sha256(model: Model) -> str:
     """The SHA-256 of a model's generator, in hex: of the file that was loaded, else of the one that `save` would write.
 
+    Weights of a loaded model that are changed in memory are not noticed: set its `weights_sha256` to None then.
     Raises ValueError if the model could not be saved.
     """
     return model.weights_sha256 or hashlib.sha256(_to_safetensors(model.generator)).hexdigest()
@@ -321,11 +319,13 @@ def _refuse_pointer(path: Path) -> None:
             raise WeightsError(f"{path} is a Git LFS pointer in place of the file: fetch it by `git lfs pull`")
 
 
-def _read_network(network: nn.Module, path: Path) -> None:
+def _read_network(network: nn.Module, path: Path) -> str:
+    """Load a network's weights from a file. Returns the SHA-256 of the bytes that were loaded, in hex."""
     expected = network.state_dict()
     try:
         _refuse_pointer(path)
-        found = safetensors.torch.load_file(path)
+        content = path.read_bytes()
+        found = safetensors.torch.load(content)
     except FileNotFoundError:
         raise WeightsError(f"{path} is missing") from None
     except (OSError, safetensors.SafetensorError, ValueError, KeyError) as error:
@@ -341,6 +341,7 @@ def _read_network(network: nn.Module, path: Path) -> None:
         if not tensor.isfinite().all():
             raise WeightsError(f"{path}: {key} holds numbers that are not finite")
     network.load_state_dict({key: found[key].to(expected[key].dtype) for key in expected}, assign=True)
+    return hashlib.sha256(content).hexdigest()
 
 
 def save(model: Model, folder: str | Path) -> Path:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from ganlib.architectures import build
 from ganlib.checks import check_float, check_int
 from ganlib.data import ImageData, scale
-from ganlib.networks import exact_convolutions
+from ganlib.networks import default_modes, exact_convolutions
 from ganlib.sampling import MAX_SEED
 from ganlib.training import MAX_COUNT, split_seed, update_average
 
@@ -98,8 +98,7 @@ class DigitClassifier(nn.Module):
         if tuple(x.shape[1:]) != self.shape:
             raise ValueError(f"the classifier takes images of shape {self.shape}, not {tuple(x.shape[1:])}")
         device = self.head.weight.device
-        with (torch.inference_mode(False), torch.no_grad(), torch.autocast(device.type, enabled=False),
-              exact_convolutions(device)):
+        with default_modes(device), exact_convolutions(device):
             features = torch.cat([self.features(part.to(device)) for part in torch.split(x, BATCH)])
             return features.cpu(), self.head(features).softmax(1).cpu()
 

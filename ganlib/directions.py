@@ -5,19 +5,19 @@
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import numpy
 import torch
 from torch import Tensor
 from torch.linalg import vector_norm
-from torch.nn.functional import normalize, pad
+from torch.nn.functional import normalize, one_hot, pad
 
 from ganlib import sampling
-from ganlib.checks import check_int, require
+from ganlib.checks import check_int, quoted, require
 from ganlib.model import Labels, Model
-from ganlib.networks import exact_convolutions
+from ganlib.networks import default_modes, exact_convolutions
 
 ATTRIBUTES = ("slant", "weight", "width", "height", "loop")
 SHAPE = (1, 28, 28)  # of the pictures whose attributes have names
@@ -29,7 +29,12 @@ LEGS = 3  # a movement follows the attributes' slopes in so many straight parts
 OVERLAP = 0.1  # above 0, so that slopes that are nearly parallel are separated only in part
 FITTED_ON = 64  # latents over which slopes are averaged
 MEASURED_ON = 1_000  # latents of a measurement, shared by the directions
+MIN_EACH = 30  # latents for each direction, at least: of 30 random pairs 1 in 400 has a correlation of BACKED_FROM
+MAX_AMOUNT = 100.0
+MAX_COMPARED = 2_000  # latents of `principal`, whose memory grows with their square
+MIN_VARIANCE = 1e-10  # of samples, as a share of their mean square: less is rounding
 BATCH = 64  # latents whose slopes are computed at once
+CPU = torch.device("cpu")
 
 
 def attributes(x: Tensor) -> dict[str, Tensor]:
@@ -76,19 +81,23 @@ def _total_variation(ink: Tensor) -> Tensor:
 def _enclosed(ink: Tensor) -> Tensor:
     """The area (N,) of background that ink (N, H, W) encloses, averaged over all thresholds.
 
-    Seen as a landscape, the ink holds water up to the lowest point of the rim. That point is a pixel, the one whose
-    ink is the water's level, so the area is a sum and difference of pixels.
+    It is the sum of what `_filled` adds to the ink. A filled value is the ink of some pixel, so that gradients reach
+    that pixel.
     """
     with torch.no_grad():
-        water = _flooded(ink.detach()).flatten(1)
-        heights, order = ink.detach().flatten(1).sort(1)
-        rims = order.gather(1, torch.searchsorted(heights, water).clamp_max(heights.shape[1] - 1))
+        filled = _filled(ink.detach()).flatten(1)
+        values, order = ink.detach().flatten(1).sort(1)
+        sources = order.gather(1, torch.searchsorted(values, filled).clamp_max(values.shape[1] - 1))
     flat = ink.flatten(1)
-    return (flat.gather(1, rims) - flat).clamp_min(0).sum(1)
+    return (flat.gather(1, sources) - flat).clamp_min(0).sum(1)
 
 
-def _flooded(ink: Tensor) -> Tensor:
-    """The level (N, H, W) of water in a landscape of ink, that runs off at the border: pixels have four neighbours."""
+def _filled(ink: Tensor) -> Tensor:
+    """The ink (N, H, W) with its holes filled, by greyscale reconstruction (Vincent 1993).
+
+    A pixel's value is the lowest, over all paths from it to the border, of a path's highest ink. Pixels have four
+    neighbours.
+    """
     ground = ink.permute(1, 2, 0).contiguous()  # pictures last, so that all of a step's memory is contiguous
     level = pad(torch.ones_like(ground), (0, 0, 1, 1, 1, 1))
     inner = level[1:-1, 1:-1]
@@ -106,9 +115,9 @@ def _flooded(ink: Tensor) -> Tensor:
 class Directions:
     """Directions in a model's latent space, each with a name.
 
-    A direction named as one of the `ATTRIBUTES` depends on the latent: it is the slope of the attribute there, together
-    with its mean slope over many latents, less what it has in common with the other attributes' slopes. All others are
-    the same everywhere.
+    A direction named as one of the `ATTRIBUTES` is different at each latent: the attribute's slope at the latent is
+    added to its mean slope over many latents, and `separated` from the other attributes' slopes. All other directions
+    are the same at all latents.
 
     Args:
         model: whose latents they are for.
@@ -121,10 +130,12 @@ class Directions:
     names: tuple[str, ...]
     vectors: Tensor
 
+    @default_modes(CPU)
     def part(self, rows: Sequence[int]) -> "Directions":
         """Some of the directions, by their places."""
         return Directions(self.model, tuple(self.names[i] for i in rows), self.vectors[list(rows)])
 
+    @default_modes(CPU)
     def move(self, z: Tensor, amounts: Tensor | Sequence[float], labels: Labels | None = None) -> Tensor:
         """Latents z (N, D) moved along the directions: (N, D) float32 on the CPU.
 
@@ -132,28 +143,27 @@ class Directions:
         numbers by which a `SoftChoice` chooses a category. Truncate after moving.
 
         Args:
-            z: latents.
-            amounts: (K,) for all latents, or (N, K): how far along each direction; a negative amount goes back.
+            z: latents, of numbers from -100 to 100.
+            amounts: (K,) for all latents, or (N, K), from -100 to 100: how far along each direction; a negative amount
+                goes back.
             labels: as in `Model.sample`, but a model with classes needs them.
 
         Raises:
-            ValueError: a shape is wrong, a number is not finite, or labels are missing.
+            ValueError: a shape or a number is wrong, or labels are missing.
         """
-        z, amounts = (torch.as_tensor(values, dtype=torch.float32, device="cpu") for values in (z, amounts))
         count, size = len(self.names), self.model.latent_dim
-        require(z.ndim == 2 and len(z) > 0 and z.shape[1] == size and bool(z.isfinite().all()),
-                f"latents must be finite numbers of shape (N, {size}), N at least 1, not {tuple(z.shape)}")
-        require(tuple(amounts.shape) in ((count,), (len(z), count)) and bool(amounts.isfinite().all()),
-                f"amounts must be {count} finite numbers, or as many for each latent, not {tuple(amounts.shape)}")
+        z, amounts = _real(z, sampling.MAX_LATENT, "latents"), _real(amounts, MAX_AMOUNT, "amounts")
+        require(z.ndim == 2 and len(z) > 0 and z.shape[1] == size,
+                f"latents must have the shape (N, {size}), N at least 1, not {tuple(z.shape)}")
+        require(tuple(amounts.shape) in ((count,), (len(z), count)),
+                f"amounts must be {count} numbers, or as many for each latent, not {tuple(amounts.shape)}")
         require(labels is not None or not self.model.num_classes, f"{self.model.name} needs labels")
         y = self.model.labels_of(range(len(z)), labels)
         amounts = amounts.expand(len(z), count)
-        with torch.inference_mode(False), torch.no_grad():
-            z = z.clone()
-            moving = amounts.abs().sum(1) > 0
-            if moving.any():
-                z[moving] = self._follow(z[moving], amounts[moving].clone(), None if y is None else y[moving])
-            return z
+        moving = amounts.abs().sum(1) > 0
+        if moving.any():
+            z[moving] = self._follow(z[moving], amounts[moving], None if y is None else y[moving])
+        return z
 
     def _follow(self, z: Tensor, amounts: Tensor, y: Tensor | None) -> Tensor:
         first = _choices(self.model)
@@ -173,6 +183,18 @@ class Directions:
         return found
 
 
+def _real(values: Any, largest: float, what: str) -> Tensor:
+    """A float32 copy on the CPU of real numbers from -largest to largest. Raises ValueError for anything else."""
+    try:
+        found = values.detach().cpu() if isinstance(values, Tensor) else torch.from_numpy(numpy.array(values))
+    except (TypeError, ValueError, RuntimeError):
+        raise ValueError(f"{what} must be numbers, not {quoted(values)}") from None
+    require(not found.is_complex(), f"{what} must be real numbers, not complex ones")
+    found = found.to(torch.float32, copy=True)
+    require(bool((found.abs() <= largest).all()), f"{what} must be numbers from {-largest:g} to {largest:g}")
+    return found
+
+
 def separated(slopes: Tensor) -> Tensor:
     """Directions of length 1 along the slopes (N, K, D), each without most of what changes the other attributes."""
     slopes = normalize(slopes, dim=2)
@@ -186,7 +208,7 @@ def slopes(model: Model, z: Tensor, y: Tensor | None = None) -> Tensor:
     The numbers by which a `SoftChoice` chooses have a slope of 0, as a step along them would change the category.
     """
     parts = []
-    with torch.inference_mode(False), torch.enable_grad(), _on(model.device):
+    with default_modes(model.device), exact_convolutions(model.device), torch.enable_grad():
         for start in range(0, len(z), BATCH):
             here = z[start:start + BATCH].detach().to(model.device).clone().requires_grad_()
             label = None if y is None else y[start:start + BATCH].to(model.device)
@@ -194,15 +216,9 @@ def slopes(model: Model, z: Tensor, y: Tensor | None = None) -> Tensor:
             x = x if x.requires_grad else x + 0 * here.sum()  # of a formula without a slope
             parts.append(torch.stack([torch.autograd.grad(value.sum(), here, retain_graph=True)[0]
                                       for value in attributes(x).values()], 1).cpu())
-    found = torch.cat(parts)
+        found = torch.cat(parts).detach()
     found[:, :, :_choices(model)] = 0
     return found
-
-
-@contextmanager
-def _on(device: torch.device) -> Iterator[None]:
-    with torch.autocast(device.type, enabled=False), exact_convolutions(device):
-        yield
 
 
 def _choices(model: Model) -> int:
@@ -216,24 +232,34 @@ def _sample(model: Model, n: int, seed: int) -> tuple[Tensor, Tensor | None]:
     return sampling.noise(seed, n, model.latent_dim), y
 
 
+@default_modes(CPU)
 def principal(model: Model, count: int, n: int = 500, seed: int = 0) -> Directions:
     """The directions along which a model's samples vary most, the first most of all; "direction 1" and so on.
 
     Härkönen et al. 2020, "GANSpace: discovering interpretable GAN controls": a principal component analysis of what n
-    random latents generate, here of the samples, whose coordinates are traced back to the latents by regression.
-    Samples are compared within their category and class, which no direction changes.
+    random latents generate, here of the samples, whose coordinates are traced back to the latents by regression. What
+    depends on the category and the class is subtracted first, as no direction changes them.
 
     Args:
         count: of directions, at most the numbers of a latent that do not choose a category.
-        n: latents that are sampled, more than count.
+        n: latents that are sampled, more than count, at most 2,000.
         seed: of these latents.
+
+    Raises:
+        ValueError: a number is out of range, a latent has fewer than 2 numbers that do not choose a category (none
+            could move, as a movement keeps their norm), or all samples of a category and class are the same.
     """
-    first = _choices(model)
-    count = check_int(count, 1, model.latent_dim - first, "the number of directions")
-    n = check_int(n, count + 1, 10**6, "the number of latents")
+    first, free = _choices(model), _free(model)
+    require(free > 0, f"{model.name} has no directions: fewer than 2 numbers of a latent can move")
+    count = check_int(count, 1, free, "the number of directions")
+    n = check_int(n, count + 1, MAX_COMPARED, "the number of latents")
     z, y = _sample(model, n, seed)
-    kinds = z[:, :first].argmax(1) if first else y
-    x, rest = (_within(values, kinds).double() for values in (model.decode(z, y).flatten(1), z[:, first:]))
+    samples = model.decode(z, y).flatten(1).double()
+    kinds = [z[:, :first].argmax(1)] if first else []
+    kinds += [] if y is None else [y]
+    x, rest = (_within(values, kinds) for values in (samples, z[:, first:].double()))
+    require(bool(x.square().sum() > MIN_VARIANCE * samples.square().sum()),
+            f"{model.name} has no directions: its samples do not depend on the latent")
     _, vectors = torch.linalg.eigh(x @ x.T)  # ascending; of each sample, its coordinates along the components
     found = normalize(vectors[:, -count:].flip(1).T @ rest, dim=1)
     largest = found.gather(1, found.abs().argmax(1, keepdim=True))
@@ -241,14 +267,20 @@ def principal(model: Model, count: int, n: int = 500, seed: int = 0) -> Directio
                       pad(found * largest.sign(), (first, 0)).float())
 
 
-def _within(values: Tensor, kinds: Tensor | None) -> Tensor:
-    """Values (N, D) less the mean of their kind (N,)."""
-    if kinds is None:
-        return values - values.mean(0)
-    mean = torch.zeros(int(kinds.max()) + 1, values.shape[1], device="cpu").index_add_(0, kinds, values)
-    return values - (mean / kinds.bincount()[:, None].clamp_min(1))[kinds]
+def _free(model: Model) -> int:
+    """How many directions a model's latents can move along at most: 0 if keeping their norm leaves none."""
+    free = model.latent_dim - _choices(model)
+    return free if free > 1 else 0
 
 
+def _within(values: Tensor, kinds: Sequence[Tensor]) -> Tensor:
+    """Values (N, D) less what a linear regression on their kinds (N,) explains: for one kind, its members' mean."""
+    design = torch.cat([values.new_ones(len(values), 1), *(one_hot(kind).to(values) for kind in kinds)], 1)
+    explained: Tensor = design @ (torch.linalg.pinv(design) @ values)
+    return values - explained
+
+
+@default_modes(CPU)
 def of_attributes(model: Model, seed: int = 0) -> Directions:
     """A direction for each of the `ATTRIBUTES` of a model of grey drawings, whether or not it earns its name."""
     require(tuple(model.shape) == SHAPE,
@@ -256,18 +288,30 @@ def of_attributes(model: Model, seed: int = 0) -> Directions:
     return Directions(model, ATTRIBUTES, slopes(model, *_sample(model, FITTED_ON, seed)).mean(0))
 
 
+@default_modes(CPU)
 def named(model: Model, seed: int = 0) -> Directions:
     """As many directions as there are `ATTRIBUTES`, of which those have its name that earn it.
 
-    A direction earns its name by a correlation of at least `BACKED_FROM` in the model's metrics.json. In the place of
-    others are principal directions, called "direction 1" and so on; so they are for pictures of other shapes.
+    A direction earns its name by a correlation of at least `BACKED_FROM` in the model's metrics.json, if that is of
+    these weights. In the place of others are principal directions, called "direction 1" and so on; so they are for
+    pictures of other shapes. There are fewer if a latent has fewer numbers that can move.
     """
-    measured: dict[str, Any] = model.metrics.get(MEASURE, {}) if tuple(model.shape) == SHAPE else {}
+    measured = _measured(model)
     kept = [i for i, name in enumerate(ATTRIBUTES) if measured.get(name, 0) >= BACKED_FROM]
-    missing = min(len(ATTRIBUTES) - len(kept), model.latent_dim - _choices(model))
+    missing = min(len(ATTRIBUTES) - len(kept), _free(model))
     found = [of_attributes(model, seed).part(kept)] if kept else []
     found += [principal(model, missing, seed=seed)] if missing else []
-    return Directions(model, sum((part.names for part in found), ()), torch.cat([part.vectors for part in found]))
+    none = torch.zeros(0, model.latent_dim, dtype=torch.float32, device="cpu")
+    return Directions(model, sum((part.names for part in found), ()), torch.cat([none, *(p.vectors for p in found)]))
+
+
+def _measured(model: Model) -> dict[str, float]:
+    """The correlations of the model's metrics, {} if they are those of other weights."""
+    theirs = model.metrics.get("weights_sha256", model.weights_sha256)  # there is no hash before they are saved
+    if tuple(model.shape) != SHAPE or theirs != model.weights_sha256:
+        return {}
+    values: dict[str, Any] = model.metrics.get(MEASURE, {})
+    return {name: value for name, value in values.items() if isinstance(value, int | float) and -1 <= value <= 1}
 
 
 def correlations(model: Model, directions: Directions, n: int = MEASURED_ON, seed: int = 1) -> dict[str, float]:
@@ -287,15 +331,16 @@ def cross_correlations(model: Model, directions: Directions, n: int = MEASURED_O
 
     Args:
         directions: those of them are measured that are named as one of the `ATTRIBUTES`.
-        n: random latents, shared out among the directions.
+        n: random latents, shared out among the directions, at least 30 for each.
         seed: of the latents and the amounts; another than that of the directions.
 
     Returns:
         a row for each direction, with a column for each attribute.
     """
-    n = check_int(n, len(directions.names), 10**6, "the number of latents")
-    amounts = torch.rand(n, generator=torch.Generator("cpu").manual_seed(seed), dtype=torch.float32,
-                         device="cpu") * 2 - 1
+    n = check_int(n, MIN_EACH * len(directions.names), 10**6, "the number of latents")
+    # a stream other than the latents', so that the amounts are independent of them
+    stream = numpy.random.RandomState(seed ^ 0x5EED)
+    amounts = torch.from_numpy(stream.uniform(-1, 1, n).astype(numpy.float32))
     table = {}
     for name, amount, before, after in moved(model, directions, LARGEST * amounts, seed):
         if name in ATTRIBUTES:

@@ -28,7 +28,9 @@ LEVELS = 15  # above black, in the text of a drawing
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
 MAX_BYTES = 16 * 2**20  # of a photo's file
-MAX_PIXELS, MAX_DECODED = 50_000_000, 16_000_000  # of a photo; a JPEG is reduced while it is decoded
+MAX_PIXELS, MAX_DECODED = 25_000_000, 16_000_000  # of a photo; a JPEG is reduced while it is decoded
+MAX_SCANS = 50  # of a JPEG: each takes as long as its pixels, however few bytes it has; cameras and browsers make 10
+SCAN = re.compile(rb"\xff\xda\x00(?:\x08\x01|\x0a\x02|\x0c\x03|\x0e\x04)")  # its marker, length and components
 WORKING_SIDE, SMALL_SIDE = 512, 256  # a photo is reduced to the first, or enlarged to about the second
 COARSE_SIDE = 64  # on which the paper's brightness is estimated
 PARTS_SIDE = 128  # on which connected parts are found
@@ -40,6 +42,7 @@ MAX_THICKNESS = 0.4  # of a line, as a share of the digit's longer side; that of
 NO_DIGIT = "no digit was found in the picture"
 
 
+@torch.inference_mode(False)
 def normalise(ink: Tensor) -> Tensor:
     """The ink as a digit of MNIST: scaled into 20×20 pixels, centred by its centre of mass.
 
@@ -74,11 +77,11 @@ def _span(marked: Tensor) -> tuple[int, int]:
 
 def _centred(digit: Tensor) -> Tensor:
     """The digit (h, w) in [0, 1] in the middle of (1, 28, 28) by its centre of mass, wholly inside."""
-    field = torch.zeros(1, SIDE, SIDE)
+    field = torch.zeros(1, SIDE, SIDE, dtype=torch.float32, device="cpu")
     starts = []
     for axis, size in enumerate(digit.shape):
         mass = digit.sum(1 - axis)
-        centre = float((mass * torch.arange(size)).sum() / mass.sum())
+        centre = float((mass * torch.arange(size, device="cpu")).sum() / mass.sum())
         starts.append(min(max(round(SIDE / 2 - centre), 0), SIDE - size))
     (top, left), (height, width) = starts, digit.shape
     field[0, top:top + height, left:left + width] = digit.clamp(0, 1)
@@ -86,9 +89,16 @@ def _centred(digit: Tensor) -> Tensor:
 
 
 def to_text(x: Tensor) -> str:
-    """A drawing (1, 28, 28) in [-1, 1] as short text for links: base64url of its pixels, rounded to 16 levels."""
-    levels = ((x.detach().float().cpu() + 1) / 2 * LEVELS).round().clamp(0, LEVELS).to(torch.uint8).flatten().numpy()
-    require(len(levels) == SIDE**2, f"a drawing is (1, {SIDE}, {SIDE}), not {tuple(x.shape)}")
+    """A drawing (1, 28, 28) in [-1, 1] as short text for links: base64url of its pixels, rounded to 16 levels.
+
+    Numbers beyond -1 and 1 are clipped. Raises ValueError if x has another shape, or a number that is not finite.
+    """
+    require(isinstance(x, Tensor) and tuple(x.shape) == (1, SIDE, SIDE) and x.is_floating_point(),
+            f"a drawing is a tensor (1, {SIDE}, {SIDE}) of floating-point numbers, not "
+            f"{quoted(tuple(x.shape) if isinstance(x, Tensor) else x)}")
+    values = x.detach().float().cpu()
+    require(bool(values.isfinite().all()), "a drawing has finite numbers")
+    levels = ((values + 1) / 2 * LEVELS).round().clamp(0, LEVELS).to(torch.uint8).flatten().numpy()
     return base64.urlsafe_b64encode((levels[::2] << 4 | levels[1::2]).tobytes()).decode().rstrip("=")
 
 
@@ -97,6 +107,7 @@ def rounded(x: Tensor) -> Tensor:
     return from_text(to_text(x))
 
 
+@torch.inference_mode(False)
 def from_text(text: Any) -> Tensor:
     """The drawing (1, 28, 28) in [-1, 1] of a text by `to_text`. Raises ValueError for any other text."""
     length = -(-SIDE**2 * 4 // 6)
@@ -155,14 +166,26 @@ def read_photo(file: bytes | str | Path) -> Photo:
 
 def open_photo(file: bytes | str | Path) -> Image.Image:
     """The picture of a file, not yet decoded. Raises ValueError as `read_photo` does."""
-    size = len(file) if isinstance(file, bytes) else Path(file).stat().st_size
-    require(size <= MAX_BYTES, f"the picture's file is too large: it may have {MAX_BYTES // 2**20} MB")
+    data = file if isinstance(file, bytes) else _content(Path(file))
+    require(len(data) <= MAX_BYTES, f"the picture's file is too large: it may have {MAX_BYTES // 2**20} MB")
+    require(sum(1 for _ in SCAN.finditer(data)) <= MAX_SCANS,
+            f"the JPEG has too many scans: it may have {MAX_SCANS}; save it again")
     try:
-        return Image.open(io.BytesIO(file) if isinstance(file, bytes) else file, formats=FORMATS)
+        return Image.open(io.BytesIO(data), formats=FORMATS)
     except Image.DecompressionBombError:
         raise ValueError(_too_many_pixels()) from None
     except Exception:  # Pillow's readers raise errors of many kinds for foreign files
         raise ValueError(f"the file is no picture that can be read: {', '.join(FORMATS)} can") from None
+
+
+def _content(path: Path) -> bytes:
+    """The file's bytes, at most one more than are allowed."""
+    try:
+        require(path.is_file(), f"there is no file {quoted(str(path))}")
+        with path.open("rb") as file:
+            return file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise ValueError(f"{quoted(str(path))} cannot be read ({error.strerror})") from None
 
 
 def _too_many_pixels() -> str:
@@ -220,16 +243,23 @@ def _grey(image: Image.Image) -> Image.Image:
 
 
 def _decoded(image: Image.Image) -> Image.Image:
-    """The picture upright, on white, grey. Raises ValueError if it is damaged."""
+    """The picture upright, on white, grey. Raises ValueError if it is damaged, or of a mode that has no grey."""
     try:
         image = ImageOps.exif_transpose(image)
-        if image.has_transparency_data:
-            image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
-        if image.mode.startswith("I"):  # 16 bits
-            image = Image.fromarray((numpy.asarray(image) >> 8).clip(0, 255).astype(numpy.uint8))
-        return image.convert("L")
     except Exception:  # as in open_photo
         raise ValueError("the picture is damaged") from None
+    try:
+        if image.mode.startswith("I"):  # more than 8 bits, of which "I;16" and its kin use 16
+            values = numpy.asarray(image) >> (8 if image.mode.startswith("I;16") else 0)
+            image = Image.fromarray(values.clip(0, 255).astype(numpy.uint8))
+        if not image.has_transparency_data:
+            return image.convert("L")
+        image = image if image.mode == "RGBA" else image.convert("RGBA")
+        paper = Image.new("L", image.size, "white")
+        paper.paste(image.convert("L"), mask=image.getchannel("A"))
+        return paper
+    except ValueError:
+        raise ValueError(f"a picture of mode {image.mode} has to be converted to RGB first") from None
 
 
 def _picture(mask: Any) -> Image.Image:
@@ -297,13 +327,19 @@ def _without_specks(ink: Any) -> Any:
 
 def _parts(mask: Any) -> Any:
     """A number above 0 for each connected part of a mask (H, W), 0 outside. Corners connect."""
-    inside = torch.from_numpy(mask)
-    found = torch.arange(1, mask.size + 1, dtype=torch.float32).reshape(mask.shape) * inside
-    while True:  # the largest number of a part spreads through it
-        spread = _pooled(found, 3) * inside
-        if bool((spread == found).all()):
-            return found.long().numpy()
-        found = spread
+    width = mask.shape[1] + 2  # with a frame, so that every pixel has eight neighbours
+    labels = (-numpy.pad(mask, 1).astype(numpy.int64)).ravel().tolist()  # -1 where a part was not reached yet
+    neighbours = [row * width + column for row in (-1, 0, 1) for column in (-1, 0, 1)]
+    count = 0
+    for first in range(len(labels)):
+        reached = [first] if labels[first] < 0 else []
+        count += len(reached)
+        while reached:
+            pixel = reached.pop()
+            if labels[pixel] < 0:
+                labels[pixel] = count
+                reached += [pixel + step for step in neighbours if labels[pixel + step] < 0]
+    return numpy.array(labels).reshape(-1, width)[1:-1, 1:-1]
 
 
 def _thickened(digit: Image.Image) -> Image.Image:

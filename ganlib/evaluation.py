@@ -27,6 +27,7 @@ NEIGHBOURS = 5  # the k of precision, recall, density and coverage
 CONFIDENT = 0.9  # the classifier is confident of an image where a class has at least this probability
 KID_SUBSET = 1_000
 CURVE_SAMPLES = 5_000  # for the curves of a run
+DIRECTIONS_FROM = 500  # samples: with fewer, noise has correlations that would name a direction
 WALKS = 1_000  # random paths whose midpoints are measured
 PATH_STEP = 1e-3  # the step along a path by which its length is measured
 CAS_EPOCHS = 10  # of the classification accuracy score's classifier
@@ -140,21 +141,34 @@ def evaluate_images(e: Evaluation) -> dict[str, Any]:
     result |= _with_real(lambda part: {"nearest_training_image_distances": _quantiles(nearest_image(part, data)[0])},
                          x, None if held_out is None else real)
     if classifier is not None:
-        progress("the classifier's features", 0.45)
-        examined: list[Any] = [part if part is None else classifier.examine(part) for part in (x, real, training)]
-        progress("FID, KID, precision and recall", 0.6)
-        result |= {"features": f"{NAME} {classifier.fingerprint()}", **measure_digits(*examined)}
-        if y is not None:
-            result["class_as_asked"] = (examined[0][1].argmax(1) == y).double().mean().item()
-        progress("interpolations", 0.9)
-        result |= measure_interpolation(model, classifier, min(WALKS, n))
-        if tuple(model.shape) == directions.SHAPE:
-            progress("directions", 0.95)
-            result[directions.MEASURE] = directions.correlations(
-                model, directions.of_attributes(model), min(directions.MEASURED_ON, n), SEED)
+        result |= _by_classifier(model, classifier, (x, real, training), y, progress)
     if scores:
         result |= classification_accuracy_score(model, held_out, 6 * n,
                                                 lambda what, share: e.progress(what, 0.25 + 0.75 * share))
+    return result
+
+
+def _by_classifier(model: Model, classifier: DigitClassifier, images: tuple[Tensor, Tensor, Tensor | None],
+                   y: Tensor | None, progress: Progress) -> dict[str, Any]:
+    """What the digit classifier tells of samples of the classes y, real images and, where there are any, training ones.
+
+    Directions are left out for fewer than `DIRECTIONS_FROM` samples.
+    """
+    progress("the classifier's features", 0.45)
+    samples, real, training = (part if part is None else classifier.examine(part) for part in images)
+    assert samples is not None
+    assert real is not None
+    progress("FID, KID, precision and recall", 0.6)
+    result = {"features": f"{NAME} {classifier.fingerprint()}", **measure_digits(samples, real, training)}
+    if y is not None:
+        result["class_as_asked"] = (samples[1].argmax(1) == y).double().mean().item()
+    n = len(images[0])
+    progress("interpolations", 0.9)
+    result |= measure_interpolation(model, classifier, min(WALKS, n))
+    if tuple(model.shape) == directions.SHAPE and n >= DIRECTIONS_FROM:
+        progress("directions", 0.95)
+        result[directions.MEASURE] = directions.correlations(
+            model, directions.of_attributes(model), min(directions.MEASURED_ON, n), SEED)
     return result
 
 

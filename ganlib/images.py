@@ -4,7 +4,8 @@ Images are (N, C, H, W) or (C, H, W) float in [-1, 1], with 1 channel (grey) or 
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final
@@ -14,13 +15,18 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from ganlib.checks import check_float, require
+from ganlib.checks import check_float, check_int, quoted, require
 from ganlib.files import replacing
 
 BACKGROUND = (13, 15, 22)
 INK = (196, 202, 216)
 # of growth.png: moments of the training after its start; fixed seeds, at most; pixels of one moment, at most
 MOMENTS, GROWTH_SEEDS, GROWTH_PIXELS = 40, 32, 2**20
+MAX_PIXELS = (MOMENTS + 1) * GROWTH_PIXELS  # of a picture that is read
+# of a film, one way. Pillow adds up the times of equal frames, and a GIF's frame lasts at most 655 seconds: frames that
+# are all equal last there and back 600, and at most 50 more, because each time is rounded to hundredths of a second
+MAX_FRAMES, MAX_SECONDS = 5_000, 300
+MAX_SIDE = 2**14  # pixels of a film's side, at most: the encoder's limit
 ENCODER: Final = "libx264"
 # without the deblocking filter, which blurs the hard edges of enlarged pixels: 9 dB better at 13 times, and smaller;
 # on one thread, because the bytes depend on the number of threads
@@ -47,23 +53,34 @@ def from_pil(image: Image.Image, channels: int = 1) -> Tensor:
     return torch.from_numpy(pixels.reshape(image.height, image.width, channels)).permute(2, 0, 1) / 127.5 - 1
 
 
-def read(path: str | Path) -> Image.Image:
-    """The picture of a file, grey or RGB, wholly in memory. Raises ValueError where it cannot be read."""
+def read(path: str | Path, most: int = MAX_PIXELS) -> Image.Image:
+    """The picture of a PNG file, grey or RGB, wholly in memory.
+
+    Raises ValueError if it cannot be read, or has more than `most` pixels; then they are not decoded.
+    """
+    with _opened(path, most, "is not a readable image") as image:
+        return image.convert("L" if image.mode == "L" else "RGB")
+
+
+@contextmanager
+def _opened(path: str | Path, most: int, otherwise: str) -> Iterator[Image.Image]:
+    """A PNG file, its pixels not decoded yet. What fails while it is used is a ValueError, which says `otherwise`."""
     try:
-        with Image.open(path) as image:
-            return image.convert("L" if image.mode == "L" else "RGB")
-    except (OSError, ValueError, SyntaxError) as error:
-        raise ValueError(f"{path} is not a readable image ({type(error).__name__})") from None
+        with Image.open(path, formats=["PNG"]) as image:
+            if image.width * image.height > most:
+                raise Image.DecompressionBombError
+            yield image
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise ValueError(f"{path} has too many pixels: it may have {most:,}") from None
+    except (OSError, KeyError, ValueError, AttributeError, SyntaxError) as error:
+        raise ValueError(f"{path} {otherwise} ({type(error).__name__})") from None
 
 
 def read_growth(path: str | Path) -> tuple[list[int], Image.Image]:
     """The steps that growth.png shows, and its picture in RGB, a row for each. Raises ValueError for other files."""
-    try:
-        with Image.open(path) as image:
-            steps = [int(step) for step in image.info["steps"].split()]
-            sheet = image.convert("RGB")
-    except (OSError, KeyError, ValueError, AttributeError, SyntaxError) as error:
-        raise ValueError(f"{path} does not show how a training went ({type(error).__name__})") from None
+    with _opened(path, MAX_PIXELS, "does not show how a training went") as image:
+        steps = [int(step) for step in image.info["steps"].split()]
+        sheet = image.convert("RGB")
     if not steps or sheet.height % len(steps):
         raise ValueError(f"{path} does not show how a training went ({len(steps)} moments in {sheet.height} rows)")
     return steps, sheet
@@ -137,9 +154,9 @@ def tiles(sheet: Image.Image, shape: tuple[int, ...], scale: int) -> Tensor:
     Raises ValueError if such a sheet of images of that shape (C, H, W), enlarged `scale` times, has another size.
     """
     channels, height, width = shape
-    gap = max(2, scale)
+    gap = max(2, check_int(scale, 1, MAX_SIDE, "scale"))
     down, right = height * scale + gap, width * scale + gap
-    require(sheet.width % right == gap % right and sheet.height % down == gap % down,
+    require(sheet.width % right == gap and sheet.height % down == gap and min(sheet.size) > gap,
             f"the sheet of {sheet.width} by {sheet.height} pixels does not show images of {width} by {height} pixels")
     x = from_pil(sheet, channels)[:, gap::, gap::]
     x = x.unfold(1, height * scale, down).unfold(2, width * scale, right)  # (C, rows, columns, H × scale, W × scale)
@@ -148,7 +165,7 @@ def tiles(sheet: Image.Image, shape: tuple[int, ...], scale: int) -> Tensor:
 
 def write_gif(x: Tensor, path: str | Path, scale: int = 8, seconds: float = 2.0, closed: bool = False,
               comment: str | None = None) -> Path:
-    """Write frames (N, C, H, W) as a GIF that loops forever.
+    """Write frames (N, C, H, W), 1 to 5,000, as a GIF that loops forever. Raises ValueError for wrong arguments.
 
     GIF times are in hundredths of a second, and browsers slow down frames shorter than two hundredths.
 
@@ -156,11 +173,11 @@ def write_gif(x: Tensor, path: str | Path, scale: int = 8, seconds: float = 2.0,
         x: the frames.
         path: of the file, which is written completely or not at all.
         scale: by how much each pixel is enlarged.
-        seconds: of the way from the first frame to the last; of a whole round if the path is closed.
+        seconds: of the way from the first frame to the last; of a whole round if the path is closed. At most 300.
         closed: whether the first frame follows the last; otherwise the film goes there and back.
         comment: a text in ASCII.
     """
-    frames, rate = _film(x, scale, seconds, closed)
+    frames, rate = _film(x, scale, seconds, closed, comment)
     duration = max(20, round(100 / rate) * 10)
     with replacing(path) as partial:
         frames[0].save(partial, format="GIF", save_all=True, append_images=frames[1:], duration=duration, loop=0,
@@ -187,7 +204,7 @@ def write_mp4(x: Tensor, path: str | Path, scale: int = 8, seconds: float = 2.0,
     require(can_write_mp4(), "MP4 needs the package av: install it by pip install av, or write a GIF, which needs none")
     import av
 
-    frames, rate = _film(x, scale, seconds, closed)
+    frames, rate = _film(x, scale, seconds, closed, comment)
     with replacing(path) as partial, av.open(partial, "w", format="mp4", options=CONTAINER) as file:
         if comment is not None:
             file.metadata["comment"] = comment
@@ -203,9 +220,15 @@ def write_mp4(x: Tensor, path: str | Path, scale: int = 8, seconds: float = 2.0,
     return Path(path)
 
 
-def _film(x: Tensor, scale: int, seconds: float, closed: bool) -> tuple[list[Image.Image], Fraction]:
+def _film(x: Tensor, scale: int, seconds: float, closed: bool,
+          comment: str | None) -> tuple[list[Image.Image], Fraction]:
     """The frames of one round of a loop, enlarged, and how many of them are shown in a second."""
-    seconds = check_float(seconds, 0, 3600, "seconds", above=True)
+    require(x.ndim == 4 and 0 < len(x) <= MAX_FRAMES,
+            f"a film has 1 to {MAX_FRAMES:,} frames (N, C, H, W), not {tuple(x.shape)}")
+    scale = check_int(scale, 1, max(1, MAX_SIDE // max(1, *x.shape[2:])), "scale")
+    seconds = check_float(seconds, 0, MAX_SECONDS, "seconds", above=True)
+    require(comment is None or (isinstance(comment, str) and comment.isascii()),
+            f"a film's comment must be a text in ASCII, not {quoted(comment)}")
     frames = [enlarge(to_pil(image), scale) for image in x]
-    rate = Fraction(max(1, len(x) - (not closed)) / seconds).limit_denominator(1000)
-    return frames if closed else frames + frames[-2:0:-1], max(rate, Fraction(1, 1000))
+    rate = (max(1, len(x) - (not closed)) / Fraction(seconds)).limit_denominator(1000)
+    return frames if closed else frames + frames[-2:0:-1], rate

@@ -1,9 +1,9 @@
 """The latent whose sample comes closest to a given one (Zhu et al. 2016, "Generative visual manipulation").
 
-What is minimised is the mean square error plus PRIOR · |z|² / latent_dim. As latents are standard normal, this finds
-the most probable latent of a sample with Gaussian noise. Random latents are scored in one batch, Adam refines the best
-of them together, and Gauss-Newton steps refine the best of these. Their Jacobian is a batch of finite differences, so
-they need only samples of the generator. Each sample is searched on its own: its result does not depend on the others.
+The loss is the mean square error plus PRIOR · |z|² / latent_dim. As latents are standard normal, its minimum is the
+most probable latent of a sample with Gaussian noise. The search scores random latents, refines the best of them
+together by Adam, and refines the best of these by Gauss-Newton steps, whose Jacobian is a batch of finite differences.
+Each sample is searched on its own: its result does not depend on the others.
 """
 
 import math
@@ -20,19 +20,23 @@ from ganlib.networks import default_modes, exact_convolutions
 if TYPE_CHECKING:
     from ganlib.model import Labels, Model
 
-REFINED = 6, 40  # starts that Adam refines, at least and at most; between these as many as WORK allows
-WORK = 2**25  # of them together; of one, about widest² / numbers of a sample, as convolutions have it
-STARTS, MAX_STARTS = 160, 1_024  # random latents, at least and at most; more for each refined one and for many classes
-STARTS_EACH = 10
-ADAM_STEPS, HALVED, ADAM_PAUSE = 30, 10, 2  # in all, before the worse half is dropped, between two results
-LEARNING_RATE, LAST_SHARE = 0.1, 0.1  # of Adam; the learning rate falls to this share of it along a cosine
+MIN_REFINED, MAX_REFINED = 6, 40  # starts that Adam refines; see `_refined`
+REFINING = 2**25  # multiply-adds of a layer, for all the starts that are refined together
+MIN_STARTS, MAX_STARTS = 160, 1_024  # random latents that are scored
+STARTS_EACH = 10  # random latents for each start that is refined, within these limits
+ADAM_STEPS = 30
+HALVED = 10  # Adam steps after which only the better half is refined further
+ADAM_PAUSE = 2  # Adam steps between two results
+LEARNING_RATE = 0.1  # of Adam's first step
+LAST_SHARE = 0.1  # of the learning rate is left at Adam's last step; it falls along a cosine
 BETAS = 0.9, 0.99
 NEWTON_STEPS = 4
 DIFFERENCE = 1e-2  # of a latent's number, for the Jacobian
 DAMPINGS = 1e-3, 1e-2, 1e-1, 1.0, 10.0  # multiples of the mean curvature; each step takes the best of them
-MAX_JACOBIAN = 2**22  # numbers; Gauss-Newton steps are left out where it would have more
+MAX_JACOBIAN = 2**22  # numbers in a Jacobian; for larger ones there are no Gauss-Newton steps
 PRIOR = 0.0025
 PEAK = 2.0  # images are in [-1, 1]
+MAX_SAMPLE = 1e6  # of the numbers of a sample; float32 cannot hold the squares of much larger ones
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,20 +66,26 @@ def search(model: "Model", x: Tensor, labels: "Labels | None" = None, *,
            seed: int = 0) -> Iterator[tuple[float, Inversion]]:
     """Yields (share of the work that is done, from 0 to 1; the Inversion so far), after each short step.
 
-    Arguments and errors as in `ganlib.Model.invert`. The last Inversion is the result.
+    Arguments and errors as in `ganlib.Model.invert`. The last Inversion is the result. Before, it has zeros for samples
+    for which no latent was scored yet.
     """
     x = model.samples_of(x)
+    if x.abs().max() > MAX_SAMPLE:
+        raise ValueError(f"samples to invert must be numbers from {-MAX_SAMPLE:,.0f} to {MAX_SAMPLE:,.0f}")
     y = None if labels is None else model.labels_of(range(len(x)), labels)
     refined = _refined(model)
     classes = (model.num_classes or 0) if y is None else 0
-    count = min(max(STARTS, STARTS_EACH * refined, classes), MAX_STARTS)
+    count = min(max(MIN_STARTS, STARTS_EACH * refined, classes), MAX_STARTS)
     return _run(model.device, _Search(model, x, y, sampling.noise(seed, count, model.latent_dim), refined))
 
 
 def _refined(model: "Model") -> int:
-    """How many starts Adam refines: the wider the network, the fewer."""
-    allowed = WORK * math.prod(model.shape) // model.architecture.widest**2
-    return min(max(allowed, REFINED[0]), REFINED[1])
+    """How many starts Adam refines: fewer for a network whose widest layer has more activations per pixel.
+
+    A convolution takes about widest² / (numbers of a sample) multiply-adds.
+    """
+    allowed = REFINING * math.prod(model.shape) // model.architecture.widest**2
+    return min(max(allowed, MIN_REFINED), MAX_REFINED)
 
 
 def _run(device: torch.device, searching: "_Search") -> Iterator[tuple[float, Inversion]]:
@@ -102,6 +112,11 @@ class _Candidates:
         order = self.loss.argsort(stable=True)[:k]
         return _Candidates(self.z[order], None if self.y is None else self.y[order], self.loss[order])
 
+    def with_others(self, others: "_Candidates") -> "_Candidates":
+        """These candidates, then the others."""
+        y = None if self.y is None or others.y is None else torch.cat([self.y, others.y])
+        return _Candidates(torch.cat([self.z, others.z]), y, torch.cat([self.loss, others.loss]))
+
 
 class _Search:
     """The search for the latents of samples x (N, *shape), with labels y (N,) or None.
@@ -115,21 +130,23 @@ class _Search:
         with torch.inference_mode(False):  # makes ordinary tensors, even of those of inference mode
             self.x = x.cpu().clone()
             self.targets, self.starts = self.x.flatten(1).to(self.device), starts.to(self.device)
-            labels = torch.zeros(n, dtype=torch.long) if model.num_classes else None
-            self.found = Inversion(torch.zeros(n, model.latent_dim), labels, torch.zeros_like(self.x), torch.zeros(n))
+            labels = self.x.new_zeros(n, dtype=torch.long) if model.num_classes else None
+            self.found = Inversion(self.x.new_zeros(n, model.latent_dim), labels, torch.zeros_like(self.x),
+                                   self.x.new_zeros(n))
         self.lowest = [math.inf] * n  # loss of what is found
         fits = model.latent_dim * self.targets.shape[1] <= MAX_JACOBIAN
         self.newton_steps = NEWTON_STEPS if fits else 0
 
     def steps(self) -> Iterator[tuple[float, Inversion]]:
         """Does one step after another, and yields what `search` does."""
-        starts = self._starts()
         adam, newton = self._work()
-        scoring = len(self.starts) / (adam + newton)
+        scoring = len(self.starts) * len(self._known()) / (adam + newton)
         total = scoring + len(self.x)  # in units of the work on one sample
-        yield scoring / total, self._so_far()
-        for i, candidates in enumerate(starts):
-            for share in self._refine(i, candidates):
+        best: dict[int, _Candidates] = {}
+        for share in self._score(best):
+            yield scoring * share / total, self._so_far()
+        for i in range(len(self.x)):
+            for share in self._refine(i, best[i]):
                 yield (scoring + i + share) / total, self._so_far()
 
     def _work(self) -> tuple[int, int]:
@@ -137,17 +154,30 @@ class _Search:
         refined = self.refined * (ADAM_STEPS + HALVED) // 2  # the half from HALVED on
         return 3 * refined, self.newton_steps * self.model.latent_dim  # a gradient costs about two samples more
 
-    def _starts(self) -> list[_Candidates]:
-        """The best of the starts for each sample, which are the same for all samples."""
-        best: dict[int, _Candidates] = {}
-        for label in [None] if self.y is None else sorted(set(self.y.tolist())):
+    def _known(self) -> list[int | None]:
+        """The given classes; [None] if none are given."""
+        return [None] if self.y is None else sorted(set(self.y.tolist()))
+
+    def _score(self, best: dict[int, _Candidates]) -> Iterator[float]:
+        """Puts the best of the starts for each sample into `best`. Yields the share that is done after each batch.
+
+        Raises ValueError if no loss is finite.
+        """
+        known, batch = self._known(), self.model.batch_size
+        for turn, label in enumerate(known):
             y = self._labels_of_starts(label)
-            decoded = self._decode(self.starts, y)
-            for i, target in enumerate(self.targets):
-                if self.y is None or self.y[i] == label:
-                    best[i] = _Candidates(self.starts, y, _loss(self.starts, decoded, target)).best(self.refined)
+            samples = [i for i in range(len(self.x)) if self.y is None or self.y[i] == label]
+            for start in range(0, len(self.starts), batch):
+                part = slice(start, start + batch)
+                z, labels = self.starts[part], None if y is None else y[part]
+                decoded = self._decode(z, labels)
+                for i in samples:
+                    scored = _Candidates(z, labels, _loss(z, decoded, self.targets[i]))
+                    best[i] = (best[i].with_others(scored) if start else scored).best(self.refined)
                     self._keep(i, best[i])
-        return [best[i] for i in range(len(self.x))]
+                if start + batch >= len(self.starts) and any(math.isinf(self.lowest[i]) for i in samples):
+                    raise ValueError(f"{self.model.name} makes no finite samples, so that none comes close")
+                yield (turn + min(1, (start + batch) / len(self.starts))) / len(known)
 
     def _labels_of_starts(self, label: int | None) -> Tensor | None:
         """The class, or each class in turn if it is not known."""
@@ -208,16 +238,16 @@ class _Search:
     def _newton_step(self, one: _Candidates, target: Tensor) -> _Candidates:
         """Where the Gauss-Newton step from one candidate leads, with each of DAMPINGS."""
         prior = PRIOR / self.model.latent_dim
-        eye = torch.eye(self.model.latent_dim, device=self.device)
-        decoded = self._decode(torch.cat([one.z, one.z + DIFFERENCE * eye]), one.y)
+        eye = torch.eye(self.model.latent_dim, dtype=torch.float32, device="cpu")
+        decoded = self._decode(torch.cat([one.z, one.z + DIFFERENCE * eye.to(self.device)]), one.y)
         jacobian = (decoded[1:] - decoded[0]) / DIFFERENCE  # (latent_dim, pixels)
         # the solution is computed on the CPU, as not every device has float64
-        curvature = (jacobian @ jacobian.T / len(target)).double().cpu()
-        slope = (jacobian @ (decoded[0] - target) / len(target) + prior * one.z[0]).double().cpu()
-        dampings = torch.tensor(DAMPINGS, dtype=torch.double) * curvature.diagonal().mean() + prior
-        steps = torch.stack([torch.linalg.solve(curvature + damping * eye.double().cpu(), slope)
-                             for damping in dampings])
-        return self._candidates(one.z - steps.to(one.z), one.y, target)
+        curvature = (jacobian @ jacobian.T / len(target)).cpu().double()
+        slope = (jacobian @ (decoded[0] - target) / len(target) + prior * one.z[0]).cpu().double()
+        dampings = torch.tensor(DAMPINGS, dtype=torch.double, device="cpu") * curvature.diagonal().mean() + prior
+        # solve_ex raises no error for a matrix that is not finite; the step's loss is not finite then
+        steps, _ = torch.linalg.solve_ex(curvature + dampings[:, None, None] * eye, slope.expand(len(DAMPINGS), -1))
+        return self._candidates(one.z - steps.float().to(self.device), one.y, target)
 
     def _candidates(self, z: Tensor, y: Tensor | None, target: Tensor) -> _Candidates:
         y = None if y is None else y.expand(len(z))
@@ -234,7 +264,7 @@ class _Search:
         best, found = candidates.best(1), self.found
         if best.loss.item() < self.lowest[i]:
             self.lowest[i] = best.loss.item()
-            z = best.z.half().float()
+            z = best.z.clamp(-sampling.MAX_LATENT, sampling.MAX_LATENT).half().float()  # as their text holds them
             found.latents[i] = z[0].cpu()
             found.images[i] = self._decode(z, best.y)[0].view(self.model.shape).cpu()
             found.psnr[i] = psnr(found.images[i:i + 1], self.x[i:i + 1])[0]

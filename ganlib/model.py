@@ -18,6 +18,7 @@ from ganlib.devices import check_device
 from ganlib.networks import default_modes, exact_convolutions
 
 MAX_ACTIVATIONS = 2**22  # in the widest layer of one batch: 16 MB, which fits a CPU's cache
+MAX_WALK = 5_000  # samples: as many as a film may have frames
 
 Labels = int | Sequence[int] | Tensor  # one class for all samples, or one for each
 
@@ -138,19 +139,20 @@ class Model:
         Args:
             latents: (K, latent_dim), K at least 2.
             labels: a class for the whole path, or one for each latent; None for a model without classes.
-            steps: samples of a leg with both its ends, at least 2. An open path has (K - 1) (steps - 1) + 1 samples.
+            steps: samples of a leg with both its ends, at least 2. An open path has (K - 1) (steps - 1) + 1 samples,
+                at most 5,000.
             method: as in `interpolate`, for each leg.
             closed: whether another leg leads back to the first latent, whose sample is not repeated at the end; then
                 there are K (steps - 1) samples.
             truncation: as in `sample`.
         """
         steps = check_int(steps, 2, 10**6, "steps")
-        z = _to_float32(latents, (self.latent_dim,), "latents").cpu()
+        z = self._latents_of(latents).cpu()
         require(len(z) > 1, "a path needs at least 2 latents")
         y = None if labels is None else self.labels_of(range(len(z)), labels)
         if closed:
             z, y = torch.cat([z, z[:1]]), None if y is None else torch.cat([y, y[:1]])
-        n = check_int((len(z) - 1) * (steps - 1) + (not closed), 1, 10**6, "the number of samples")
+        n = check_int((len(z) - 1) * (steps - 1) + (not closed), 1, MAX_WALK, "the number of samples")
         return self._along(z, y, [i / (steps - 1) for i in range(n)], method, truncation)
 
     def _along(self, z: Tensor, y: Tensor | None, positions: Sequence[float], method: str, truncation: float) -> Tensor:
@@ -158,16 +160,18 @@ class Model:
         z = sampling.along(z, positions, sampling.interpolation(method))
         if y is not None:
             y = sampling.along(one_hot(y, self.num_classes or -1).float(), positions, sampling.lerp)
-        return self.decode(sampling.truncate(z, truncation), y)
+        return self._decode(sampling.truncate(z, truncation), y)
 
     def decode(self, z: Tensor, y: Labels | None = None) -> Tensor:
         """The generator on latents z: (N, latent_dim), in batches; float32 on the CPU.
 
         Args:
-            z: latents, a tensor or array of floating-point numbers.
+            z: latents, a tensor or array of floating-point numbers from -100 to 100.
             y: (N,) labels, or (N, num_classes) shares of the classes; None for a model without classes.
         """
-        z = _to_float32(z, (self.latent_dim,), "latents")
+        return self._decode(self._latents_of(z), y)
+
+    def _decode(self, z: Tensor, y: Labels | None) -> Tensor:
         if self.num_classes and y is None:
             raise ValueError(f"{self.name} needs y: labels from 0 to {self.num_classes - 1}, or shares of them")
         if not (self.num_classes and getattr(y, "ndim", 1) == 2):
@@ -224,6 +228,11 @@ class Model:
             parts = [network(inputs[i:i + n].to(self.device), None if y is None else y[i:i + n].to(self.device))
                      for i in range(0, len(inputs), n)]
             return torch.cat([part.float().cpu() for part in parts])
+
+    def _latents_of(self, z: Any) -> Tensor:
+        latents = _to_float32(z, (self.latent_dim,), "latents")
+        require(bool((latents.abs() <= sampling.MAX_LATENT).all()), sampling.OUT_OF_RANGE)
+        return latents
 
     def samples_of(self, x: Any) -> Tensor:
         """Samples, a tensor or array (N, *shape) of finite floating-point numbers, as a float32 tensor."""

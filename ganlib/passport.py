@@ -19,7 +19,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from ganlib.checkpoint import weights_sha256
-from ganlib.checks import quoted, require
+from ganlib.checks import listed, quoted, require
 from ganlib.files import replacing
 from ganlib.model import Model
 from ganlib.version import __version__
@@ -30,6 +30,7 @@ MAX_BYTES = 32 * 2**20  # of a file
 MAX_PARTS = 200_000  # chunks, blocks or boxes of a file
 MAX_JSON, MAX_KEYS, MAX_KEY, MAX_TEXT, MAX_LIST = 32 * 2**10, 64, 40, 4_096, 64
 MAX_WHOLE = 2**53  # beyond it, JavaScript rounds whole numbers
+RESERVED = {KEYWORD, "tab", "model", "revision", "weights_sha256"}  # keys that no setting may have
 DAMAGED = "the file is cut off or damaged"
 
 Passport = dict[str, Any]
@@ -43,8 +44,9 @@ def of(model: Model, tab: str, /, **state: Any) -> Passport:
         tab: of the page, such as "generate".
         state: the tab's settings, such as seed=7; a number, a text, a truth value, None, or a list of these.
 
-    Raises ValueError for a setting of another kind, or one that is too long.
+    Raises ValueError for a setting of another kind, one that is too long, and one of a name that stands for a fact.
     """
+    require(not RESERVED & state.keys(), f"a setting cannot be named {listed(sorted(RESERVED & state.keys()))}")
     name = model.name.encode(errors="replace").decode()[:MAX_TEXT]
     return _checked({KEYWORD: __version__, "tab": tab, "model": name, "revision": model.revision,
                      "weights_sha256": weights_sha256(model), **state})
@@ -96,6 +98,7 @@ def read(file: bytes | str | Path) -> Passport:
     Its values are of the right kinds and lengths, but may be foreign: check them as any input. Raises ValueError in one
     sentence if the file is no picture of these formats, has no passport, is damaged or is larger than 32 MB.
     """
+    require(isinstance(file, bytes | str | Path), f"a file is given as its path or its bytes, not {quoted(file)}")
     data = file if isinstance(file, bytes) else _content(Path(file))
     require(len(data) <= MAX_BYTES, f"the file is too large: it may have {MAX_BYTES // 2**20} MB")
     for start, magic, find in FORMATS:
@@ -159,7 +162,7 @@ def _comment_of_gif(data: bytes) -> bytes | None:
 
 
 def _comment_of_mp4(data: bytes) -> bytes | None:
-    """The comment in moov/udta/meta/ilst/©cmt/data if it is a passport."""
+    """The comment in moov/udta/meta/ilst/\\xa9cmt/data if it is a passport."""
     start, end = 0, len(data)
     # what stands in a box before the boxes in it: meta has its version, data has a type and a language
     for wanted, skipped in ((b"moov", 0), (b"udta", 0), (b"meta", 4), (b"ilst", 0), (b"\xa9cmt", 0), (b"data", 8)):
@@ -206,18 +209,24 @@ def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _checked(values: Any) -> Passport:
-    """The values, if they are a passport's. Raises ValueError."""
+    """The values, if they are a passport's, numbers of NumPy and torch as Python's. Raises ValueError."""
     require(isinstance(values, dict) and isinstance(values.get(KEYWORD), str),
             f'a passport is a table of values, which has the key "{KEYWORD}"')
     require(len(values) <= MAX_KEYS, f"a passport has {len(values)} values, more than {MAX_KEYS}")
-    for key, value in values.items():
+    found: Passport = {key: [*map(_plain, value)] if isinstance(value, list) else _plain(value)
+                       for key, value in values.items()}
+    for key, value in found.items():
         require(isinstance(key, str) and len(key) <= MAX_KEY and _is_text(key),
                 f"a passport's key must be a text of at most {MAX_KEY} characters, not {quoted(key)}")
         require(_is_scalar(value) or (isinstance(value, list) and len(value) <= MAX_LIST
                                       and all(map(_is_scalar, value))),
                 f"a passport's {quoted(key)} must be a number, a short text or a short list of these, "
                 f"not {quoted(value)}")
-    return values  # type: ignore[no-any-return]
+    return found
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if getattr(value, "shape", None) == () else value
 
 
 def _is_scalar(value: Any) -> bool:

@@ -14,6 +14,7 @@ from torch import Tensor
 from ganlib import checkpoint, images
 from ganlib.augmentation import augment
 from ganlib.card import is_our_card, model_card
+from ganlib.checks import require
 from ganlib.data import Data, ImageData, scale
 from ganlib.evaluation import calibrate, evaluate, nearest_image, subsample
 from ganlib.model import Model
@@ -111,9 +112,11 @@ def nearest_real(model: Model, data: ImageData) -> bytes:
 
 def nearest_of(path: Path, shape: tuple[int, ...]) -> Tensor:
     """The different training images (N, *shape) in [-1, 1] in the picture of `nearest_real`. Raises ValueError."""
+    require(len(shape) == 3, f"samples of shape {shape} are no images, which have a nearest one")
     channels, height, width = shape
-    _, scale = _columns_and_scale(len(SEEDS), 2 * height, width, 2, aspect=2)
-    pairs = images.tiles(images.read(path), (channels, 2 * height, width), scale)[:len(SEEDS)]
+    columns, scale = _columns_and_scale(len(SEEDS), 2 * height, width, 2, aspect=2)
+    most = math.prod(images.sheet_size(len(SEEDS), 2 * height, width, columns, scale))
+    pairs = images.tiles(images.read(path, most), (channels, 2 * height, width), scale)[:len(SEEDS)]
     different: Tensor = torch.unique(pairs[:, :, height:], dim=0)
     return different
 

@@ -116,13 +116,25 @@ def arithmetic(a: Tensor, b: Tensor, c: Tensor) -> Tensor:
     return scaled
 
 
-def latent_to_text(z: Tensor) -> str:
+def latent_to_text(z: Any) -> str:
     """A latent (D,) as short text for links: base64url of its numbers, rounded to float16, in little-endian order.
 
-    Raises ValueError unless its numbers are from -100 to 100.
+    Args:
+        z: a tensor, an array or a list.
+
+    Raises ValueError unless it has numbers, all from -100 to 100.
     """
-    numbers = z.detach().double().cpu().numpy()
-    require(numbers.ndim == 1 and _in_range(numbers), OUT_OF_RANGE)
+    what = f"a latent must be numbers (D,), not {quoted(z)}"
+    try:
+        numbers = numpy.asarray(z.detach().double().cpu() if isinstance(z, Tensor) else z, numpy.float64)
+    except (TypeError, ValueError):
+        raise ValueError(what) from None
+    require(numbers.ndim == 1 and numbers.size > 0, what)
+    require(_in_range(numbers), OUT_OF_RANGE)
+    return _to_text(numbers)
+
+
+def _to_text(numbers: Any) -> str:
     return base64.urlsafe_b64encode(numbers.astype("<f2").tobytes()).decode().rstrip("=")
 
 
@@ -135,6 +147,8 @@ def latent_from_text(text: str, latent_dim: int) -> Tensor:
                                  f"not {len(text)}")
     numbers = numpy.frombuffer(base64.urlsafe_b64decode(text + "=" * (-length % 4)), "<f2")
     require(_in_range(numbers), OUT_OF_RANGE)
+    require(_to_text(numbers) == text,  # its last bits are not used
+            f"the text of a latent of {latent_dim} numbers cannot end in {text[-1]}")
     return _tensor(numbers, numpy.float32)
 
 

@@ -20,6 +20,7 @@ from ganlib.checks import check_int, quoted, require
 from ganlib.model import Model
 
 MAX_WAYPOINTS = 6  # of a walk on the page
+MAX_CLASS = 999_999  # which PATTERN allows
 PATTERN = re.compile(r"(?:(?P<seed>\d{1,10})|z(?P<found>[A-Za-z0-9_-]+))(?::(?P<chosen>\d{1,6}))?", re.ASCII)
 
 
@@ -36,6 +37,16 @@ class Waypoint:
     seed: int | None = None
     found: str | None = None
     chosen: int | None = None
+
+    def __post_init__(self) -> None:
+        require((self.seed is None) != (self.found is None), "a waypoint is a seed or a found latent, one of them")
+        if self.seed is not None:
+            object.__setattr__(self, "seed", check_int(self.seed, 0, sampling.MAX_SEED, "a seed"))
+        if self.chosen is not None:
+            object.__setattr__(self, "chosen", check_int(self.chosen, 0, MAX_CLASS, "a waypoint's class"))
+        match = PATTERN.fullmatch(str(self))
+        require(match is not None and match["found"] == self.found,
+                f"the text of a latent has letters, digits, - and _ alone, not {quoted(self.found)}")
 
     @classmethod
     def parse(cls, text: str, model: Model) -> "Waypoint":
@@ -76,6 +87,8 @@ class Waypoint:
 
 def ends(points: Sequence[Waypoint], model: Model) -> tuple[Tensor, list[int] | None]:
     """Latents (K, latent_dim) and labels (K,) of waypoints, None without classes: the arguments of `Model.walk`."""
+    require(len(points) > 0, "give at least one waypoint")
     labels = [point.label(model) for point in points]
-    return (torch.stack([point.latent(model) for point in points]),
-            None if model.num_classes is None else [label or 0 for label in labels])
+    with torch.inference_mode(False):
+        z = torch.stack([point.latent(model) for point in points])
+    return z, None if model.num_classes is None else [label or 0 for label in labels]

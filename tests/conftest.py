@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
 from ganlib import checkpoint
 from ganlib.architectures import ARCHITECTURES, build
@@ -45,7 +46,8 @@ def digits() -> ImageData:
 
     found = load_digits()
     small = torch.from_numpy(found.images).float()[:, None] * (255 / 16)
-    images = torch.nn.functional.interpolate(small, (28, 28), mode="bilinear").round().to(torch.uint8)
+    large = torch.nn.functional.interpolate(small, (20, 20), mode="bilinear").round().to(torch.uint8)
+    images = torch.nn.functional.pad(large, (4, 4, 4, 4))  # as MNIST has them: the classifier reads no others
     return ImageData("digits", images, torch.from_numpy(found.target).long(), 10, digits=True)
 
 
@@ -59,6 +61,18 @@ def mark_as_measured(folder: Path) -> Path:
     """Write the metrics.json of a weights folder as if it had been measured, without any measure."""
     checkpoint.write_atomically(folder / checkpoint.METRICS, checkpoint.to_json(checkpoint.hashes(folder)))
     return folder
+
+
+class Formula(nn.Module):
+    """A generator that turns latents into samples by a formula."""
+
+    def __init__(self, formula=None):
+        super().__init__()
+        self.formula = formula
+        self.weight = nn.Parameter(torch.zeros(1))
+
+    def forward(self, z, y=None):
+        return self.formula(z)
 
 
 @pytest.fixture

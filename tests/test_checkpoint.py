@@ -163,6 +163,21 @@ def test_the_hash_of_the_weights_is_that_of_the_file_also_before_it_is_written(t
     assert loaded.revision is None
 
 
+def test_the_hash_is_of_the_bytes_that_were_loaded(tmp_path, small, monkeypatch):
+    expected = checkpoint.hashes(ganlib.save(small, tmp_path))["weights_sha256"]
+
+    def changed_meanwhile(folder):
+        (folder / checkpoint.GENERATOR).write_bytes(b"of a later run")
+        return {}
+
+    monkeypatch.setattr(checkpoint, "read_metrics", changed_meanwhile)
+    loaded = ganlib.load(tmp_path, "cpu")
+    assert checkpoint.weights_sha256(loaded) == expected
+    next(loaded.generator.parameters()).data.add_(1)
+    loaded.weights_sha256 = None  # as the docstring says
+    assert checkpoint.weights_sha256(loaded) != expected
+
+
 @pytest.mark.parametrize("network", [checkpoint.GENERATOR, checkpoint.DISCRIMINATOR])
 def test_measures_belong_to_both_networks(network, tmp_path, small):
     ganlib.save(small, tmp_path)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy
 import pytest
 import torch
+from gradio.processing_utils import encode_pil_to_bytes
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
@@ -15,7 +16,7 @@ from ganlib import images, passport
 from ganlib.architectures import MLP
 from ganlib.checkpoint import WeightsError
 from ganlib.data import DATASETS
-from ganlib.demo import generate, interpolate, models, quality, toy
+from ganlib.demo import generate, interpolate, models, points, quality, toy
 from ganlib.model import Model
 from ganlib.report import growth
 from ganlib.toys import Points
@@ -69,8 +70,16 @@ def test_a_picture_has_a_passport_and_other_files_are_refused(client, tmp_path):
     found = client.predict(handle_file(sheet), api_name="/passport")
     assert (found["tab"], found["model"], found["seed"], found["psi"]) == ("generate", "mlp-gan", 3, 0.8)
     (tmp_path / "none.png").write_bytes(b"no picture")
-    with pytest.raises(AppError, match="the file is no PNG, GIF or MP4"):
+    with pytest.raises(AppError, match="The file is no PNG, GIF or MP4"):
         client.predict(handle_file(tmp_path / "none.png"), api_name="/passport")
+
+
+def test_gradio_keeps_the_passport_of_a_stamped_picture():
+    image, written = Image.new("RGB", (4, 4), (9, 8, 7)), {"ganlib": "1", "tab": "generate", "seed": 7}
+    stamped = passport.stamp(image, written)
+    assert passport.read(encode_pil_to_bytes(stamped)) == written
+    assert stamped.tobytes() == image.tobytes()
+    assert image.info == {}
 
 
 def far_apart(sheet, expected: Image.Image) -> int:
@@ -143,8 +152,7 @@ def test_the_scrubbed_frames_are_those_of_the_strip(client, name):
     path = ganlib.load(name, "cpu").interpolate(3, 8, steps=3)
     for x, position in zip(path, (0, 0.5, 1)):
         frame = client.predict(name, 3, 8, "slerp", position, api_name="/frame")
-        scale = images.tile_scale(x.shape[-1], 1, interpolate.FRAME_SIDE)
-        assert far_apart(frame, images.enlarge(images.to_pil(x), scale)) <= 1
+        assert far_apart(frame, points.alone(x, models.get(name))) <= 1
 
 
 @pytest.mark.parametrize(("name", "title"), [
@@ -331,15 +339,15 @@ def test_few_classes_are_shown_for_several_seeds_in_a_row(shown):
 def test_rows_of_all_classes_are_refused_where_they_are_more_than_pictures(shown):
     shown(untrained("cdcgan", **SMALL, num_classes=101))
     assert "4 pictures" in generate.generate("cdcgan", 3, 4, 1.0, [], "100")[1]
-    with pytest.raises(ValueError, match="cdcgan has 101 classes, more than the 100 pictures of a sheet"):
+    with pytest.raises(ValueError, match="the model cdcgan has 101 classes, more than the 100 pictures of a sheet"):
         generate.generate("cdcgan", 3, 4, 1.0, [], "all")
 
 
 SEED = "Seed must be a whole number from 0 to 9999, not "
 COUNT = "How many must be a whole number from 1 to 100, not "
-PSI = "truncation must be a number from 0 to 2, not "
-MODEL = "there is no model "
-CAPTIONS = "Write under each picture must be a list of seed and opinion, not "
+PSI = "Truncation must be a number from 0 to 2, not "
+MODEL = "There is no model "
+CAPTIONS = "Write under each picture must be seed, opinion, both or neither, not "
 REFUSALS = [
     ("/generate", ("dcgan", 7, 101, 1, []), COUNT + "101"),
     ("/generate", ("dcgan", 7, 0, 1, []), COUNT + "0"),
@@ -357,28 +365,28 @@ REFUSALS = [
     ("/generate", (["dcgan"], 7, 4, 1, []), MODEL + "['dcgan']"),
     ("/generate", ("../weights/dcgan", 7, 4, 1, []), MODEL + "'../weights/dcgan'"),
     ("/generate", ("<img src=x>", 7, 4, 1, []), MODEL + "'&lt;img src=x&gt;'"),  # which gradio shows as HTML
-    ("/generate", ("toy-sine", 7, 4, 1, []), "toy-sine makes samples of shape (2,), which are no pictures"),
-    ("/generate", ("dcgan", 7, 4, 1, ["name"]), CAPTIONS + "['name']"),
+    ("/generate", ("toy-sine", 7, 4, 1, []), "The model toy-sine makes points, which are no pictures."),
+    ("/generate", ("dcgan", 7, 4, 1, ["name"]), CAPTIONS + "'name'"),
     ("/generate", ("dcgan", 7, 4, 1, "seed"), CAPTIONS + "'seed'"),
     ("/generate", ("dcgan", 7, 4, 1, None), CAPTIONS + "None"),
-    ("/generate", ("dcgan", 7, 4, 1, [], "3"), "dcgan has no classes: Digit must be any, not '3'"),
-    ("/generate", ("dcgan", 7, 4, 1, [], None), "dcgan has no classes: Digit must be any, not None"),
+    ("/generate", ("dcgan", 7, 4, 1, [], "3"), "The model dcgan has no classes: Digit must be any, not '3'"),
+    ("/generate", ("dcgan", 7, 4, 1, [], None), "The model dcgan has no classes: Digit must be any, not None"),
     ("/generate", ("cdcgan", 7, 4, 1, [], "10"), "Digit must be any, all or a class of cdcgan, from 0 to 9, not '10'"),
     ("/generate", ("cdcgan", 7, 4, 1, [], 3), "Digit must be any, all or a class of cdcgan, from 0 to 9, not 3"),
     ("/interpolate", ("dcgan", 1, 10_000, 8, "slerp"), "To seed must be a whole number from 0 to 9999, not 10000"),
     ("/interpolate", ("dcgan", 1, 2, 1, "slerp"), "Steps must be a whole number from 2 to 64, not 1"),
     ("/interpolate", ("dcgan", 1, 2, 8, "cubic"), "'cubic'"),
     ("/interpolate", ("dcgan", 1, 2, 8, ["slerp"]), "['slerp']"),
-    ("/walk", ("dcgan", "1,2,x", 8, "slerp", False, 1), "a waypoint is a seed such as 3, or 3:7"),
-    ("/walk", ("dcgan", None, 8, "slerp", False, 1), "a walk has 2 to 6 waypoints, not 1"),
+    ("/walk", ("dcgan", "1,2,x", 8, "slerp", False, 1), "A waypoint is a seed such as 3, or 3:7"),
+    ("/walk", ("dcgan", None, 8, "slerp", False, 1), "A walk has 2 to 6 waypoints"),
     ("/walk", ("dcgan", "1,2", "8", "slerp", False, 1), "Steps must be a whole number from 2 to 64, not '8'"),
-    ("/walk", ("dcgan", "1,2", 8, "slerp", None, 1), "yes or no is written 1 or 0, not None"),
-    ("/frame", ("dcgan", 1, 2, "slerp", 1.5), "a position must be a number from 0 to 1, not 1.5"),
+    ("/walk", ("dcgan", "1,2", 8, "slerp", None, 1), "Yes or no is written 1 or 0, not None"),
+    ("/frame", ("dcgan", 1, 2, "slerp", 1.5), "A position must be a number from 0 to 1, not 1.5"),
     ("/toy", ("toy-sine", 10_100, 1), "Samples must be a whole number from 100 to 10000, not 10100"),
-    ("/toy", ("dcgan", 500, 1), "dcgan has learned no toy distribution that this page knows"),
-    ("/quality", ("toy-sine", 1), "toy-sine makes samples of shape (2,), which are no pictures"),
+    ("/toy", ("dcgan", 500, 1), "The model dcgan has learned no toy distribution that this page knows"),
+    ("/quality", ("toy-sine", 1), "The model toy-sine makes points, which are no pictures."),
     ("/game", ("dcgan", 10**6), "Round must be a whole number from 0 to 999999, not 1000000"),
-    ("/answers", ("dcgan", 5, ["real"]), "guesses must be a list of 10 words, each real or generated, not ['real']"),
+    ("/answers", ("dcgan", 5, ["real"]), "Guesses must be a list of 10 words, each real or generated, not ['real']"),
     ("/growth", ("dcgan", 41), "Moment of the training must be a whole number from 0 to 40, not 41"),
 ]
 

@@ -1,6 +1,9 @@
 """The page with models of the Hub: those that its host names, and those that visitors open."""
 
+import asyncio
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -10,7 +13,9 @@ from PIL import Image
 
 import ganlib
 from ganlib import checkpoint
-from ganlib.demo import models
+from ganlib.demo import models, stages, worker
+from ganlib.demo.labs import Busy
+from tests.browser.test_page import CHROMIUM, PICTURES, Visit, browser  # noqa: F401, a fixture
 from tests.conftest import serve_page, untrained
 from tests.fake_hub import FakeHub
 
@@ -40,11 +45,11 @@ def folder(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def client(server, folder):
-    """A page whose host, alice, has a token and names a private model of hers, and some that are none."""
+def hosted(server, folder):
+    """The address of a page whose host, alice, has a token and names a private model of hers, and some that are none."""
     server.put("alice/mine", weights(folder / "mine", "mlp-gan"), private=True)
     server.put("alice/secret", weights(folder / "secret", "mlp-gan"), private=True)
-    named = {"class_names": ["apples", "<b>pears</b>", "plums"]}
+    named = {"class_names": ["apples", "<img src=x onerror=alert(1)>", "plums"]}
     server.put("bob/colours", weights(folder / "colours", "cdcgan", **COLOURS, config=named))
     server.put("bob/ring", weights(folder / "ring", "toy-sine", config={"recipe": {"data": "ring"}}))
     server.put("bob/odd", weights(folder / "odd", "toy-sine", config={"recipe": {"data": "mnist"}}))
@@ -60,9 +65,14 @@ def client(server, folder):
     environment |= {"PYTHONWARNINGS": "ignore::UserWarning"}  # which tell the host of foreign measures
     environment |= {"GANLIB_MODELS": f"{server.endpoint}/alice/mine/tree/main, alice/gone,alice/../x,bob/markup"}
     with serve_page(folder, environment) as address:
-        found = Client(address, verbose=False)
-        yield found
-        found.close()
+        yield address
+
+
+@pytest.fixture(scope="module")
+def client(hosted):
+    found = Client(hosted, verbose=False)
+    yield found
+    found.close()
 
 
 def refusal(client: Client, *arguments, api_name: str = "/generate") -> str:
@@ -105,7 +115,7 @@ def test_a_visitor_opens_a_model_of_another_shape_with_classes_of_its_own(client
 def test_a_visitor_opens_a_toy(client):
     assert client.predict("bob/ring", 500, 3, api_name="/toy")[1]["centres"] == 8
     assert "has learned no toy distribution" in refusal(client, "bob/odd", 500, 3, api_name="/toy")
-    assert "which are no pictures" in refusal(client, "bob/ring", 7, 4, 1, [])
+    assert "The model bob/ring makes points, which are no pictures." in refusal(client, "bob/ring", 7, 4, 1, [])
 
 
 def test_a_visitor_pastes_an_address(server, client):
@@ -133,7 +143,7 @@ def test_what_a_visitor_cannot_open_is_said_and_leaves_the_others_working(client
     }.items():
         assert f"{name} is too large for this page: {sentence}" in refusal(client, name, 7, 4, 1, [])
     assert "&lt;img src=" in refusal(client, "bob/markup", 7, 4, 1, [])
-    assert "there is no model '../x' on this page; it has " in refusal(client, "../x", 7, 4, 1, [])
+    assert "There is no model '../x' on this page; it has " in refusal(client, "../x", 7, 4, 1, [])
     assert client.predict("mlp-gan", 7, 4, 1, [], api_name="/generate")[1].startswith("**mlp-gan**")
 
 
@@ -146,10 +156,101 @@ def test_nobody_waits_for_a_model_that_another_visitor_opens(server, client):
     assert slow.result(60)[1].startswith("**bob/slow**")
 
 
+@pytest.mark.skipif(not CHROMIUM, reason="no chromium on this machine (Debian: apt-get install chromium)")
+def test_a_visitor_opens_models_in_a_browser(browser, hosted):  # noqa: F811
+    context = browser.new_context()
+    visit = Visit(context.new_page(), hosted)
+    visit.page.get_by_text("alice/../x: a model on the Hub is named user/repo.").wait_for()
+    panel = visit.page.locator(".open-hub").locator("visible=true")
+    panel.get_by_text("Open another").click()
+    name, button = panel.get_by_placeholder("user/repo"), panel.get_by_role("button", name="Open", exact=True)
+    name.fill("bob/nothing")
+    button.click()
+    visit.page.get_by_text("the Hub has no public model").first.wait_for()
+    name.fill("bob/markup")
+    button.click()
+    visit.page.locator("[data-testid=toast-text]", has_text="<img src=https://evil.example/y.png>").wait_for()
+    name.fill("dcgan")
+    visit.until_changed("sheet", button.click)
+    visit.page.get_by_text("dcgan is one of this page’s own models.").wait_for()
+    name.fill(" bob/colours ")
+    visit.until_changed("sheet", button.click)
+    assert visit.page.get_by_label("bob/colours").is_checked()
+    visit.page.locator("#status", has_text="bob/colours on").wait_for()
+    visit.until_changed("sheet", visit.page.get_by_label("<img src=x onerror=alert(1)>").check)
+    visit.until_changed("sheet", visit.page.get_by_label("mlp-gan").first.check)
+    visit.page.locator("#status", has_text="mlp-gan on").wait_for()
+    assert not visit.page.locator("#digit").is_visible()
+    visit.tab("Interpolate")  # a stage has the same field
+    visit.page.locator(PICTURES["Interpolate"]).wait_for()
+    panel.get_by_text("Open another").click()
+    name.fill("bob/colours")
+    button.click()
+    visit.page.get_by_text("pictures of bob/colours").wait_for()
+    assert visit.page.get_by_label("Class of waypoint 1").locator("option").all_inner_texts()[1:] == [
+        "apples", "<img src=x onerror=alert(1)>", "plums"]
+    context.close()
+    assert visit.wrong == []
+
+
 def test_a_host_may_close_the_hub(monkeypatch):
     monkeypatch.setenv("GANLIB_ALLOW_HUB", "0")
     with pytest.raises(checkpoint.WeightsError, match="no model 'bob/colours' on this page; it has [a-z0-9, -]+$"):
         models.get("bob/colours")
+
+
+def test_slow_models_of_the_hub_do_not_keep_stages_from_being_answered(monkeypatch):
+    """More of them than the threads that stages share; each is answered when it is there, the last one by a refusal."""
+    go, shared = threading.Event(), 2
+
+    @stages.answering
+    async def ask(asked):
+        return await asyncio.to_thread(lambda: {"found": models.get(asked["model"])})
+
+    async def main():
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(shared))
+        names = [f"bob/{i}" for i in range(models.MAX_LOADING)]
+        waiting = [asyncio.ensure_future(ask({"model": name})) for name in (*names, names[0])]
+        await asyncio.sleep(0)
+        refused = await ask({"model": "bob/more"})
+        assert await ask({"model": "dcgan"}) == {"found": "dcgan"}
+        waiting.pop().cancel()  # that one visitor leaves does not end the loading for others
+        go.set()
+        return refused, await asyncio.gather(*waiting), names
+
+    monkeypatch.setattr(models, "_models", {})
+    monkeypatch.setattr(models, "_load", lambda name: ("/" in name and go.wait(30), name)[1])
+    refused, answers, names = asyncio.run(main())
+    assert refused == {"error": "The server opens other models at this moment. Try again.", "again": True}
+    assert answers == [{"found": name} for name in names]
+
+
+def test_a_file_has_its_place_until_it_is_made(monkeypatch):
+    go, places = threading.Event(), threading.Semaphore(1)
+    monkeypatch.setattr(worker, "_places", places)
+
+    async def main():
+        left = asyncio.ensure_future(worker.aside(go.wait, 30))
+        await asyncio.sleep(0.02)
+        left.cancel()  # the visitor leaves, but the thread works on
+        await asyncio.sleep(0)
+        with pytest.raises(Busy):
+            await worker.aside(int)
+        go.set()
+        assert places.acquire(timeout=30)
+        places.release()
+        assert await worker.aside(int) == 0
+
+    asyncio.run(main())
+
+
+def test_the_systems_own_words_are_left_out(monkeypatch):
+    def refuse(*arguments, **options):
+        raise checkpoint.WeightsError("bob/x could not be fetched: the Hub could not be reached ([Errno -2] Name (x))")
+
+    monkeypatch.setattr(models.hub, "load_source", refuse)
+    with pytest.raises(checkpoint.WeightsError, match="^bob/x could not be fetched: the Hub could not be reached$"):
+        models.get("bob/x")
 
 
 def test_models_that_visitors_opened_make_room_for_others(monkeypatch):

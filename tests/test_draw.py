@@ -39,7 +39,7 @@ def asked(function, values, visitor: str = "one"):
     async def table():
         return {"session_hash": visitor}
 
-    request = [SimpleNamespace(json=table)] if function is draw.draw_find else []
+    request = [SimpleNamespace(json=table)] if function in (draw.draw_find, draw.draw_stop) else []
     return asyncio.run(function(values, *request))
 
 
@@ -88,20 +88,22 @@ TEXT = drawing.to_text(torch.full((1, 28, 28), -1.0))
 
 @pytest.mark.parametrize(("function", "values", "sentence"), [
     (draw.draw_read, [], "The request must be a table of names and values, not []."),
-    (draw.draw_read, {"model": "toy-sine", "drawing": TEXT}, "Toy-sine makes samples of shape (2,); this tab needs"),
+    (draw.draw_read, {"model": "toy-sine", "drawing": TEXT}, "toy-sine makes samples of shape (2,); this tab needs"),
     (draw.draw_read, {"drawing": TEXT}, "There is no model ''"),
     (draw.draw_read, {"model": "dcgan", "drawing": "x"}, "The text of a drawing has 523 letters"),
     (draw.draw_read, {"model": "dcgan", "ink": "A" * 9_409}, "A picture is sent as at most 9,408 characters"),
     (draw.draw_read, {"model": "dcgan", "ink": "é"}, "A picture is sent in base64."),
     (draw.draw_read, {"model": "dcgan", "ink": "AAAA"}, "The ink must have 84×84 pixels, not 3."),
     (draw.draw_read, {"model": "dcgan", "ink": "A" * 9_408}, "The drawing is empty: there is no ink in it."),
-    (draw.draw_read, {"model": "dcgan", "drawing": TEXT, "class": 3}, "Dcgan has no classes"),
+    (draw.draw_read, {"model": "dcgan", "drawing": TEXT, "class": 3}, "dcgan has no classes"),
     (draw.draw_read, {"model": "cdcgan", "drawing": TEXT, "class": 10}, "A label must be a whole number from 0 to 9"),
     (draw.draw_photo, {"photo": "AAAA"}, "The file is no picture that can be read"),
     (draw.draw_find, {"model": "dcgan", "drawing": TEXT, "seed": -1}, "Seed must be a whole number from 0 to 9999"),
     (draw.draw_found, {"model": "dcgan", "drawing": TEXT, "latent": "zA"}, "The text of a latent of 100 numbers"),
-    (draw.draw_found, {"model": "dcgan", "drawing": TEXT, "latent": 7}, "A waypoint is a seed"),
+    (draw.draw_found, {"model": "dcgan", "drawing": TEXT, "latent": []}, "A waypoint is a seed"),
+    (draw.draw_found, {"model": "dcgan", "drawing": TEXT, "latent": "10000"}, "Seed must be a whole number from 0 to"),
     (draw.draw_save, {"model": "cdcgan", "drawing": TEXT, "class": "x"}, "The class must be a whole number"),
+    (draw.draw_save, {"model": "dcgan", "drawing": TEXT, "latent": "10000"}, "Seed must be a whole number from 0 to"),
 ])
 def test_what_does_not_fit_is_refused_in_a_sentence(function, values, sentence):
     answer = asked(function, values)
@@ -164,6 +166,15 @@ def test_searches_are_few_and_dropped(monkeypatch):
     assert len(everyones) == 1
 
 
+def test_a_search_that_its_visitor_stops_makes_room_for_others():
+    draw.SEARCHES.advance("one", "a", lambda: iter([(0.5, "so far"), (1.0, "closest")]))
+    before = len(draw.SEARCHES)
+    assert asked(draw.draw_stop, {}, "other") == {}
+    assert len(draw.SEARCHES) == before
+    assert asked(draw.draw_stop, {}) == {}
+    assert len(draw.SEARCHES) == before - 1
+
+
 def test_a_search_that_fails_is_dropped():
     everyones = Searches()
 
@@ -181,13 +192,13 @@ def test_a_saved_picture_brings_the_drawing_and_what_was_found_back(cdcgan, seve
     values = {"model": "cdcgan", "class": 7, "drawing": drawing.to_text(seven), "latent": latent}
     answer = asked(draw.draw_save, values)
     assert answer["name"] == "drawing-cdcgan.png"
-    saved = passport.read(base64.b64decode(answer["png"]))
+    saved = passport.read(base64.b64decode(answer["file"]))
     (state,) = draw.restore(Reading({name: value for name, value in saved.items() if name != "tab"}))
     assert (saved["tab"], state["state"]) == ("draw", values)
     alone = asked(draw.draw_save, {**values, "latent": None})
-    reading = Reading({**passport.read(base64.b64decode(alone["png"]))})
+    reading = Reading({**passport.read(base64.b64decode(alone["file"]))})
     assert (draw.restore(reading)[0]["state"], reading.words) == ({**values, "latent": None}, [])
-    with Image.open(io.BytesIO(base64.b64decode(alone["png"]))) as picture:
+    with Image.open(io.BytesIO(base64.b64decode(alone["file"]))) as picture:
         assert picture.size == (448, 448)
         assert (images.from_pil(picture.resize((28, 28), Image.Resampling.NEAREST)) - seven).abs().max() < 0.01
 
@@ -197,6 +208,8 @@ def test_bad_values_of_a_link_fall_back_with_a_word():
     (state,) = draw.restore(reading)
     assert state["state"] == {"model": models.image_models()[0], "class": None, "drawing": None, "latent": None}
     assert len(reading.words) == 4
+    reading = Reading({"model": "dcgan", "latent": "10000"})  # no seed of the page
+    assert (draw.restore(reading)[0]["state"]["latent"], len(reading.words)) == (None, 1)
 
 
 @pytest.fixture(scope="module")
@@ -213,7 +226,7 @@ def test_the_api_reads_a_picture(client, seven, tmp_path):
     assert said["probability"] == pytest.approx(draw.judge(models.get("cdcgan"), seven)["probability"], abs=1e-4)
     (tmp_path / "text.png").write_text("no picture", encoding="utf-8")
     for file, sentence in ((handle_file(tmp_path / "text.png"), "no picture that can be read"),
-                           (None, "give a picture's file")):
+                           (None, "Give a picture's file")):
         with pytest.raises(AppError, match=sentence):
             client.predict("dcgan", file, api_name="/read")
 

@@ -1,6 +1,7 @@
 """Ink and photos become digits as MNIST has them."""
 
 import io
+import time
 
 import numpy
 import pytest
@@ -68,6 +69,13 @@ def test_a_line_keeps_its_direction_and_stays_inside():
 def test_what_is_no_ink_is_refused(ink, sentence):
     with pytest.raises(ValueError, match=sentence):
         drawing.normalise(ink)
+
+
+@pytest.mark.parametrize("x", [None, [0.0] * 784, torch.zeros(784), torch.zeros(28, 28),
+                               torch.zeros(1, 28, 28, dtype=torch.uint8), torch.full((1, 28, 28), torch.nan)])
+def test_what_is_no_drawing_has_no_text(x):
+    with pytest.raises(ValueError, match="a drawing (is a tensor|has finite numbers)"):
+        drawing.to_text(x)
 
 
 def test_a_drawing_comes_back_from_its_text_in_16_levels():
@@ -142,10 +150,49 @@ def test_a_picture_without_a_digit_is_refused_in_a_sentence(picture):
         drawing.from_photo(picture)
 
 
+def test_pictures_of_every_mode_of_pillow_are_read_or_refused_in_a_sentence(expected):
+    picture = scene(noise=0)
+    for mode in ("I", "F", "RGB", "CMYK", "YCbCr", "LA", "RGBA"):
+        assert psnr(drawing.from_photo(picture.convert(mode)).drawing, expected) > 25, mode
+    deep = Image.fromarray(numpy.asarray(picture).astype(numpy.uint16) * 257)
+    assert psnr(drawing.from_photo(deep).drawing, expected) > 25
+    with pytest.raises(ValueError, match="a picture of mode LAB has to be converted to RGB first"):
+        drawing.from_photo(Image.new("LAB", (40, 30)))
+
+
+def test_half_transparent_ink_is_mixed_with_white_paper():
+    grey = drawing._decoded(Image.new("RGBA", (4, 4), (100, 100, 100, 102)))
+    assert set(numpy.asarray(grey).ravel()) == {193}  # 0.4 of 100 and 0.6 of 255
+
+
+def test_a_long_winding_line_is_one_part():
+    mask = numpy.zeros((128, 128), bool)
+    mask[::2] = True
+    mask[1::4, -1] = mask[3::4, 0] = True
+    mask[60] = False  # in two
+    start = time.process_time()
+    parts = drawing._parts(mask)
+    assert time.process_time() - start < 1  # a pixel of the path at a time, it takes 5 s
+    assert [*numpy.unique(parts)] == [0, 1, 2]
+    assert (parts[:60][mask[:60]] == 1).all()
+    assert (parts[61:][mask[61:]] == 2).all()
+
+
+def test_a_jpeg_with_more_scans_than_any_camera_makes_is_refused(expected):
+    """A progressive JPEG may repeat a scan of a few bytes, and each costs the time of all its pixels."""
+    file = io.BytesIO()
+    scene(noise=0).save(file, "JPEG", progressive=True, quality=95)
+    data = file.getvalue()
+    assert psnr(drawing.read_photo(data).drawing, expected) > 25
+    last = data[data.rindex(b"\xff\xda"):-2]
+    with pytest.raises(ValueError, match="the JPEG has too many scans: it may have 50"):
+        drawing.read_photo(data[:-2] + 50 * last + data[-2:])
+
+
 def test_a_huge_picture_is_refused_before_it_is_decoded(monkeypatch):
     picture = Image.new("1", (5_000, 4_000))
     monkeypatch.setattr(picture, "convert", None)
-    with pytest.raises(ValueError, match="too large: it may have 16 million pixels, a JPEG 50 million"):
+    with pytest.raises(ValueError, match="too large: it may have 16 million pixels, a JPEG 25 million"):
         drawing.from_photo(picture)
     with pytest.raises(ValueError, match="too large: it may have 16 MB"):
         drawing.read_photo(b"\x89PNG" + bytes(drawing.MAX_BYTES))
@@ -154,6 +201,8 @@ def test_a_huge_picture_is_refused_before_it_is_decoded(monkeypatch):
 def test_a_file_that_is_no_picture_or_is_cut_off_is_refused(tmp_path):
     with pytest.raises(ValueError, match="no picture that can be read: PNG, JPEG"):
         drawing.read_photo(b"GIF89a, it says")
+    with pytest.raises(ValueError, match="there is no file .*nowhere.png"):
+        drawing.read(tmp_path / "nowhere.png")
     file = io.BytesIO()
     scene().save(file, "PNG")
     (tmp_path / "cut.png").write_bytes(file.getvalue()[:20_000])

@@ -2,7 +2,9 @@
 
 import asyncio
 import base64
+import gc
 import io
+import weakref
 from types import SimpleNamespace
 
 import numpy
@@ -14,7 +16,7 @@ from PIL import Image
 
 import ganlib
 from ganlib import directions, images, passport, sampling
-from ganlib.demo import explore, models
+from ganlib.demo import explore, fits, models, points
 from ganlib.demo.links import Reading
 from ganlib.waypoints import Waypoint
 from tests.conftest import untrained
@@ -70,7 +72,7 @@ def test_sliders_at_zero_show_the_seed_and_fit_nothing(gan, monkeypatch):
 
 def test_a_slider_moves_the_point_along_its_direction(gan):
     answer = asking(explore.explore_sliders, point="7", amounts=[0, 1.5, 0, 0, 0], psi=0.9)
-    z = explore.fitted(gan).move(gan.latents([7]), [0, 1.5, 0, 0, 0])
+    z = fits.fitted(gan).move(gan.latents([7]), [0, 1.5, 0, 0, 0])
     assert pictures(answer).equal(shown(gan.decode(sampling.truncate(z, 0.9))))
     there = Waypoint.parse(answer["waypoint"], gan).latent(gan)
     torch.testing.assert_close(there, sampling.truncate(z, 0.9)[0], atol=2e-3, rtol=0)
@@ -79,7 +81,7 @@ def test_a_slider_moves_the_point_along_its_direction(gan):
 
 def test_the_strips_show_other_seeds_and_the_slider_from_end_to_end(gan):
     at = {"point": "3", "amounts": [0.0, 2.0, 0.0, 0.0, 0.0]}
-    found = explore.fitted(gan)
+    found = fits.fitted(gan)
     others = pictures(asking(explore.explore_sliders, **at, strip="seeds"))
     z = found.move(gan.latents([4, 5, 6, 8, 9, 10, 3]), at["amounts"])
     assert (others.int() - shown(gan.decode(z)).int()).abs().max() <= 1
@@ -90,20 +92,22 @@ def test_the_strips_show_other_seeds_and_the_slider_from_end_to_end(gan):
     assert ends[0] < ends[1]
 
 
-def test_directions_are_fitted_once_and_kept_for_a_few_models(gan, monkeypatch):
-    monkeypatch.setattr(explore, "_fitted", {})
-    fits = []
-    monkeypatch.setattr(directions, "named", lambda model: fits.append(model) or model)
-    assert explore.fitted(gan) is explore.fitted(gan)
-    for _ in range(explore.KEPT + 3):
-        explore.fitted(SimpleNamespace(metrics=BACKED))
-    assert len(fits) == explore.KEPT + 4
-    assert len(explore._fitted) == explore.KEPT
+def test_directions_are_fitted_once_and_kept_no_longer_than_their_model(monkeypatch):
+    count = []
+    monkeypatch.setattr(directions, "named", lambda model: count.append(1) or SimpleNamespace(model=model))
+    gan = untrained("mlp-gan")
+    gan.metrics = BACKED
+    assert fits.fitted(gan) is fits.fitted(gan)
+    assert count == [1]
+    there = weakref.ref(gan)
+    del gan
+    gc.collect()
+    assert there() is None
 
 
 def test_correlations_are_measured_where_the_metrics_lack_them(gan, monkeypatch):
     monkeypatch.setattr(gan, "metrics", {})
-    monkeypatch.setattr(explore, "_fitted", {})
+    monkeypatch.delitem(vars(gan), fits.KEY, raising=False)
     monkeypatch.setattr(directions, "of_attributes", lambda model: "all five")
     monkeypatch.setattr(directions, "correlations", lambda _, found, n: {"slant": 0.8} if found == "all five" else {})
     monkeypatch.setattr(directions, "named", lambda model: SimpleNamespace(
@@ -111,6 +115,7 @@ def test_correlations_are_measured_where_the_metrics_lack_them(gan, monkeypatch)
     assert explore.named_sliders("mlp-gan") == [{"name": "slant", "correlation": 0.8},
                                                 {"name": "direction 1", "correlation": None}]
     assert gan.metrics == {}
+    vars(gan).pop(fits.KEY)
 
 
 def test_colour_models_have_directions_without_names_and_planes_of_their_size(show):
@@ -172,13 +177,13 @@ def test_arithmetic_gives_the_result_a_class(show):
 def test_a_saved_picture_restores_the_part(gan, part, values):
     answer = asking(explore.explore_save, part=part, psi=0.8, **values)
     assert answer["name"] == "mlp-gan-explore.png"
-    found = passport.read(base64.b64decode(answer["png"]))
+    found = passport.read(base64.b64decode(answer["file"]))
     assert found["tab"] == "explore"
     reading = Reading({name: value for name, value in found.items() if name != "tab"})
     state = explore.restore(reading)[0]["state"]
     assert not reading.words
     assert {name: state[name] for name in ("part", "psi", *values)} == {"part": part, "psi": 0.8, **values}
-    with Image.open(io.BytesIO(base64.b64decode(answer["png"]))) as image:
+    with Image.open(io.BytesIO(base64.b64decode(answer["file"]))) as image:
         assert image.width > (1000 if part == "arithmetic" else 300)
 
 
@@ -187,15 +192,39 @@ def test_a_link_is_read_and_what_is_not_valid_falls_back(gan):
                     "corners": "5,6,7,8", "at": "0.1,1", "psi": "1.5", "a": "4", "class": "own"})
     state = explore.restore(good)[0]["state"]
     assert not good.words
-    assert (state["amounts"], state["corners"], state["at"], state["psi"], state["a"], state["b"]) == (
-        [1, -2.5, 0, 0, 0], ["5", "6", "7", "8"], [0.1, 1], 1.5, "4", None)
+    assert (state["amounts"], state["corners"], state["at"], state["psi"], state["a"]) == (
+        [1, -2.5, 0, 0, 0], ["5", "6", "7", "8"], [0.1, 1], 1.5, "4")
     assert state["point"].startswith("z")
     bad = Reading({"part": "sphere", "point": "10000", "amounts": "1,9", "corners": "1,2,3", "at": "0.5", "psi": "3",
                    "class": "3", "c": "7:1"})
     state = explore.restore(bad)[0]["state"]
     assert len(bad.words) == len(bad.values)
-    assert state == {"model": "cdcgan", "part": "sliders", "point": "7", "amounts": [0] * 5, "corners": None,
-                     "at": [0.5, 0.5], "class": None, "a": None, "b": None, "c": None, "psi": 1}
+    first = explore.first("cdcgan")
+    assert state == {"model": "cdcgan", "part": "sliders", **{name: first[name] for name in first if name not in "ab"}}
+
+
+def test_a_state_sets_only_what_it_names(gan):
+    assert explore.restore(Reading({"model": "mlp-gan", "point": "40"}))[0]["state"] == {"model": "mlp-gan",
+                                                                                          "point": "40"}
+
+
+@pytest.mark.parametrize(("values", "told"), [
+    ({"amounts": "1,,2"}, "an amount must be a number from -3 to 3, not ''"),
+    ({"corners": "1,,3,4"}, "a waypoint is a seed such as 3"),
+    ({"corners": "1,2,3"}, "a plane has 4 waypoints, separated by commas, not 3"),
+    ({"at": "0.5,,0.5"}, "a place on the plane is two numbers")])
+def test_a_missing_number_is_refused_and_no_other_one_takes_its_place(gan, values, told):
+    reading = Reading(values)
+    explore.restore(reading)
+    assert told in reading.words[0]
+
+
+def test_the_page_knows_where_each_model_begins(gan):
+    known = explore.about("mlp-gan", ())
+    assert known == asking(explore.explore_model)
+    reading = Reading({**known["first"], "model": "mlp-gan"})
+    assert explore.restore(reading)[0]["state"] == {"model": "mlp-gan", **known["first"]}
+    assert not reading.words
 
 
 @pytest.mark.parametrize(("function", "asked", "told"), [
@@ -234,7 +263,7 @@ def test_the_api_moves_points(client):
     picture, told = client.predict("mlp-gan", "1", "2", "3", 1, api_name="/arithmetic")
     z = Waypoint.parse(told["waypoint"], gan).latent(gan)
     assert far(picture, gan.decode(z[None])) <= 3  # the text of a latent has float16 numbers
-    with pytest.raises(AppError, match="a plane has 4 corners"):
+    with pytest.raises(AppError, match="plane has 4 waypoints"):
         client.predict("mlp-gan", "1,2", 1, 0, "own", 1, api_name="/plane")
 
 
@@ -242,4 +271,5 @@ def far(path: str, x: torch.Tensor) -> int:
     """By how many of 255 shades a file differs at most from the enlarged picture x (1, C, H, W)."""
     with Image.open(path) as image:
         found = numpy.asarray(image.convert("RGB")).astype(int)
-    return int(numpy.abs(found - numpy.asarray(explore.alone(x[0]).convert("RGB")).astype(int)).max())
+    wanted = points.alone(x[0], ganlib.load("mlp-gan", "cpu")).convert("RGB")
+    return int(numpy.abs(found - numpy.asarray(wanted).astype(int)).max())

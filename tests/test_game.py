@@ -51,6 +51,18 @@ def test_tiles_undo_a_contact_sheet(shape, scale_, n, columns):
     assert torch.equal(images.tiles(sheet, shape, scale_)[:n], x)
     with pytest.raises(ValueError, match=f"does not show images of {shape[2] + 9} by {shape[1]} pixels"):
         images.tiles(sheet, (shape[0], shape[1], shape[2] + 9), scale_)
+    with pytest.raises(ValueError, match="the sheet of [25] by [25] pixels does not show images"):
+        images.tiles(Image.new("RGB", (max(2, scale_),) * 2), shape, scale_)
+    with pytest.raises(ValueError, match="scale must be a whole number from 1"):
+        images.tiles(sheet, shape, 0)
+
+
+def test_a_foreign_sheet_is_not_decoded_unless_it_has_the_expected_size(tmp_path):
+    Image.new("1", (930, 459)).save(tmp_path / "nearest.png")
+    with pytest.raises(ValueError, match="has too many pixels: it may have 425,940"):
+        report.nearest_of(tmp_path / "nearest.png", (1, 28, 28))
+    with pytest.raises(ValueError, match=r"samples of shape \(2,\) are no images"):
+        report.nearest_of(tmp_path / "nearest.png", (2,))
 
 
 def test_a_number_names_a_round_of_real_and_generated_pictures(reals):
@@ -111,16 +123,26 @@ def test_chance_and_the_usual_share():
 
 
 def test_the_sheet_hides_the_truth_and_both_have_passports():
-    for picture in (game.game("dcgan", 5), game.solved("dcgan", 5)):
-        found = json.loads(picture.info["ganlib"])
-        assert (found["tab"], found["model"], found["round"]) == ("game", "dcgan", 5)
-    png = asyncio.run(game.game_picture({"model": "dcgan", "round": 5}))["png"]
-    saved = passport.read(base64.b64decode(png))
-    reading = Reading(saved)
+    found = json.loads(game.game("dcgan", 5).info["ganlib"])
+    assert (found["tab"], found["model"], found["round"]) == ("game", "dcgan", 5)
+    answer = asyncio.run(game.game_picture({"model": "dcgan", "round": 5, "guesses": ["real"] * 10}))
+    assert answer["name"] == "gan-game-5.png"
+    reading = Reading(passport.read(base64.b64decode(answer["file"])))
     (state,) = game.restore(reading)
     assert (state["state"], reading.words) == ({"model": "dcgan", "round": 5}, [])
     asked = asyncio.run(game.game_round({"model": "dcgan", "round": 5}))
     assert set(asked) == {"pixels", "count", "height", "width", "channels", "model", "classes", "about"}
+
+
+def test_the_solved_sheet_is_for_those_who_guessed():
+    assert "Guesses must be a list" in asyncio.run(game.game_picture({"model": "dcgan", "round": 5}))["error"]
+
+
+@pytest.mark.parametrize(("share", "words"), [
+    (0, "under 1%"), (0.0049, "under 1%"), (0.12, "12%"), (0.494, "49%"), (0.4996, "49.9%"), (0.5, "50.0%"),
+    (0.50001, "50.1%"), (0.503, "50.3%"), (0.506, "51%"), (0.994, "99%"), (0.996, "over 99%"), (1, "over 99%")])
+def test_a_share_in_percent_shows_on_which_side_of_one_half_it_is(share, words):
+    assert game.percent(share) == words
 
 
 def test_what_cannot_be_played_is_said_in_a_sentence(monkeypatch, tmp_path):

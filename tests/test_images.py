@@ -1,4 +1,6 @@
+import struct
 import sys
+import zlib
 from pathlib import Path
 
 import numpy
@@ -145,10 +147,43 @@ def test_a_film_may_have_one_frame(write, closed, tmp_path):
 
 
 @film_formats
-@pytest.mark.parametrize("seconds", [0, -1, float("nan"), float("inf"), "2"])
+@pytest.mark.parametrize("seconds", [0, -1, float("nan"), float("inf"), "2", 301])
 def test_a_film_needs_a_time(write, seconds, tmp_path):
-    with pytest.raises(ValueError, match="seconds must be a number above 0 and at most 3600"):
+    with pytest.raises(ValueError, match="seconds must be a number above 0 and at most 300"):
         write(patterns(2), tmp_path / "walk", seconds=seconds)
+    assert not list(tmp_path.iterdir())
+
+
+@film_formats
+@pytest.mark.parametrize(("frames", "closed", "lasts"), [(2, False, 600), (2, True, 300), (1, True, 300)])
+def test_a_film_may_be_as_long_as_300_seconds_a_way(write, frames, closed, lasts, tmp_path):
+    path = write(patterns(frames), tmp_path / f"walk.{write.__name__[-3:]}", 1, 300, closed)
+    assert frames_of(path)[1] == pytest.approx(lasts)
+
+
+@film_formats
+def test_the_shortest_time_of_a_film_is_no_division_by_zero(write, tmp_path):
+    write(patterns(2), tmp_path / "walk", seconds=5e-324)
+
+
+def test_a_gif_of_equal_frames_lasts_no_longer_than_one_frame_may(tmp_path):
+    path = images.write_gif(torch.zeros(41, 1, 1, 1), tmp_path / "still.gif", 1, 300)
+    with Image.open(path) as film:
+        assert film.info["duration"] == 600_000
+
+
+@film_formats
+@pytest.mark.parametrize(("x", "options", "sentence"), [
+    (patterns(2)[:0], {}, r"a film has 1 to 5,000 frames \(N, C, H, W\), not \(0, 1, 7, 6\)"),
+    (patterns(1)[0], {}, "a film has 1 to 5,000 frames"),
+    (torch.zeros(1, 1, 1, 1).expand(5_001, 1, 1, 1), {}, r"not \(5001, 1, 1, 1\)"),
+    (patterns(2), {"scale": 0}, "scale must be a whole number from 1 to 2340, not 0"),
+    (patterns(2), {"scale": 2341}, "scale must be"), (patterns(2), {"scale": 1.5}, "scale must be"),
+    (patterns(2), {"comment": "é"}, "a film's comment must be a text in ASCII, not 'é'"),
+    (patterns(2), {"comment": b"x"}, "a film's comment must be a text in ASCII")])
+def test_films_of_wrong_arguments_are_refused_in_one_sentence(write, x, options, sentence, tmp_path):
+    with pytest.raises(ValueError, match=sentence):
+        write(x, tmp_path / "walk", **options)
     assert not list(tmp_path.iterdir())
 
 
@@ -213,3 +248,19 @@ def test_another_picture_is_not_taken_for_one_of_a_training(tmp_path):
     for name in ("a.png", "b.png", "nowhere.png"):
         with pytest.raises(ValueError, match="does not show how a training went"):
             images.read_growth(tmp_path / name)
+
+
+@pytest.mark.parametrize("read", [images.read, images.read_growth])
+@pytest.mark.parametrize("side", [6_600, 12_000, 20_000, 2**31 - 1])  # for Pillow: allowed, a warning, an error twice
+def test_a_picture_of_too_many_pixels_is_not_decoded(read, side, tmp_path):
+    header = b"IHDR" + struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)
+    chunks = [struct.pack(">I", 13), header, struct.pack(">I", zlib.crc32(header)), b"\0\0\0\0IEND\xaeB`\x82"]
+    (tmp_path / "bomb.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunks))
+    with pytest.raises(ValueError, match="has too many pixels: it may have 42,991,616"):
+        read(tmp_path / "bomb.png")
+
+
+def test_pictures_of_other_formats_are_not_read(tmp_path):
+    Image.new("L", (4, 4)).save(tmp_path / "a.png", "BMP")
+    with pytest.raises(ValueError, match="is not a readable image"):
+        images.read(tmp_path / "a.png")

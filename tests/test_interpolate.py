@@ -56,12 +56,13 @@ def test_the_stage_learns_the_class_of_each_waypoint(found):
 @pytest.mark.parametrize(("changes", "sentence"), [
     ({"model": "vae"}, "There is no model 'vae' on this page; it has "),
     ({"model": None}, "There is no model None on this page; it has "),
-    ({"waypoints": ["3"]}, "A walk has 2 to 6 waypoints, not 1."),
-    ({"waypoints": "1,2,3,4,5,6,7"}, "A walk has 2 to 6 waypoints, not 7."),
-    ({"waypoints": ["3", "10000"]}, "A waypoint’s seed must be a whole number from 0 to 9999, not 10000."),
+    ({"waypoints": ["3"]}, "A walk has 2 to 6 waypoints, separated by commas, not 1."),
+    ({"waypoints": "1,2,3,4,5,6,7"}, "A walk has 2 to 6 waypoints, separated by commas, not 7."),
+    ({"waypoints": "3,,8"}, "A waypoint is a seed such as 3, or 3:7 for seed 3 as class 7, not ''."),
+    ({"waypoints": ["3", "10000"]}, "Seed must be a whole number from 0 to 9999, not 10000."),
     ({"waypoints": ["3", "<b>"]}, "A waypoint is a seed such as 3, or 3:7 for seed 3 as class 7, not '<b>'."),
-    ({"waypoints": 3}, "A walk has 2 to 6 waypoints, not 1."),
-    ({"waypoints": ["3", "3:7"]}, "Mlp-gan has no classes: a waypoint must be without one, not 3:7."),
+    ({"waypoints": 3}, "A walk has 2 to 6 waypoints, separated by commas, not 1."),
+    ({"waypoints": ["3", "3:7"]}, "mlp-gan has no classes: a waypoint must be without one, not 3:7."),
     ({"waypoints": ["3", "zAAAA"]}, "The text of a latent of 100 numbers has 267 characters, not 4."),
     ({"steps": 65}, "Steps must be a whole number from 2 to 64, not 65."),
     ({"method": ["slerp"]}, "Method must be lerp or slerp, not ['slerp']."),
@@ -120,7 +121,6 @@ def test_a_link_opens_a_walk_and_bad_values_fall_back_with_a_word():
     state, words = restored(model="nobody", waypoints="7", steps="0", method="spline", closed="x", psi="nan")
     assert state == {"model": "cdcgan", **interpolate.DEFAULTS}
     assert len(words) == 6
-    assert all(word.endswith("The default is used.") for word in words)
 
 
 def test_a_found_latent_is_added_and_nothing_else_is_changed(found):
@@ -138,6 +138,12 @@ def test_a_walk_of_the_api_has_all_its_files(found):
     assert (mp4 is not None) == images.can_write_mp4()
     assert Path(gif).name == "dcgan-3-found-8.gif"
     assert strip.info["ganlib"] == passport.to_json(passport.read(Path(gif)))
+
+
+def test_the_api_makes_its_files_where_visitors_wait_for_theirs(monkeypatch):
+    monkeypatch.setattr(worker, "_places", threading.Semaphore(0))
+    with pytest.raises(worker.Busy, match="makes files for others"):
+        interpolate.walk("mlp-gan", "3,8", 2, "slerp", False, 1.0)
 
 
 def test_without_an_encoder_there_is_no_mp4(monkeypatch):

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ganlib import checkpoint, inversion
+from ganlib import checkpoint, inversion, sampling
 from ganlib.architectures import Architecture
 from ganlib.data import scale
 from ganlib.evaluation import subsample
@@ -100,7 +100,7 @@ def test_convolutional_generators_with_classes_are_inverted():
 
 def test_a_seed_gives_one_result_whatever_else_is_searched(small, x, found):
     assert same(found, small.invert(x))
-    assert torch.allclose(small.invert(torch.cat([small.sample([2]), x])).psnr[1:], found.psnr, atol=0.01)
+    assert torch.equal(small.invert(torch.cat([small.sample([2]), x])).latents[1:], found.latents)
     assert not same(found, small.invert(x, seed=1))
 
 
@@ -138,7 +138,50 @@ def test_a_search_may_go_on_in_another_thread(small, x, found):
     assert same(results[-1][1], found)
 
 
+def test_two_searches_in_two_threads_find_what_one_alone_does(small, x, found):
+    results = []
+    threads = [threading.Thread(target=lambda: results.append(small.invert(x))) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [same(result, found) for result in results] == [True, True]
+
+
+def test_starts_are_scored_in_batches_with_a_result_after_each(small, monkeypatch):
+    """Those of 160 starts and 2 classes, of 50 at once: none takes longer because there are more samples or classes."""
+    model, sizes = Model("shifted", Shifted(), ShiftedGenerator()), []
+    x = model.sample([5, 6], [3, 8])
+    expected = model.invert(x, [3, 8])
+    model.generator.register_forward_hook(lambda network, inputs, output: sizes.append(len(output)))
+    monkeypatch.setattr("ganlib.model.MAX_ACTIVATIONS", 50 * model.architecture.widest)
+    steps, largest = inversion.search(model, x, [3, 8]), []
+    count = -(-400 // 50) * 2
+    for _ in range(count):
+        next(steps)
+        largest.append(sum(size > 1 for size in sizes))
+    assert largest == [*range(1, count + 1)]
+    assert max(sizes) == 50
+    *_, (_, result) = steps
+    torch.testing.assert_close(result.images, expected.images, atol=0.05, rtol=0)
+
+
+def test_a_generator_of_no_finite_samples_has_nothing_to_find():
+    model = Model("shifted", Shifted(), ShiftedGenerator())
+    model.generator.scale.fill_(torch.nan)
+    with pytest.raises(ValueError, match="shifted makes no finite samples"):
+        model.invert(torch.zeros(1, 3))
+
+
+def test_latents_of_samples_far_away_are_those_that_a_text_holds():
+    model = checkpoint.load("toy-gaussian", device="cpu")
+    found = model.invert(torch.tensor([[9e5]]))
+    assert found.latents.abs().max() <= sampling.MAX_LATENT
+    assert torch.equal(found.images, model.decode(found.latents))
+
+
 @pytest.mark.parametrize(("values", "options", "message"), [
+    (torch.full((1, 1, 8, 8), 1e20), {}, "samples to invert must be numbers from -1,000,000 to 1,000,000"),
     (torch.zeros(1, 8, 8), {}, r"samples must be a tensor of shape \(N, 1, 8, 8\)"),
     (torch.full((1, 1, 8, 8), torch.nan), {}, "finite"),
     (torch.zeros(1, 1, 8, 8, dtype=torch.uint8), {}, r"floating-point numbers.*\[-1, 1\]"),

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 import ganlib
-from ganlib import Model
+from ganlib import Model, directions, drawing
 from ganlib.architectures import ARCHITECTURES
 from ganlib.calibration import Calibration
 from ganlib.toys import Gaussian
@@ -116,6 +116,28 @@ def test_results_are_ordinary_tensors_with_the_same_bytes_whatever_the_process_h
             assert torch.equal(a, b)
             assert a.shape == c.shape
         assert torch.equal(again[0], expected[0])
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_paths_inversions_and_directions_are_the_same_whatever_the_process_has_set(setting):
+    fields = {"shape": (1, 28, 28), "latent_dim": 5, "generator_widths": (16,), "choices": 2}
+    model = untrained("mlp-gan", **fields)
+    model.metrics = {directions.MEASURE: {"slant": 0.9}}
+    real, ink = model.sample([1]), torch.eye(28)
+
+    def computed() -> list[torch.Tensor]:
+        found, along = model.invert(real), directions.named(model)
+        drawn = drawing.normalise(ink)
+        return [model.walk(Z[:, :5], None, 3), found.latents, found.images, found.psnr, along.vectors,
+                along.move(Z[:, :5], [1.0, 0.5, *[0.0] * (len(along.names) - 2)]), drawn,
+                drawing.from_text(drawing.to_text(drawn))]
+
+    expected = computed()
+    with SETTINGS[setting]():
+        found = computed()
+    for a, b in zip(found, expected):
+        assert (a.dtype, a.device.type, a.is_inference()) == (torch.float32, "cpu", False)
+        assert torch.equal(a, b)
 
 
 @pytest.mark.parametrize("setting", [nullcontext, torch.inference_mode])
@@ -229,7 +251,9 @@ def test_a_walk_stays_between_equal_latents_and_crosses_between_opposite_ones(mo
 @pytest.mark.parametrize(("arguments", "sentence"), [
     ((Z[:1], None, 5), "a path needs at least 2 latents"), ((Z[:, :9], None, 5), "latents must be a tensor of shape"),
     ((Z, None, 1), "steps must be a whole number from 2"), ((Z, None, 5, "bezier"), "lerp or slerp"),
-    ((Z, [1, 2], 5), "dcgan has no classes"), ((Z, None, 10**6, "lerp", True), "the number of samples must be"),
+    ((Z, [1, 2], 5), "dcgan has no classes"),
+    ((Z, None, 2_502, "lerp", True), "the number of samples must be a whole number from 1 to 5000, not 5002"),
+    ((Z * 1e30, None, 5), "the numbers of a latent must be from -100 to 100"),
     ((Z, None, 5, "lerp", False, 3), "truncation must be a number from 0 to 2")])
 def test_wrong_walks_are_refused_in_one_sentence(model, arguments, sentence):
     with pytest.raises(ValueError, match=sentence):

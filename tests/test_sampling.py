@@ -176,15 +176,28 @@ def test_a_latent_goes_through_its_text_rounded_to_float16():
     ("", "of 4 numbers has 11 characters, not 0"), ("ADwAwEBWZi", "not 10"), ("A" * 10**5, "not 100000"),
     ("AHwAwEBWZi4", "the numbers of a latent must be from -100 to 100"),  # infinity
     ("AH4AwEBWZi4", "the numbers of a latent must be"), ("AH0AwEBWZi4", "the numbers of a latent must be"),  # NaN
-    ("QVYAwEBWZi4", "the numbers of a latent must be")])  # 100.06
+    ("QVYAwEBWZi4", "the numbers of a latent must be"),  # 100.06
+    *((f"ADwAwEBWZi{last}", f"the text of a latent of 4 numbers cannot end in {last}") for last in "567")])  # two bits
 def test_another_text_is_no_latent(text, sentence):
     with pytest.raises(ValueError, match=sentence) as caught:
         sampling.latent_from_text(text, 4)
     assert len(str(caught.value)) < 200
 
 
-@pytest.mark.parametrize("z", [torch.full((3,), 101.0), torch.tensor([math.nan]), torch.tensor([-math.inf]),
-                               torch.zeros(2, 2), torch.tensor(1.0)])
+def test_a_latent_may_be_an_array_or_a_list():
+    for z in (numpy.array([1.0, -2.0]), [1, -2], (1.0, -2.0), torch.tensor([1, -2]),
+              torch.tensor([1.0, -2.0], requires_grad=True)):
+        assert sampling.latent_to_text(z) == "ADwAwA"
+
+
+@pytest.mark.parametrize("z", [None, "abc", ["a"], [[1.0], [1.0, 2.0]], {}, 5, [], torch.zeros(2, 2),
+                               torch.tensor(1.0)])
+def test_what_is_no_latent_is_refused(z):
+    with pytest.raises(ValueError, match=r"a latent must be numbers \(D,\), not "):
+        sampling.latent_to_text(z)
+
+
+@pytest.mark.parametrize("z", [torch.full((3,), 101.0), torch.tensor([math.nan]), torch.tensor([-math.inf])])
 def test_a_latent_without_a_text_is_refused(z):
     with pytest.raises(ValueError, match="the numbers of a latent must be from -100 to 100"):
         sampling.latent_to_text(z)

@@ -76,6 +76,33 @@ def test_a_model_without_classes_has_waypoints_without_them(plain):
         assert len(str(caught.value)) < 400
 
 
+@pytest.mark.parametrize(("arguments", "sentence"), [
+    ({}, "a waypoint is a seed or a found latent, one of them"), ({"seed": 3, "found": "ADw"}, "one of them"),
+    ({"chosen": 3}, "one of them"), ({"seed": -1}, "a seed must be a whole number from 0"),
+    ({"seed": "3"}, "a seed must be a whole number"),
+    ({"found": "<b>"}, "has letters, digits, - and _ alone, not '<b>'"), ({"found": ""}, "has letters"),
+    ({"found": "AD:7"}, "has letters"), ({"found": 5}, "has letters"),
+    ({"seed": 3, "chosen": "abc"}, "a waypoint's class must be a whole number from 0 to 999999, not 'abc'"),
+    ({"seed": 3, "chosen": True}, "a waypoint's class must be")])
+def test_a_waypoint_without_meaning_cannot_be_made(arguments, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        Waypoint(**arguments)
+
+
+def test_a_class_may_be_of_any_integer_type_but_no_text():
+    assert str(Waypoint.at(torch.ones(1), torch.tensor(7))) == "zADw:7"
+    with pytest.raises(ValueError, match="a waypoint's class must be a whole number"):
+        Waypoint.at(torch.ones(1), "<b>")
+
+
+def test_waypoints_without_number_or_in_inference_mode(plain):
+    with pytest.raises(ValueError, match="give at least one waypoint"):
+        waypoints.ends([], plain)
+    with torch.inference_mode():
+        z, _ = waypoints.ends([Waypoint(3), Waypoint(8)], plain)
+    assert not z.is_inference()
+
+
 def test_waypoints_are_the_ends_of_a_walks_legs(plain, with_classes):
     points = [Waypoint.parse(text, with_classes) for text in ("3", "5:2", f"{text_of(8)}:1")]
     z, labels = waypoints.ends(points, with_classes)

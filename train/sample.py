@@ -170,7 +170,7 @@ def state(model: Model, samples: Sequence[Sample], truncation: float) -> dict[st
     """The settings of the page's tab Generate that show the samples.
 
     The tab shows successive seeds, with one class, all classes or those that the seeds pick. Other seeds and classes
-    are listed as "seeds" and "classes".
+    are listed as "seeds" and "classes": the tab then says that it does not show them.
     """
     seeds, classes = (list(dict.fromkeys(column)) for column in zip(*samples))
     found: dict[str, Any] = {"seed": seeds[0], "count": len(samples), "psi": float(truncation)}
@@ -185,8 +185,9 @@ def state(model: Model, samples: Sequence[Sample], truncation: float) -> dict[st
 
 
 def _joined(numbers: Sequence[int | None]) -> str:
-    """The first numbers, as many as a text in a passport can hold: each has up to ten digits and a comma."""
-    return ",".join(map(str, numbers[:passport.MAX_TEXT // 11]))
+    """The numbers with commas between them; how many they are, where a passport cannot hold them."""
+    text = ",".join(map(str, numbers))
+    return text if len(text) <= passport.MAX_TEXT else f"{len(numbers):,} numbers, too many to list"
 
 
 def fingerprint(model: Model) -> str:
