@@ -105,8 +105,10 @@ def test_directions_are_fitted_once_and_kept_no_longer_than_their_model(monkeypa
     assert there() is None
 
 
-def test_correlations_are_measured_where_the_metrics_lack_them(gan, monkeypatch):
-    monkeypatch.setattr(gan, "metrics", {})
+@pytest.mark.parametrize("metrics", [{}, {directions.MEASURE: {"slant": 0.9}, fits.HASH: "of other weights"}],
+                         ids=["none", "of other weights"])
+def test_correlations_are_measured_where_the_metrics_lack_them(gan, monkeypatch, metrics):
+    monkeypatch.setattr(gan, "metrics", metrics)
     monkeypatch.delitem(vars(gan), fits.KEY, raising=False)
     monkeypatch.setattr(directions, "of_attributes", lambda model: "all five")
     monkeypatch.setattr(directions, "correlations", lambda _, found, n: {"slant": 0.8} if found == "all five" else {})
@@ -114,7 +116,7 @@ def test_correlations_are_measured_where_the_metrics_lack_them(gan, monkeypatch)
         model=model, names=(*model.metrics[directions.MEASURE], "direction 1")))
     assert explore.named_sliders("mlp-gan") == [{"name": "slant", "correlation": 0.8},
                                                 {"name": "direction 1", "correlation": None}]
-    assert gan.metrics == {}
+    assert gan.metrics == metrics
     vars(gan).pop(fits.KEY)
 
 

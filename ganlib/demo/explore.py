@@ -4,12 +4,8 @@ A point is a waypoint's text (`ganlib.waypoints`). The stage (`stage/explore/`) 
 """
 
 import asyncio
-import copy
-import io
 import math
-import threading
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,8 +20,10 @@ from ganlib import directions, images, passport, sampling
 from ganlib.checks import check_int, quoted, require
 from ganlib.demo import links, models, stages
 from ganlib.demo.controls import MAX_SEED, listen
+from ganlib.demo.fits import fitted
 from ganlib.demo.links import Reading, waypoint
 from ganlib.demo.picker import hub_opener
+from ganlib.demo.points import alone, waypoints
 from ganlib.demo.stages import answering, table
 from ganlib.model import Model
 from ganlib.waypoints import Waypoint
@@ -35,14 +33,11 @@ EXPLANATION = "Every picture is a point in a space of random numbers. Here you m
 
 MAX_AMOUNT = directions.LARGEST
 SLIDERS = len(directions.ATTRIBUTES)
-MEASURED_ON = 150  # latents for the correlations of a model whose metrics lack them: more take too long
 OWN = "own"  # the class of a plane whose corners keep theirs
 SIDE = 17  # pictures along a side of the plane
 MAX_GRID = 2**20  # numbers in all pictures of the plane, about: large pictures get a coarser grid
 OTHERS = (3, 4, 5, 6, 8, 9, 10)  # seeds that show that a slider means the same everywhere; six of them
 SWEEP = [amount / 2 for amount in range(-6, 7)]  # of a slider from end to end
-PICTURE_SIDE = 360  # pixels of the longer side of a picture that is shown alone, about
-KEPT = 8  # models whose directions are kept
 
 # what the parts show at first: chosen by looking, because the result of other seeds is often less clear
 EXAMPLES = {
@@ -51,9 +46,10 @@ EXAMPLES = {
     "mlp-gan": (("62", "10", "16"), "A bold, slanted 0 minus a thin 0, plus a thin 5, is a bold, slanted 5."),
 }
 EXAMPLE = (("1", "2", "3"), "")  # of other models
+POINTS = {"cdcgan": "48", "dcgan": "45", "mlp-gan": "57"}
 CORNERS = {"cdcgan": ("36:3", "9:8", "6:5", "14:9"), "dcgan": ("5", "9", "25", "103"),
            "mlp-gan": ("5", "13", "8", "40")}
-FOUR = ("1", "2", "3", "4")
+FOUR, POINT = ("1", "2", "3", "4"), "7"
 
 
 @dataclass(frozen=True)
@@ -79,16 +75,12 @@ class Shown:
 
     def picture(self) -> Image.Image:
         """The point's picture, enlarged, with its passport."""
-        return passport.stamp(alone(self.x[-1]), self.passport())
-
-
-def alone(x: Tensor) -> Image.Image:
-    return images.enlarge(images.to_pil(x), images.tile_scale(max(x.shape[-2:]), 1, PICTURE_SIDE))
+        return passport.stamp(alone(self.x[-1], self.gan), self.passport())
 
 
 def numbers(value: Any) -> list[float]:
     """The positions of the sliders, also as text with commas; those that are left out are 0."""
-    parts = value if isinstance(value, list) else links.several(value)
+    parts = links.several(value)
     require(len(parts) <= SLIDERS, f"there are at most {SLIDERS} amounts, not {len(parts)}")
     found = [links.number(-MAX_AMOUNT, MAX_AMOUNT, "an amount")(part) for part in parts]
     return found + [0.0] * (SLIDERS - len(found))
@@ -96,16 +88,14 @@ def numbers(value: Any) -> list[float]:
 
 def place(value: Any) -> list[float]:
     """A place on the plane, x and y from 0 to 1, also as text with a comma."""
-    parts = value if isinstance(value, list) else links.several(value)
+    parts = links.several(value)
     require(len(parts) == 2, f"a place on the plane is two numbers such as 0.5,0.5, not {quoted(value)}")
     return [links.number(0, 1, "a place on the plane")(part) for part in parts]
 
 
 def four(value: Any, gan: Model) -> list[Waypoint]:
     """The corners of the plane, also as text with commas."""
-    parts = value if isinstance(value, list) else links.several(value)
-    require(len(parts) == 4, f"a plane has 4 corners such as 1,2,3,4, not {len(parts)}")
-    return [waypoint(part, gan) for part in parts]
+    return waypoints(value, gan, 4, 4, "a plane")
 
 
 def one_class(value: Any, gan: Model) -> str:
@@ -120,40 +110,7 @@ def truncation_of(value: Any) -> float:
     return links.number(0, sampling.MAX_TRUNCATION, "Truncation ψ")(value)
 
 
-# --- the directions of each model, fitted once ---------------------------------------------------------------------
-
-_lock = threading.Lock()
-_fitted: dict[int, tuple[Model, "Future[directions.Directions]"]] = {}
-
-
-def fitted(gan: Model) -> directions.Directions:
-    """The named directions of a model. A second call waits for the first one's fit."""
-    with _lock:
-        first = id(gan) not in _fitted
-        _, future = _fitted.setdefault(id(gan), (gan, Future()))
-        for other in list(_fitted)[:-KEPT]:
-            del _fitted[other]
-    if first:
-        try:
-            future.set_result(directions.named(measured(gan)))
-        except BaseException as error:
-            future.set_exception(error)
-            with _lock:
-                _fitted.pop(id(gan), None)
-    return future.result()
-
-
-def measured(gan: Model) -> Model:
-    """The model with the correlations by which directions earn their names; measured now if its metrics lack them."""
-    if directions.MEASURE in gan.metrics or tuple(gan.shape) != directions.SHAPE:
-        return gan
-    found = copy.copy(gan)
-    rows = directions.correlations(gan, directions.of_attributes(gan), MEASURED_ON)
-    found.metrics = {**gan.metrics, directions.MEASURE: rows}
-    return found
-
-
-# --- the three parts -----------------------------------------------------------------------------------------------
+# the three parts
 
 def sliders(asked: Mapping[str, Any]) -> Shown:
     """The point after its sliders were moved.
@@ -242,15 +199,29 @@ def arithmetic(asked: Mapping[str, Any]) -> Shown:
 PARTS: dict[str, Callable[[Mapping[str, Any]], Shown]] = {"sliders": sliders, "plane": plane, "arithmetic": arithmetic}
 
 
-# --- what the stage calls ------------------------------------------------------------------------------------------
+# what the stage calls
 
 @answering
 async def explore_model(asked: Any) -> dict[str, Any]:
-    """What the stage knows of a model before its first picture. asked: {"model": name}."""
+    """What `about` tells of a model of the Hub. asked: {"model": name}."""
     gan = await asyncio.to_thread(models.images, table(asked).get("model", ""))
-    example, words = EXAMPLES.get(gan.name, EXAMPLE)
-    return {"classes": list(gan.class_names), "example": example, "words": words,
-            "corners": CORNERS.get(gan.name, FOUR)}
+    return about(gan.name, gan.class_names)
+
+
+def about(name: str, classes: Sequence[str]) -> dict[str, Any]:
+    """What the stage knows of a model before its first picture: its classes, and what it shows at first.
+
+    Returns:
+        {"classes": their names, "first": the values of a link at first, "words": on the first arithmetic}
+    """
+    words = EXAMPLES.get(name, EXAMPLE)[1]
+    return {"classes": list(classes), "first": first(name), "words": words}
+
+
+def first(name: str) -> dict[str, Any]:
+    """The values of a link to a model's parts where the link does not name them."""
+    return {"point": POINTS.get(name, POINT), "amounts": [0.0] * SLIDERS, "corners": list(CORNERS.get(name, FOUR)),
+            "at": [0.5, 0.5], "class": OWN, **dict(zip("abc", EXAMPLES.get(name, EXAMPLE)[0])), "psi": 1.0}
 
 
 @answering
@@ -311,21 +282,19 @@ def grid(asked: Mapping[str, Any]) -> dict[str, Any]:
 
 @answering
 async def explore_save(asked: Any) -> dict[str, Any]:
-    """The file of what is shown: {"png": base64, "name"}. asked: the values of a part, and "part": its name."""
+    """The file of what is shown: {"file": base64, "name"}. asked: the values of a part, and "part": its name."""
     return await asyncio.to_thread(saved, table(asked))
 
 
 def saved(asked: Mapping[str, Any]) -> dict[str, Any]:
     shown = PARTS[links.among(list(PARTS), "the part")(asked.get("part"))](asked)
-    image = alone(shown.x[-1])
+    image = alone(shown.x[-1], shown.gan)
     if shown.state["part"] == "arithmetic":
         image = images.contact_sheet(shown.x, 4, captions=["A", "\u2212 B", "+ C", "="])
-    file = io.BytesIO()
-    passport.save(image, file, shown.passport())
-    return {"png": stages.in_text(file.getvalue()), "name": f"{shown.gan.name.replace('/', '-')}-explore.png"}
+    return stages.file(image, shown.passport(), f"{shown.gan.name.replace('/', '-')}-explore.png")
 
 
-# --- the API -------------------------------------------------------------------------------------------------------
+# the API
 
 def api_sliders(model: str, point: str, amounts: list[float], digit: str,
                 psi: float) -> tuple[Image.Image, dict[str, Any]]:
@@ -381,44 +350,39 @@ def api_arithmetic(model: str, a: str, b: str, c: str, psi: float) -> tuple[Imag
 
 
 def restore(reading: Reading) -> list[Any]:
-    """The state that the stage opens. Values that are None are the model's own."""
+    """The state that the stage opens: it sets what the link names, and nothing else."""
     model = reading.model(models.image_models())
     gan = models.images(model)
-
-    def a_point(value: Any) -> str:
-        return str(waypoint(value, gan))
-
-    return [stages.state({
-        "model": model,
-        "part": reading.take("part", links.among(list(PARTS), "the part"), "sliders"),
-        "point": reading.take("point", a_point, "7"),
-        "amounts": reading.take("amounts", numbers, [0.0] * SLIDERS),
-        "corners": reading.take("corners", lambda value: list(map(str, four(value, gan))), None),
-        "at": reading.take("at", place, [0.5, 0.5]),
-        "class": reading.take("class", lambda value: one_class(value, gan), None),
-        **{name: reading.take(name, a_point, None) for name in "abc"},
-        "psi": reading.take("psi", truncation_of, 1.0),
-    })]
+    checks: dict[str, Callable[[Any], Any]] = {
+        "part": links.among(list(PARTS), "the part"), "amounts": numbers, "at": place, "psi": truncation_of,
+        "corners": lambda value: list(map(str, four(value, gan))), "class": lambda value: one_class(value, gan),
+        **dict.fromkeys(("point", *"abc"), lambda value: str(waypoint(value, gan))),
+    }
+    defaults = {"part": "sliders", **first(model)}
+    return [stages.state({"model": model, **{name: reading.take(name, check, defaults[name])
+                                             for name, check in checks.items() if name in reading.values}})]
 
 
 def build(demo: gr.Blocks) -> list[gr.HTML]:
-    page = {"models": models.image_models(), "parts": list(PARTS), "maxSeed": MAX_SEED, "maxAmount": MAX_AMOUNT,
+    names = models.image_models()
+    page = {"models": names, "about": {name: about(name, models.class_names(name)) for name in names},
+            "parts": list(PARTS), "maxSeed": MAX_SEED, "maxAmount": MAX_AMOUNT, "maxPsi": sampling.MAX_TRUNCATION,
             "sweep": SWEEP, "others": OTHERS, "side": SIDE, "sliders": SLIDERS}
     stage = stages.stage("explore", page, [explore_model, explore_directions, explore_sliders, explore_plane,
                                            explore_grid, explore_arithmetic, explore_save], "Explore")
     hub_opener(models.images, stage)
-    _build_api(models.image_models()[0])
+    _build_api(first(names[0]), names[0])
     return [stage]
 
 
-def _build_api(first: str) -> None:
-    """Components that nobody sees: pictures travel through the API by them. first: the name of a model."""
+def _build_api(values: Mapping[str, Any], name: str) -> None:
+    """Components that nobody sees: pictures travel through the API by them. values: of the model of that name."""
     with gr.Group(visible=False):
-        model, point, amounts = gr.Textbox(first, label="Model"), gr.Textbox("7", label="Point"), gr.JSON([])
-        corners = gr.Textbox(",".join(CORNERS.get(first, FOUR)), label="Corners")
+        model, point, amounts = gr.Textbox(name, label="Model"), gr.Textbox(values["point"], label="Point"), gr.JSON([])
+        corners = gr.Textbox(",".join(values["corners"]), label="Corners")
         x, y = gr.Number(0.5, label="x"), gr.Number(0.5, label="y")
         digit, own = gr.Textbox("any", label="Digit"), gr.Textbox(OWN, label="Digit")
-        a, b, c = (gr.Textbox(text, label=name) for name, text in zip("ABC", EXAMPLES.get(first, EXAMPLE)[0]))
+        a, b, c = (gr.Textbox(values[term], label=term.upper()) for term in "abc")
         truncation, call = gr.Number(1, label="Truncation ψ"), gr.Button()
         picture, told = gr.Image(format="png", label="Picture"), gr.JSON(label="Its waypoint")
     listen([call.click], api_sliders, [model, point, amounts, digit, truncation], [picture, told], api_name="explore")

@@ -22,6 +22,7 @@ from ganlib.demo import links, models, stages, worker
 from ganlib.demo.controls import MAX_SEED, check_seed, listen
 from ganlib.demo.links import Reading
 from ganlib.demo.picker import hub_opener
+from ganlib.demo.points import alone, scale, waypoints
 from ganlib.model import Model
 from ganlib.waypoints import MAX_WAYPOINTS, Waypoint, ends
 
@@ -31,12 +32,11 @@ EXPLANATION = ("Each picture is a point in a space of random numbers. Between tw
 MAX_STEPS, KEPT_FILMS = 64, 32
 MAX_PIXELS = 2**26  # numbers in the enlarged frames of a walk: they are in memory while its files are made
 STRIP_COLUMNS = 16  # of square pictures
-FRAME_SIDE = 360  # pixels of the longer side of a picture, about
 SECONDS = 2.0  # of a leg
 DEFAULTS: dict[str, Any] = {"waypoints": ["3", "8"], "steps": 32, "method": "slerp", "closed": False, "psi": 1.0}
-PATHS = {
-    "slerp": "An arc, as far from zero as the points that the model learned from.",
-    "lerp": "A straight line, nearer to zero halfway, where pictures are more average.",
+PATHS = {  # the words for a choice, and a sentence on it
+    "slerp": ("arc (slerp)", "A curved path: every step is as typical as the waypoints."),
+    "lerp": ("line (lerp)", "A straight path: halfway, the pictures are more average."),
 }
 
 
@@ -95,7 +95,7 @@ def check(values: Mapping[str, Any]) -> Walk:
     walk = Walk(gan, check_points(values["waypoints"], gan), check_int(values["steps"], 2, MAX_STEPS, "Steps"),
                 values["method"], links.flag(values["closed"]),
                 check_float(values["psi"], 0, sampling.MAX_TRUNCATION, "Truncation ψ"))
-    frames = MAX_PIXELS // (math.prod(gan.shape) * _scale(gan) ** 2)
+    frames = MAX_PIXELS // (math.prod(gan.shape) * scale(gan) ** 2)
     most = (frames - (not walk.closed)) // walk.legs + 1
     require(walk.steps <= most, f"Steps must be at most {most}, not {walk.steps}: this is a walk of large pictures")
     return walk
@@ -103,22 +103,7 @@ def check(values: Mapping[str, Any]) -> Walk:
 
 def check_points(values: Any, model: Model) -> list[Waypoint]:
     """The waypoints of these texts, or of one text with commas. Raises ValueError."""
-    texts = links.several(values)
-    require(2 <= len(texts) <= MAX_WAYPOINTS, f"a walk has 2 to {MAX_WAYPOINTS} waypoints, not {len(texts)}")
-    return [check_point(text, model) for text in texts]
-
-
-def check_point(text: str, model: Model) -> Waypoint:
-    """The waypoint of a text, whose seed is one of the page's. Raises ValueError."""
-    point = Waypoint.parse(text, model)
-    if point.seed is not None:
-        check_seed(point.seed, "a waypoint’s seed")
-    return point
-
-
-def _scale(model: Model) -> int:
-    """By how much a picture that is shown alone is enlarged."""
-    return images.tile_scale(max(model.shape[-2:]), 1, FRAME_SIDE)
+    return waypoints(values, model, 2, MAX_WAYPOINTS, "a walk")
 
 
 # files
@@ -133,7 +118,7 @@ def strip(walk: Walk, x: Tensor) -> Image.Image:
 
 def write_film(write: Callable[..., Path], walk: Walk, x: Tensor, path: Path) -> Path:
     """A walk as a GIF or an MP4, by `images.write_gif` or `images.write_mp4`."""
-    return write(x, path, _scale(walk.model), walk.seconds, walk.closed, passport.to_json(walk.passport()))
+    return write(x, path, scale(walk.model), walk.seconds, walk.closed, passport.to_json(walk.passport()))
 
 
 def _save_strip(walk: Walk, x: Tensor, path: Path) -> None:
@@ -238,7 +223,7 @@ def frame(model: str, first: int, second: int, method: str, position: float) -> 
     """
     walk = check(_between(model, first, second, method))
     (x,) = walk.model.between(first, second, [position], method)
-    return passport.stamp(images.enlarge(images.to_pil(x), _scale(walk.model)), walk.passport(position=position))
+    return passport.stamp(alone(x, walk.model), walk.passport(position=position))
 
 
 def _between(model: str, first: int, second: int, method: str) -> dict[str, Any]:
@@ -250,6 +235,11 @@ _folders: "deque[tempfile.TemporaryDirectory[str]]" = deque()
 
 
 def _files(values: dict[str, Any], mp4: bool) -> tuple[Image.Image, str, str | None, str]:
+    """What `_made` gives, made in the one thread for files: an API call waits for its turn as a visitor does."""
+    return asyncio.run(worker.aside(_made, values, mp4))
+
+
+def _made(values: dict[str, Any], mp4: bool) -> tuple[Image.Image, str, str | None, str]:
     """The strip, the GIF, the MP4 or None, and the status of a walk. gradio copies the files; old ones are removed."""
     start = models.now()
     walk = check(values)
@@ -280,7 +270,7 @@ def restore(reading: Reading) -> list[Any]:
     }
     values = {name: reading.take(name, checks[name], DEFAULTS[name]) for name in checks
               if name in reading.values or "add" not in reading.values}
-    added = reading.take("add", lambda text: str(check_point(text, gan)), None)
+    added = reading.take("add", lambda text: str(links.waypoint(text, gan)), None)
     return [stages.state({"model": model, **values, **({"add": added} if added else {})})]
 
 
@@ -289,7 +279,7 @@ def page() -> dict[str, Any]:
     names = models.image_models()
     return {"models": names, "classes": {name: list(models.class_names(name)) for name in names},
             "defaults": DEFAULTS, "paths": PATHS, "seconds": SECONDS, "mp4": images.can_write_mp4(),
-            "limits": {"seed": MAX_SEED, "steps": MAX_STEPS, "waypoints": MAX_WAYPOINTS,
+            "maxSeed": MAX_SEED, "limits": {"steps": MAX_STEPS, "waypoints": MAX_WAYPOINTS,
                        "psi": sampling.MAX_TRUNCATION}}
 
 

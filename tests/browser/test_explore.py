@@ -3,6 +3,7 @@
 import pytest
 
 from ganlib import passport
+from ganlib.demo import explore
 from tests.browser.test_page import CHROMIUM, browser, visit  # noqa: F401, fixtures
 
 pytestmark = pytest.mark.skipif(not CHROMIUM, reason="no chromium on this machine (Debian: apt-get install chromium)")
@@ -47,9 +48,9 @@ def test_a_point_is_moved_by_sliders_on_a_plane_and_by_arithmetic(visit, address
     tab.until("sliders.amounts[0] === 3 && sliders.waypoint?.startsWith('z')")
     moved = tab.pixels("The picture of seed 40")
     assert moved != before
-    assert slider.get_attribute("aria-valuetext") == "+3.0"
+    assert slider.input_value() == "3"
     tab.root.get_by_text("From \u22123 to 3").click()
-    tab.root.get_by_role("button", name="0.0").click()
+    tab.root.get_by_role("button", name="Slant 0.0").click()
     tab.until("sliders.amounts[0] === 0 && sliders.waypoint === '40'")
     assert tab.pixels("The picture of seed 40") == before
     page.keyboard.press("End")  # the strip's button was pressed, not the slider
@@ -97,6 +98,13 @@ def test_a_point_is_moved_by_sliders_on_a_plane_and_by_arithmetic(visit, address
     tab.root.get_by_role("button", name="Open in Sliders").click()
     tab.until("stage.part === 'sliders' && sliders.waypoint === sliders.point.value && sliders.point.value[0] === 'z'")
 
+    # another model has points of its own; the found point comes back with the first one
+    found = page.evaluate(f"{STAGE}.sliders.waypoint")
+    tab.root.get_by_text("dcgan", exact=True).click()
+    tab.until("stage.model === 'dcgan' && sliders.waypoint === stage.about.dcgan.first.point")
+    tab.root.get_by_text("mlp-gan", exact=True).click()
+    tab.until(f"stage.model === 'mlp-gan' && sliders.waypoint === '{found}'")
+
     # on its way to Interpolate
     tab.root.get_by_role("button", name="Open in Interpolate").click()
     page.get_by_role("tab", name="Interpolate", selected=True).wait_for()
@@ -111,3 +119,52 @@ def test_a_link_that_is_not_valid_falls_back_with_a_word(visit, address):  # noq
     visit.page.get_by_text("Seed must be a whole number from 0 to 9999").first.wait_for()
     assert visit.page.evaluate(f"[{STAGE}.psi, {STAGE}.sum.fields[0].value]") == [1, "62"]
     assert visit.page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+
+
+def test_the_first_visit_shows_the_chosen_examples(visit):  # noqa: F811
+    visit.tab("Explore")
+    tab = Tab(visit.page)
+    first = explore.first("cdcgan")
+    tab.until(f"sliders.waypoint === '{first['point']}'")
+    assert not tab.root.get_by_role("button", name="Open in Sliders").is_visible()
+    tab.root.get_by_text("Plane", exact=True).click()
+    tab.until(f"plane.waypoint && plane.points.corners.join() === '{','.join(first['corners'])}'")
+    tab.root.get_by_text("Arithmetic", exact=True).click()
+    tab.until("sum.waypoint")
+    assert [visit.page.evaluate(f"{STAGE}.sum.points.{name}") for name in "abc"] == [first[name] for name in "abc"]
+    tab.root.get_by_text("A bold 7 minus a thin 7").wait_for()
+
+    # a state that names a point sets the point, and nothing of the other parts
+    visit.page.evaluate(f"""() => {{
+        {STAGE}.open({{part: 'plane', corners: ['1', '2', '3', '4']}});
+        {STAGE}.open({{point: '9:3'}});
+    }}""")
+    tab.until("sliders.waypoint === '9:3' && plane.points.corners.join() === '1,2,3,4'")
+
+    # a seed out of range, and a server that does not answer
+    tab.root.get_by_label("Seed of the point").fill("77777")
+    tab.root.get_by_text("A seed is a whole number from 0 to 9,999.").wait_for()
+    tab.root.get_by_label("Seed of the point").blur()
+    visit.page.evaluate(f"""() => {{
+        const {{sliders}} = {STAGE}, {{wire}} = sliders.exact, known = wire.server;
+        window.mend = () => {{ wire.server = known; }};
+        Object.assign(wire, {{server: {{explore_sliders: () => new Promise(() => null)}}, limit: 900}});
+        sliders.change();
+    }}""")
+    tab.root.get_by_text("The pictures are loading.").wait_for()
+    tab.root.get_by_text("The server does not answer.").wait_for()
+    visit.page.evaluate("mend()")
+    tab.root.get_by_role("button", name="Try again").click()
+    tab.until("sliders.waypoint === '9:3' && stage.parts.note.textContent === ''")
+
+    # what comes while a model of the Hub is loading is not lost
+    visit.page.evaluate(f"""() => {{
+        const stage = {STAGE};
+        stage.wire.server = {{explore_model: () => new Promise((resolve) => {{ window.arrive = resolve; }})}};
+        stage.sliders.change = stage.needNames = () => null;
+        stage.open({{model: 'bob/slow', point: '5'}});
+        stage.open({{model: 'bob/slow', point: '6:2'}});
+    }}""")
+    visit.page.wait_for_function("typeof arrive === 'function'")
+    visit.page.evaluate("about => arrive(about)", explore.about("bob/slow", "abc"))
+    tab.until("stage.model === 'bob/slow' && sliders.point.value === '6:2'")

@@ -38,7 +38,7 @@ class Walk:
 
     def open(self, **values) -> None:
         """Open a state, as another tab does."""
-        self.root.evaluate("(root, values) => root.walk.open(values)", values)
+        self.root.evaluate("(root, values) => root.ganlab.open(values)", values)
 
 
 def test_a_walk_plays_changes_and_is_taken_away(visit):  # noqa: F811
@@ -65,11 +65,12 @@ def test_a_walk_plays_changes_and_is_taken_away(visit):  # noqa: F811
     walk.until(waypoints="3:7,9,5")
     assert page.evaluate("document.activeElement.title") == "Move waypoint 2 left"
     walk.root.get_by_label("Steps", exact=True).fill("6")
-    walk.root.get_by_text("lerp", exact=True).click()
+    walk.root.get_by_text("line (lerp)", exact=True).click()
     walk.root.get_by_label("Close the loop").check()
     walk.until(closed=1, method="lerp", steps=6, waypoints="3:7,9,5")
     assert walk.at(15) == walk.at(0) == walk.card(1)
     walk.root.get_by_label("Seed of waypoint 1").fill("10000")  # is not taken
+    walk.root.get_by_text("A seed is a whole number from 0 to 9,999.").wait_for()
     walk.root.get_by_label("Seed of waypoint 1").blur()
     assert walk.root.get_by_label("Seed of waypoint 1").input_value() == "3"
 
@@ -92,7 +93,7 @@ def test_a_walk_plays_changes_and_is_taken_away(visit):  # noqa: F811
     mine, yours = (f"{Waypoint.at(torch.full((100,), x))}:{digit}" for x, digit in ((0.5, 3), (-0.5, 8)))
     walk.open(model="cdcgan", waypoints=["3", "8"], add=mine)
     walk.until(waypoints=f"{mine},8")
-    walk.root.get_by_text("A found latent replaces the default waypoints.").wait_for()
+    walk.root.get_by_text("A found picture replaces the default waypoints.").wait_for()
     walk.open(model="cdcgan", add=yours)
     walk.until(waypoints=f"{mine},{yours}")
     walk.open(waypoints=["1", "2", "3", "4", "5", "6"])
@@ -102,4 +103,7 @@ def test_a_walk_plays_changes_and_is_taken_away(visit):  # noqa: F811
     walk.until(waypoints=f"1,{mine},3,4,5,6")
     walk.root.get_by_text("mlp-gan", exact=True).click()
     walk.until(model="mlp-gan", waypoints="1,3,4,5,6")
-    walk.root.get_by_text("Found latents belong to cdcgan").wait_for()
+    walk.root.get_by_text("Found pictures belong to cdcgan.").wait_for()
+    assert any(walk.card(1))  # the old picture stays until the new one comes
+    walk.root.get_by_text("cdcgan", exact=True).click()
+    walk.until(model="cdcgan", waypoints=f"1,{mine},3,4,5,6")

@@ -1,24 +1,25 @@
 // The stage of Explore: which part is shown, which model, what is shared.
 
-const PART_NAMES = {sliders: "Sliders", plane: "Plane", arithmetic: "Arithmetic"};
-
 class Explore {
   constructor(root) {
-    Object.assign(this, {root, parts: partsOf(root), part: "sliders", psi: 1, info: {classes: []}});
+    Object.assign(this, {root, parts: partsOf(root), part: "sliders", psi: 1, info: null, model: null, kept: {},
+                         about: {...PAGE.about}, given: {}, wire: new Wire(server), fits: new Wire(server)});
     const {parts} = this;
-    this.wire = new Wire(server);
-    this.failed = (trouble) => this.said(trouble.message, true);
-    this.choice = new ModelChoice(parts.model, PAGE.models, () => this.load());
+    this.waiting = new Waiting(parts.note);
+    this.choice = new ModelChoice(parts.model, PAGE.models, () => this.open({}));
     this.sliders = new Sliders(parts, this);
     this.plane = new Plane(parts, this);
     this.sum = new Sum(parts, this);
-    this.choosePart();
-    this.choosePsi();
+    this.chips = new Chips("What to do with the point", PAGE.parts.map((part) => [part, EXPLORE.parts[part]]),
+                           (part) => this.open({part}));
+    parts.parts.append(this.chips.element);
+    this.psiField = new NumberField({label: "Truncation ψ", info: EXPLORE.psi, low: 0, high: PAGE.maxPsi, step: 0.05},
+                                    (psi) => {
+      this.psi = psi;
+      this.shown.change();
+    });
+    parts.forAll.append(this.psiField.element);
     this.share();
-  }
-
-  get model() {
-    return this.choice.value;
   }
 
   /** What is shown now. */
@@ -26,38 +27,10 @@ class Explore {
     return {sliders: this.sliders, plane: this.plane, arithmetic: this.sum}[this.part];
   }
 
-  choosePart() {
-    this.parts.parts.append(...PAGE.parts.map((part) => {
-      const input = make("input", {type: "radio", name: "explore-part", value: part,
-                                   onchange: () => this.open({part})});
-      input.checked = part === this.part;
-      return make("label", {}, input, PART_NAMES[part]);
-    }));
-  }
-
-  choosePsi() {
-    const output = make("output", {for: "explore-psi", class: "explore-right"});
-    this.psiRange = make("input", {type: "range", id: "explore-psi", min: 0, max: 2, step: 0.05, oninput: () => {
-      this.setPsi(Number(this.psiRange.value));
-      this.shown.change();
-    }});
-    this.psiOutput = output;
-    this.parts.forAll.append(
-      make("div", {class: "stage-head"}, make("label", {for: "explore-psi"}, "Truncation ψ"), output), this.psiRange,
-      make("p", {class: "stage-info"}, "Below 1: more typical pictures. Above 1: more unusual ones."));
-    this.setPsi(1);
-  }
-
-  setPsi(psi) {
-    this.psi = psi;
-    this.psiRange.value = psi;
-    this.psiOutput.textContent = psi.toFixed(2);
-  }
-
   share() {
     const button = (label, title, onclick) => make("button", {type: "button", title, onclick}, label);
-    this.toSliders = button("Open in Sliders", "Move this point by sliders", () => this.withPoint((point) => this.open({
-      part: "sliders", point, amounts: [], psi: 1})));
+    this.toSliders = button("Open in Sliders", "Move this point by sliders",
+                            () => this.withPoint((point) => this.open({point})));
     new LinkButton(this.parts.share, () => this.values(),
       button("Save picture", "A PNG file that knows how it was made", () => this.save()),
       button("Open in Interpolate", "Add this point to the path in Interpolate",
@@ -68,88 +41,85 @@ class Explore {
   /** Do something with the waypoint of the present point, once it is known. */
   withPoint(use) {
     if (this.shown.waypoint) use(this.shown.waypoint);
-    else this.said("Wait until the picture is there.");
+    else this.said(EXPLORE.wait);
   }
 
-  async save() {
-    try {
-      const {part, ...values} = this.shown.values();
-      const data = {model: this.model, part, ...values, ...part === "plane" ? {class: values.class || "own"} : {}};
-      const {png, name} = await this.wire.send("explore_save", data);
-      download(new Blob([fromBase64(png)], {type: "image/png"}), name);
-    } catch (trouble) {
-      if (!(trouble instanceof Trouble)) throw trouble;
-      this.failed(trouble);
-    }
+  save() {
+    const asked = {model: this.model, part: this.part, ...this.all};
+    this.waiting.during(async () => saveFile(await this.wire.call("explore_save", asked)), {again: () => this.save()});
   }
 
-  /** The values of a link: those of the part that is shown, and those of others that are not the default. */
+  /** The points of all parts: they belong to the model. */
+  get points() {
+    return {point: this.sliders.point.value, ...this.plane.points, ...this.sum.points};
+  }
+
+  /** The values of all parts. */
+  get all() {
+    return {...this.points, amounts: this.sliders.amounts, at: this.plane.at, psi: this.psi};
+  }
+
+  /** The values of a link: the point of the part that is shown, and what differs from the first values. */
   values() {
-    const others = {
-      point: this.sliders.point.value, amounts: this.sliders.amounts.some(Boolean) ? this.sliders.amounts : null,
-      ...this.plane.corners.map(({value}) => value).join() === this.plane.defaults.join() ? {}
-        : {corners: this.plane.values().corners},
-      ...this.plane.at.join() === "0.5,0.5" ? {} : {at: this.plane.at}, class: this.plane.values().class,
-      ...this.sum.fields.map(({value}) => value).join() === this.sum.defaults.join() ? {} : this.sum.values(),
-      psi: this.psi === 1 ? null : this.psi};
-    return {model: this.model, ...others, ...this.shown.values(), amounts: others.amounts, psi: others.psi};
+    const {first} = this.info, always = {sliders: ["point"], plane: ["corners", "at"], arithmetic: [..."abc"]}[this.part];
+    const told = Object.entries(this.all).filter(([name, value]) => always.includes(name)
+      || String(value) !== String(first[name]));
+    return {model: this.model, part: this.part, ...Object.fromEntries(told)};
   }
 
-  /** Open a state; what it does not name stays as it is. */
+  /** Open a state. What it does not name stays as it is, but a point alone is shown as it is: by sliders at rest. */
   open(values) {
-    const other = values.model && values.model !== this.loaded;
-    if (values.model) this.choice.show(values.model);
-    if (values.part) this.part = values.part;
-    if (values.psi !== undefined) this.setPsi(values.psi);
+    if (values.point !== undefined && !values.part) values = {part: "sliders", amounts: [], psi: 1, ...values};
+    const {model = this.choice.value, part = this.part, psi = this.psi, ...given} = values;
+    if (model !== this.choice.value) this.choice.show(model);
+    Object.assign(this, {part, psi, given: model === this.wanted ? {...this.given, ...given} : given, wanted: model});
+    this.psiField.show(psi);
     this.showPart();
-    if (other) return this.load(values);
-    this.put(values);
+    this.load();
+  }
+
+  /** What is known of the wanted model; then its values. */
+  async load() {
+    const {wanted} = this;
+    if (!this.about[wanted]) {
+      if (this.asking === wanted) return;  // its answer will open the newest values
+      this.asking = wanted;
+      const about = await this.waiting.during(() => this.wire.call("explore_model", {model: wanted}),
+                                              {again: () => this.load(), wanted: () => this.wanted === wanted});
+      if (this.asking === wanted) this.asking = null;
+      if (!about) return;
+      this.about[wanted] = about;
+      if (this.wanted !== wanted) return;
+    }
+    if (this.model !== wanted) this.enter(wanted);
+    this.put(this.given);
+    this.given = {};
     this.shown.change();
     this.needNames();
   }
 
-  put({point, amounts, corners, at, a, b, c, class: chosen}) {
-    if (point) this.sliders.point.value = point;
-    if (amounts) {
-      this.sliders.amounts = this.sliders.amounts.map((_, i) => amounts[i] || 0);
-      this.sliders.draw();
-    }
-    if (chosen !== undefined) this.plane.setClass(chosen || "own");
-    if (corners !== undefined) this.plane.setCorners(corners || this.info.corners);
-    if (at) this.plane.at = at;
-    if (a !== undefined) this.sum.setPoints([a, b, c].map((value, i) => value ?? this.info.example[i]));
+  /** Show another model: the points that it had when it was left, or its first ones. */
+  enter(model) {
+    if (this.model) this.kept[this.model] = this.points;
+    Object.assign(this, {model, info: this.about[model]});
+    const {amounts, at, psi, ...points} = this.info.first;
+    this.put({...points, ...this.kept[model]}, this.info.classes);
+    this.sliders.setNames(null);
+    this.namesOf = null;
+  }
+
+  put(values, classes) {
+    for (const part of [this.sliders, this.plane, this.sum]) part.put(values, classes);
   }
 
   showPart() {
     this.root.dataset.shows = this.part;
-    for (const input of this.parts.parts.querySelectorAll("input")) input.checked = input.value === this.part;
+    this.chips.show(this.part);
     const {parts} = this;
     parts.sliders.hidden = parts.forSliders.hidden = this.part !== "sliders";
     parts.plane.hidden = parts.forPlane.hidden = this.part !== "plane";
     parts.sum.hidden = this.part !== "arithmetic";
     this.toSliders.hidden = this.part === "sliders";
-  }
-
-  /** Another model: its classes and first seeds, then the state. */
-  async load(values = {}) {
-    const model = this.loaded = this.model;
-    this.sliders.setNames(null);
-    this.namesOf = null;
-    try {
-      const info = await this.wire.send("explore_model", {model});
-      if (model !== this.model) return;
-      this.info = info;
-      this.sliders.point.setClasses(info.classes);
-      this.plane.setModel(info);
-      this.sum.setModel(info);
-      this.put(values);
-      this.shown.change();
-      this.needNames();
-    } catch (trouble) {
-      if (!(trouble instanceof Trouble)) throw trouble;
-      this.failed(trouble);
-      this.loaded = null;
-    }
   }
 
   /** Get the names of the sliders when they are shown for the first time. */
@@ -158,24 +128,22 @@ class Explore {
     if (this.part !== "sliders" || this.namesOf === model) return;
     this.namesOf = model;
     try {
-      const {sliders} = await this.wire.send("explore_directions", {model});
+      const {sliders} = await this.fits.call("explore_directions", {model});
       if (model === this.model) this.sliders.setNames(sliders);
     } catch (trouble) {
       if (!(trouble instanceof Trouble)) throw trouble;
-      this.failed(trouble);
       this.namesOf = null;
+      if (model === this.model) this.waiting.fail(trouble, () => this.needNames());
     }
   }
 
-  /** A point in words. */
-  words(text) {
-    const {place, chosen} = readPoint(text), name = chosen === "" ? "" : this.info.classes[Number(chosen)];
-    return (place.startsWith("z") ? "a found latent" : `seed ${place}`) + (name ? ` as ${name}` : "");
+  /** A point in words. @param {Point} point */
+  words({isFound, title, label}) {
+    return (isFound ? "a found point" : title) + (label === null ? "" : ` as ${this.info.classes[label]}`);
   }
 
   said(sentence, isWrong = false) {
-    this.parts.note.textContent = sentence;
-    this.parts.note.classList.toggle("stage-wrong", isWrong);
+    this.waiting.say(sentence, isWrong);
   }
 
   /** Say something to a screen reader, once a second at most. */
@@ -185,7 +153,7 @@ class Explore {
   }
 }
 
-const explore = new Explore(element.querySelector(".explore"));
-explore.root.ganlab = explore;  // for tests
+const root = element.querySelector(".explore");
+const explore = root.ganlab = new Explore(root);  // for tests
 onState((values) => explore.open(values));
-if (!explore.loaded) explore.load();
+if (!explore.wanted) explore.open({});

@@ -3,31 +3,28 @@
 const FIRST_SIDE = 5;  // pictures along a side of the first, coarse grid
 const NEAR = 3.2;  // cells around the point that are lit
 const FAINT = 0.3;  // how strongly the others are drawn
-const CORNER_NAMES = ["Top left", "Top right", "Bottom left", "Bottom right"];
 
 class Plane {
   constructor(parts, host) {
-    Object.assign(this, {parts, host, at: [0.5, 0.5], grid: null, waypoint: null, drawn: 0, exactFor: "",
-                         defaults: []});
-    this.exact = new Pull(host.wire, "explore_plane", (answer, data) => this.take(answer, data), host.failed);
-    this.grids = new Pull(host.wire, "explore_grid", (answer, data) => this.takeGrid(answer, data), host.failed);
-    this.corners = CORNER_NAMES.map((name) => new PointField(name.toLowerCase(), () => this.change()));
+    Object.assign(this, {parts, host, at: [0.5, 0.5], grid: null, waypoint: null, drawn: 0, exactFor: ""});
+    this.exact = new Pull("explore_plane", host.waiting, (answer, data) => this.take(answer, data));
+    this.grids = new Pull("explore_grid", host.waiting, (answer, data) => this.takeGrid(answer, data));
+    this.corners = EXPLORE.corners.map((name) => new PointField(name.toLowerCase(), host, () => this.change()));
     this.select = make("select", {id: "explore-class", onchange: () => this.setOwn()});
-    this.classField = make("div", {class: "stage-field"},
+    this.classField = make("div", {class: "stage-field explore-class"},
       make("div", {class: "stage-head"}, make("label", {for: "explore-class"}, "Class")), this.select);
-    const all = make("button", {type: "button", onclick: () => {
-      this.corners.forEach((corner) => { corner.place = randomSeed(); corner.draw(); });
+    const all = dice("Four new seeds", () => {
+      this.corners.forEach((corner) => corner.take(randomSeed()));
       this.change();
-    }}, "Four new seeds");
+    }, "New seeds");
     parts.forPlane.append(
       make("div", {class: "stage-head"}, make("span", {class: "stage-label"}, "Corners"),
            make("div", {class: "stage-bar explore-right"}, all)),
       make("div", {class: "explore-corners"}, ...this.corners.map((corner, i) => make(
-        "div", {role: "group", "aria-label": CORNER_NAMES[i]},
-        make("div", {class: "stage-info"}, CORNER_NAMES[i]), corner.element))),
+        "div", {role: "group", "aria-label": EXPLORE.corners[i]},
+        make("div", {class: "stage-info"}, EXPLORE.corners[i]), corner.element))),
       this.classField);
-    parts.keys.textContent = "Drag the point, or use the arrow keys. Shift makes small steps. While it moves, the "
-      + "browser mixes the four nearest pictures of the grid. When it rests, the model makes the exact one.";
+    parts.keys.textContent = EXPLORE.keys;
     this.listen(parts.field);
     new ResizeObserver(() => this.draw()).observe(parts.field);
   }
@@ -51,39 +48,29 @@ class Plane {
       if (!to || event.ctrlKey || event.metaKey || event.altKey) return;
       event.preventDefault();
       this.go(to);
-      this.host.aloud(this.place());
+      this.host.aloud(EXPLORE.place(this.at));
     });
   }
 
-  /** The classes of another model, and the corners that it has at first. */
-  setModel({classes, corners}) {
-    const before = this.corners.map(({value}) => value), isOwn = before.join() !== this.defaults.join();
-    this.corners.forEach((corner) => corner.setClasses(classes));
-    if (!isOwn) this.setCorners(corners);
-    this.defaults = corners;
-    const chosen = this.select.value;
-    this.select.replaceChildren(...classOptions(classes, ["own", "each corner’s own"]));
-    this.select.value = chosen || "own";
-    if (this.select.selectedIndex < 0) this.select.value = "own";
-    this.classField.hidden = !classes.length;
-    this.showOwn();
-  }
-
-  setCorners(texts) {
-    texts.forEach((text, i) => { this.corners[i].value = text; });
-  }
-
-  setClass(value) {
-    this.select.value = value;
+  /** Show the values of a model, or of a state: those that are there. */
+  put({corners, class: chosen, at}, classes) {
+    corners?.forEach((text, i) => this.corners[i].show(text, classes));
+    if (classes) {
+      const {value} = this.select;
+      this.select.replaceChildren(...classOptions(classes, ["own", EXPLORE.eachOwn]));
+      this.select.value = value;
+      this.classField.hidden = !classes.length;
+    }
+    if (chosen !== undefined) this.select.value = chosen;
     if (this.select.selectedIndex < 0) this.select.value = "own";
     this.showOwn();
+    if (at) this.at = at;
   }
 
   showOwn() {
     this.corners.forEach((corner) => {
-      const {value} = corner;
       corner.withClass = this.select.value === "own";
-      corner.value = value;
+      corner.draw();
     });
   }
 
@@ -92,9 +79,12 @@ class Plane {
     this.change();
   }
 
+  get points() {
+    return {corners: this.corners.map(({value}) => value), class: this.select.value || "own"};
+  }
+
   asked() {
-    return {model: this.host.model, psi: this.host.psi, corners: this.corners.map(({value}) => value),
-            class: this.select.value || "own"};
+    return {model: this.host.model, psi: this.host.psi, ...this.points};
   }
 
   /** Other corners, another class, model or ψ: the coarse grid comes first. */
@@ -112,10 +102,7 @@ class Plane {
     this.shares();
     this.draw();
     if (data.side < PAGE.side && answer.side === data.side) {
-      this.host.said("Fetching the other pictures of the plane…");
       this.grids.ask({...asked, side: PAGE.side});
-    } else {
-      this.host.said("");
     }
   }
 
@@ -148,14 +135,10 @@ class Plane {
     this.show(picturesOf(answer)[0]);
   }
 
-  place() {
-    return `${Math.round(100 * this.at[0])}% across, ${Math.round(100 * this.at[1])}% down`;
-  }
-
   show(picture) {
     this.drawn++;
     putPicture(this.parts.digit, picture);
-    this.parts.digit.setAttribute("aria-label", `The picture at the point: ${this.place()}`);
+    this.parts.digit.setAttribute("aria-label", `The picture at the point: ${EXPLORE.place(this.at)}`);
   }
 
   draw() {
@@ -199,14 +182,9 @@ class Plane {
 
   shares() {
     const [x, y] = this.at, weights = [(1 - x) * (1 - y), x * (1 - y), (1 - x) * y, x * y];
-    this.parts.where.textContent = this.place();
+    this.parts.where.textContent = EXPLORE.place(this.at);
     this.parts.shares.replaceChildren(...this.corners.map((corner, i) => make("li", {},
-      make("span", {}, this.host.words(corner.value)), make("span", {}, `${Math.round(100 * weights[i])}%`),
+      make("span", {}, this.host.words(corner.point)), make("span", {}, `${Math.round(100 * weights[i])}%`),
       make("i", {style: `--explore-share: ${(100 * weights[i]).toFixed(1)}%`}))));
-  }
-
-  values() {
-    return {part: "plane", corners: this.corners.map(({value}) => value), at: this.at,
-            class: this.select.value === "own" ? "" : this.select.value, psi: this.host.psi};
   }
 }

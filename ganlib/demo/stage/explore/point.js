@@ -1,35 +1,4 @@
-// A point: a seed or a found latent, and its class. Its text is a waypoint: "7", "7:3", "zTEXT", "zTEXT:3".
-
-const SEED_CLASS = "";  // the class that the seed picks
-
-/** @returns {{place: string, chosen: string}} of a waypoint's text; chosen is "" where the seed picks the class */
-function readPoint(text) {
-  const [place, chosen = SEED_CLASS] = String(text).split(":");
-  return {place, chosen};
-}
-
-function randomSeed() {
-  return String(Math.floor(Math.random() * (PAGE.maxSeed + 1)));
-}
-
-/** A button with a dice. */
-function dice(label, onclick) {
-  const button = make("button", {type: "button", class: "explore-dice", "aria-label": label, title: label, onclick});
-  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-  svg.setAttribute("viewBox", "0 0 24 24");
-  svg.setAttribute("aria-hidden", "true");
-  for (const [x, y] of [[7.5, 7.5], [16.5, 7.5], [12, 12], [7.5, 16.5], [16.5, 16.5]]) {
-    const eye = document.createElementNS(svg.namespaceURI, "circle");
-    for (const [name, value] of Object.entries({cx: x, cy: y, r: 2, fill: "#fff"})) eye.setAttribute(name, value);
-    svg.append(eye);
-  }
-  const face = document.createElementNS(svg.namespaceURI, "rect");
-  const sides = {x: 2, y: 2, width: 20, height: 20, rx: 5, fill: "#c2410c"};
-  for (const [name, value] of Object.entries(sides)) face.setAttribute(name, value);
-  svg.prepend(face);
-  button.append(svg);
-  return button;
-}
+// The fields of a point: its seed, a dice, its class.
 
 /** @returns {HTMLOptionElement[]} of the classes of a model, after `first` */
 function classOptions(classes, ...first) {
@@ -37,72 +6,61 @@ function classOptions(classes, ...first) {
     .map(([value, label]) => make("option", {value}, label));
 }
 
-/** The fields of one point. */
 class PointField {
-  /** @param {string} label @param {() => void} changed @param {boolean} withClass whether its class can be chosen */
-  constructor(label, changed, withClass = true) {
-    Object.assign(this, {place: "0", withClass, classes: [], own: null});
-    this.seed = make("input", {type: "number", min: 0, max: PAGE.maxSeed, step: 1, "aria-label": `Seed of ${label}`,
-                               oninput: () => this.typed(), onblur: () => this.draw()});
-    this.found = make("span", {class: "explore-found", hidden: true}, "found latent");
-    this.select = make("select", {"aria-label": `Class of ${label}`, onchange: changed});
-    this.changed = changed;
+  /** @param {string} label @param {Explore} host @param {() => void} changed */
+  constructor(label, host, changed) {
+    Object.assign(this, {point: new Point("0"), withClass: true, classes: [], own: null, host, changed});
+    this.seed = seedField({value: "0", label: `Seed of ${label}`, required: false}, (seed) => this.change(seed),
+                          (sentence) => host.said(sentence, true), () => this.point.isFound ? "" : this.point.place);
+    this.found = make("span", {class: "explore-found"}, "found");
+    this.select = make("select", {"aria-label": `Class of ${label}`, onchange: () => {
+      this.point.label = this.select.value === "" ? null : Number(this.select.value);
+      changed();
+    }});
     this.element = make("div", {class: "explore-point"}, this.seed, this.found,
                         dice(`Another seed for ${label}`, () => this.change(randomSeed())), this.select);
   }
 
-  typed() {
-    if (this.seed.value && this.seed.validity.valid) this.change(this.seed.value);
-  }
-
+  /** Take another seed. */
   change(place) {
-    this.place = String(Number(place));
-    this.own = null;
-    this.draw();
+    this.take(place);
     this.changed();
   }
 
-  /** The classes of another model; what is no point of it becomes a seed. */
-  setClasses(classes) {
-    const {chosen} = this;
-    Object.assign(this, {classes, own: null});
-    if (this.place.startsWith("z")) this.place = "7";
-    this.draw(chosen);
-  }
-
-  get chosen() {
-    return this.select.hidden ? SEED_CLASS : this.select.value;
+  take(place) {
+    this.point = new Point(String(place), this.point.label);
+    this.own = null;
+    this.draw();
+    this.host.said("");
   }
 
   get value() {
-    return this.place + (this.chosen === SEED_CLASS ? "" : `:${this.chosen}`);
+    return this.point.text;
   }
 
-  set value(text) {
-    const {place, chosen} = readPoint(text);
-    Object.assign(this, {place, own: null});
-    this.draw(chosen);
+  /** Show a point of a model. @param {string[]} classes of the model */
+  show(text, classes = this.classes) {
+    Object.assign(this, {point: Point.parse(text), classes, own: null});
+    this.draw();
   }
 
   /** Say which class the seed picks. @param {?number} label of the point, as the server told it */
   tell(label) {
-    if (this.chosen !== SEED_CLASS || !this.classes.length) return;
+    if (this.point.label !== null || !this.classes.length) return;
     this.own = label;
-    this.select.options[0].textContent = this.ownWords();
+    this.select.options[0].textContent = EXPLORE.own(this.classes[label]);
   }
 
-  ownWords() {
-    return this.own === null ? "the seed’s own" : `the seed’s own: ${this.classes[this.own]}`;
-  }
-
-  draw(chosen = this.chosen) {
-    const isFound = this.place.startsWith("z");
-    this.seed.value = isFound ? "" : this.place;
+  draw() {
+    const {isFound, place, label} = this.point;
+    if (document.activeElement !== this.seed || Number(this.seed.value) !== Number(place)) {
+      this.seed.value = isFound ? "" : place;
+    }
     this.seed.placeholder = isFound ? "seed" : "";
     this.found.hidden = !isFound;
     this.select.hidden = !this.classes.length || !this.withClass;
-    this.select.replaceChildren(...classOptions(this.classes, ...isFound ? [] : [[SEED_CLASS, this.ownWords()]]));
-    this.select.value = chosen;
-    if (this.select.selectedIndex < 0) this.select.selectedIndex = 0;
+    const own = isFound ? [] : [["", EXPLORE.own(this.classes[this.own])]];
+    this.select.replaceChildren(...classOptions(this.classes, ...own));
+    this.select.value = label === null ? "" : String(label);
   }
 }

@@ -1,8 +1,6 @@
 // Sliders: a point, moved along directions that have names.
 
 const REST = 150;  // milliseconds without a change, after which the exact picture and those below are asked for
-const ENDS = {slant: ["left", "right"], weight: ["thin", "bold"], width: ["narrow", "wide"], height: ["low", "tall"],
-              loop: ["small", "large"]};
 
 function signed(number) {
   return number > 0 ? `+${number.toFixed(1)}` : number.toFixed(1).replace("-", "\u2212");
@@ -13,9 +11,9 @@ class Sliders {
   constructor(parts, host) {
     Object.assign(this, {parts, host, amounts: Array(PAGE.sliders).fill(0), focus: 0, below: "seeds", names: null,
                          rail: null, waypoint: null, drawn: 0});
-    this.exact = new Pull(host.wire, "explore_sliders", (answer, data) => this.take(answer, data), host.failed);
-    this.rails = new Pull(host.wire, "explore_sliders", (answer, data) => this.takeRail(answer, data), host.failed);
-    this.point = new PointField("the point", () => this.change());
+    this.exact = new Pull("explore_sliders", host.waiting, (answer, data) => this.take(answer, data));
+    this.rails = new Pull("explore_sliders", host.waiting, (answer, data) => this.takeRail(answer, data));
+    this.point = new PointField("the point", host, () => this.change());
     this.list = make("div", {class: "explore-wait"});
     const reset = make("button", {type: "button", onclick: () => this.set(this.amounts.map(() => 0))}, "Reset");
     const random = make("button", {type: "button", onclick: () => this.set(this.amounts.map(
@@ -25,15 +23,12 @@ class Sliders {
       make("div", {class: "stage-head"}, make("span", {class: "stage-label"}, "Sliders"),
            make("div", {class: "stage-bar explore-right"}, reset, random)),
       this.list);
-    const choices = [["seeds", "Other seeds"], ["slider", "From \u22123 to 3"]];
-    parts.below.append(...choices.map(([value, label]) => {
-      const input = make("input", {type: "radio", name: "explore-below", value, onchange: () => {
-        this.below = value;
-        this.settle(0);
-      }});
-      input.checked = value === this.below;
-      return make("label", {}, input, label);
-    }));
+    const below = new Chips("Pictures below", EXPLORE.below, (value) => {
+      this.below = value;
+      this.settle(0);
+    });
+    below.show(this.below);
+    parts.below.append(below.element);
     this.reserve();
   }
 
@@ -49,40 +44,28 @@ class Sliders {
     this.names = rows;
     this.list.classList.toggle("explore-wait", !rows);
     if (!rows) {
-      this.list.replaceChildren(make("p", {class: "stage-info"}, "Measuring what each direction changes…"),
+      this.list.replaceChildren(make("p", {class: "stage-info"}, EXPLORE.measuring),
                                 make("progress", {"aria-label": "Measuring the directions"}));
       return;
     }
     this.inputs = rows.map((row, i) => this.slider(row, i));
     const measured = rows.some(({correlation}) => correlation !== null);
-    const words = measured ? "r says how closely the measured change follows the slider. 1: exactly. 0: not at all."
-      : "These are the directions in which the pictures change most. They have no measured names.";
-    this.list.replaceChildren(...this.inputs.map(({element}) => element), make("p", {class: "stage-info"}, `${words} `
-      + "While a slider moves, the browser may mix the two nearest pictures. When it rests, the model makes "
-      + "the exact one."));
+    this.list.replaceChildren(...this.inputs.map(({element}) => element), make("p", {class: "stage-info"},
+      `${measured ? EXPLORE.measured : EXPLORE.unnamed} ${EXPLORE.mixes}`));
     this.draw();
   }
 
   slider({name, correlation}, i) {
-    const id = `explore-slider-${i}`, title = name[0].toUpperCase() + name.slice(1);
-    const range = make("input", {type: "range", id, min: -PAGE.maxAmount, max: PAGE.maxAmount, step: 0.1,
-                                 oninput: () => this.move(i, Number(range.value)), onfocus: () => this.grab(i),
-                                 onpointerdown: () => this.grab(i), onpointerenter: () => this.prepare(i)});
-    const output = make("output", {for: id});
-    const strength = correlation === null ? null
-      : make("small", {title: "How closely the measured change follows the slider"}, `r = ${correlation.toFixed(2)}`);
-    const [low, high] = (ENDS[name] || ["", ""]).map((end) => make("span", {"aria-hidden": "true"}, end));
-    const element = make("div", {class: "explore-slider"}, make("label", {for: id}, title, strength), output,
-                         make("div", {class: "explore-range"}, low, range, high));
-    return {element, range, output, title};
+    const field = new NumberField({
+      label: capital(name), low: -PAGE.maxAmount, high: PAGE.maxAmount, step: 0.1, ends: ENDS[name] || null,
+      hint: correlation === null ? "" : EXPLORE.follows(correlation)}, (amount) => this.move(i, amount));
+    for (const event of ["focus", "pointerdown"]) field.slider.addEventListener(event, () => this.grab(i));
+    field.slider.addEventListener("pointerenter", () => this.prepare(i));
+    return field;
   }
 
   draw() {
-    this.inputs?.forEach(({range, output}, i) => {
-      range.value = this.amounts[i];
-      range.setAttribute("aria-valuetext", signed(this.amounts[i]));
-      output.textContent = signed(this.amounts[i]);
-    });
+    this.inputs?.forEach((field, i) => field.show(this.amounts[i]));
   }
 
   set(amounts) {
@@ -93,8 +76,7 @@ class Sliders {
   }
 
   asked() {
-    const known = this.names ? this.names.length : this.amounts.length;
-    return {model: this.host.model, point: this.point.value, psi: this.host.psi, amounts: this.amounts.slice(0, known)};
+    return {model: this.host.model, point: this.point.value, psi: this.host.psi, amounts: this.amounts.slice()};
   }
 
   /** What the pictures of a slider from end to end depend on. */
@@ -118,7 +100,7 @@ class Sliders {
 
   move(i, amount) {
     this.amounts[i] = amount;
-    this.draw();
+    this.waypoint = null;
     this.grab(i);
     if (this.rail?.key === this.key()) this.show(onLine(this.rail.pictures, this.onRail(amount)));
     else this.exact.ask(this.asked());
@@ -131,7 +113,7 @@ class Sliders {
 
   /** Another point, model or ψ. */
   change() {
-    this.rail = this.wanted = null;
+    this.rail = this.wanted = this.waypoint = null;
     this.exact.ask(this.asked());
     this.settle();
   }
@@ -149,17 +131,17 @@ class Sliders {
   }
 
   take(answer, data) {
+    if (data.model !== this.host.model) return;
     const pictures = picturesOf(answer);
-    const isPresent = JSON.stringify(data.amounts) === JSON.stringify(this.asked().amounts);
+    const {strip, ...asked} = data, isPresent = JSON.stringify(asked) === JSON.stringify(this.asked());
     if (isPresent || this.rail?.key !== this.key()) this.show(pictures.at(-1));
     if (isPresent) this.waypoint = answer.waypoint;
     if (data.point === this.point.value) this.point.tell(answer.labels[0]);
-    if (data.strip === "seeds" && this.below === "seeds") {
-      const own = Number(readPoint(data.point).place), seeds = PAGE.others.filter((seed) => seed !== own);
+    if (strip === "seeds" && this.below === "seeds") {
+      const own = Number(Point.parse(data.point).place), seeds = PAGE.others.filter((seed) => seed !== own);
       this.showStrip(pictures.slice(0, -1).map((picture, i) => ({
         picture, words: `seed ${seeds[i]}`, told: `Take seed ${seeds[i]}`, press: () => this.point.change(seeds[i])})));
     }
-    this.host.said("");
   }
 
   takeRail(answer, data) {
@@ -170,11 +152,12 @@ class Sliders {
   }
 
   showRail() {
-    const {title} = this.inputs[this.focus], i = this.focus;
+    const title = capital(this.names[this.focus].name), i = this.focus;
     const whole = PAGE.sweep.map((amount, at) => ({amount, picture: this.rail.pictures[at]}))
       .filter(({amount}) => Number.isInteger(amount));
     this.showStrip(whole.map(({amount, picture}) => ({
       picture, words: signed(amount).replace(".0", ""), told: `${title} ${signed(amount)}`, press: () => {
+        this.inputs[i].show(amount);
         this.move(i, amount);
       }})));
     this.parts.strip.setAttribute("aria-label", `${title} from \u22123 to 3`);
@@ -196,11 +179,14 @@ class Sliders {
     putPicture(this.parts.large, picture);
     const words = (this.names || []).map(({name}, i) => [name, this.amounts[i]]).filter(([, amount]) => amount)
       .map(([name, amount]) => `${name} ${signed(amount)}`);
-    this.parts.large.setAttribute("aria-label", `The picture of ${this.host.words(this.point.value)}`
+    this.parts.large.setAttribute("aria-label", `The picture of ${this.host.words(this.point.point)}`
                                   + (words.length ? `, ${words.join(", ")}` : ""));
   }
 
-  values() {
-    return {part: "sliders", point: this.point.value, amounts: this.amounts.slice(), psi: this.host.psi};
+  /** Show the values of a model, or of a state: those that are there. */
+  put({point, amounts}, classes) {
+    if (point !== undefined) this.point.show(point, classes);
+    if (amounts) this.amounts = this.amounts.map((_, i) => amounts[i] || 0);
+    this.draw();
   }
 }

@@ -2,9 +2,9 @@
 
 class Sum {
   constructor(parts, host) {
-    Object.assign(this, {parts, host, waypoint: null, defaults: []});
-    this.exact = new Pull(host.wire, "explore_arithmetic", (answer, data) => this.take(answer, data), host.failed);
-    this.fields = ["A", "B", "C"].map((name) => new PointField(name, () => this.change()));
+    Object.assign(this, {parts, host, waypoint: null});
+    this.exact = new Pull("explore_arithmetic", host.waiting, (answer, data) => this.take(answer, data));
+    this.fields = ["A", "B", "C"].map((name) => new PointField(name, host, () => this.change()));
     const canvas = (label) => make("canvas", {class: "stage-pixels", width: 28, height: 28, role: "img",
                                               "aria-label": label});
     this.canvases = ["A", "B", "C", "A minus B plus C"].map(canvas);
@@ -16,25 +16,16 @@ class Sum {
     const result = make("div", {class: "explore-term explore-result"}, frame(3),
                         make("span", {class: "explore-name"}, "A \u2212 B + C"));
     parts.sum.append(...terms, result,
-      make("div", {class: "explore-wide"}, this.words = make("p", {}), make("p", {class: "stage-info"},
-           "What A has and B lacks is added to C. The first example was chosen because it works. "
-           + "With other seeds it often fails.")));
+      make("div", {class: "explore-wide"}, this.words = make("p", {}), make("p", {class: "stage-info"}, EXPLORE.sum)));
   }
 
-  setModel({classes, example, words}) {
-    const isOwn = this.fields.map(({value}) => value).join() !== this.defaults.join();
-    this.fields.forEach((field) => field.setClasses(classes));
-    if (!isOwn) this.setPoints(example);
-    [this.defaults, this.inWords] = [example, words];
-  }
-
-  setPoints(texts) {
-    texts.forEach((text, i) => { if (text !== null && text !== undefined) this.fields[i].value = text; });
+  /** Show the values of a model, or of a state: those that are there. */
+  put({a, b, c}, classes) {
+    [a, b, c].forEach((text, i) => { if (text !== undefined) this.fields[i].show(text, classes); });
   }
 
   asked() {
-    const [a, b, c] = this.fields.map(({value}) => value);
-    return {model: this.host.model, psi: this.host.psi, a, b, c};
+    return {model: this.host.model, psi: this.host.psi, ...this.points};
   }
 
   change() {
@@ -43,20 +34,21 @@ class Sum {
   }
 
   take(answer, data) {
-    this.words.textContent = [data.a, data.b, data.c].join() === this.defaults.join() ? this.inWords : "";
+    const {first, words: inWords} = this.host.info;
+    if (data.model !== this.host.model) return;
+    this.words.textContent = [data.a, data.b, data.c].join() === [first.a, first.b, first.c].join() ? inWords : "";
     picturesOf(answer).forEach((picture, i) => putPicture(this.canvases[i], picture));
-    const words = this.fields.map(({value}) => this.host.words(value));
+    const words = this.fields.map(({point}) => this.host.words(point));
     this.fields.forEach((field, i) => {
       this.canvases[i].setAttribute("aria-label", `${"ABC"[i]}: ${words[i]}`);
       field.tell(answer.labels[i]);
     });
     this.waypoint = answer.waypoint;
-    this.host.said("");
-    this.host.aloud(`A minus B plus C is shown for ${words.join(", ")}.`);
+    this.host.aloud(EXPLORE.terms(words));
   }
 
-  values() {
-    const {model: _, ...values} = this.asked();
-    return {part: "arithmetic", ...values};
+  get points() {
+    const [a, b, c] = this.fields.map(({value}) => value);
+    return {a, b, c};
   }
 }

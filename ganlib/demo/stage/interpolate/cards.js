@@ -11,9 +11,11 @@ class Card {
     Object.assign(this, {point, cards});
     this.picture = make("canvas", {class: "stage-pixels", width: 28, height: 28, role: "img"});
     this.number = make("span", {class: "interpolate-number", "aria-hidden": "true"});
-    this.place = point.isFound ? make("span", {class: "interpolate-found"}, "found") : make("input", {
-      type: "number", min: 0, max: PAGE.limits.seed, step: 1, value: point.place, inputmode: "numeric", required: true,
-      oninput: () => this.choose(), onblur: () => { this.place.value = this.point.place; }});
+    this.place = point.isFound ? make("span", {class: "interpolate-found"}, "found")
+      : seedField({value: point.place, label: "Seed"}, (seed) => {
+        point.place = seed;
+        cards.changed();
+      }, cards.refused, () => point.place);
     this.kind = make("select", {hidden: true, title: "auto: the seed picks the class", onchange: () => {
       point.label = this.kind.value === "" ? null : Number(this.kind.value);
       cards.changed();
@@ -26,13 +28,6 @@ class Card {
                         make("div", {class: "interpolate-moves"}, this.left, this.remove, this.right));
   }
 
-  /** Take the seed that is written, once it is a whole one in range. */
-  choose() {
-    if (!this.place.validity.valid) return;
-    this.point.place = String(Number(this.place.value));
-    this.cards.changed();
-  }
-
   /** Say which waypoint it is, and offer what can be done with it. */
   describe(index, count) {
     const name = `waypoint ${index + 1}`;
@@ -41,7 +36,7 @@ class Card {
     this.picture.setAttribute("aria-label", `The picture of ${name}`);
     if (!this.point.isFound) this.place.setAttribute("aria-label", `Seed of ${name}`);
     this.kind.setAttribute("aria-label", `Class of ${name}`);
-    this.kind.hidden = !this.cards.classes.length;
+    this.offer();
     for (const [button, label, possible] of [[this.left, `Move ${name} left`, index > 0],
                                              [this.remove, `Remove ${name}`, count > 2],
                                              [this.right, `Move ${name} right`, index < count - 1]]) {
@@ -52,11 +47,22 @@ class Card {
 
   /** @param {ImageData} picture @param {?number} label the class that the server took */
   show(picture, label) {
-    const {classes} = this.cards;
     putPicture(this.picture, picture);
+    this.offer(label);
+  }
+
+  /** Until its own picture comes, the one that stood in its place. @param {?Card} before */
+  follow(before) {
+    if (before) putPicture(this.picture, before.picture.getContext("2d").getImageData(
+      0, 0, before.picture.width, before.picture.height));
+  }
+
+  /** The classes to choose from. @param {?number} label the class that the seed picks, if it is known */
+  offer(label = null) {
+    const {classes} = this.cards;
     this.kind.hidden = !classes.length;
     if (!classes.length) return;
-    const picked = this.point.label === null ? [["", `auto: ${classes[label]}`]]
+    const picked = this.point.label === null ? [["", label === null ? "auto" : `auto: ${classes[label]}`]]
       : this.point.isFound ? [] : [["", "auto"]];
     this.kind.replaceChildren(...[...picked, ...classes.map((name, i) => [String(i), name])]
       .map(([value, name]) => make("option", {value}, name)));
@@ -65,15 +71,19 @@ class Card {
 }
 
 class Cards {
-  /** @param {HTMLElement} place @param {() => void} changed after a visitor's change */
-  constructor(place, changed) {
-    this.place = place;
+  /**
+   * @param {HTMLElement} place
+   * @param {() => void} changed after a visitor's change
+   * @param {(sentence: string) => void} refused
+   */
+  constructor(place, changed, refused) {
+    Object.assign(this, {place, refused});
     this.changed = () => {
       for (const {point} of this.cards) point.filler = false;
       changed();
     };
     this.plus = make("button", {type: "button", class: "interpolate-plus", "aria-label": "Add a seed",
-                                title: "Add a seed", onclick: () => this.add(Point.random())},
+                                title: "Add a seed", onclick: () => this.add(new Point(randomSeed()))},
                      make("span", {"aria-hidden": "true"}, "+"));
     Object.assign(this, {cards: [], classes: []});
   }
@@ -84,7 +94,12 @@ class Cards {
 
   /** Show these waypoints; cards of those that stay are kept. `classes` are the names of the model's, if known. */
   open(points) {
-    this.cards = points.map((point) => this.cards.find((card) => card.point === point) || new Card(point, this));
+    const before = this.cards;
+    this.cards = points.map((point, i) => {
+      const found = before.find((card) => card.point === point), card = found || new Card(point, this);
+      if (!found) card.follow(before[i]);
+      return card;
+    });
     this.draw();
   }
 
@@ -120,7 +135,7 @@ class Cards {
 
   /** Other seeds for all that are seeds. */
   roll() {
-    this.open(this.points.map((point) => point.isFound ? point : new Point(Point.random().place, point.label)));
+    this.open(this.points.map((point) => point.isFound ? point : new Point(randomSeed(), point.label)));
     this.changed();
   }
 

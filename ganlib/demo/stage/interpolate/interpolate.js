@@ -1,32 +1,25 @@
 // The stage: the values of a walk, its frames from the server, its files.
 
-const WALK = {
-  facts: (count, model) => `${count} pictures of ${model}. All are the generator’s own. Nothing is blended.`,
-  oneMore: "A found latent replaces the default waypoints. Send another one, and the walk goes from one to the other.",
-  otherModel: (model) => `Found latents belong to ${model}, so they were taken out.`,
-  full: (most) => `A walk has at most ${most} waypoints. Choose the one that the new one replaces.`,
-  making: (what) => `The server makes the ${what}.`,
-  saved: (name) => `${name} is saved.`,
-  noMp4: "This server cannot make an MP4. A GIF works everywhere.",
-};
-const FILES = [["gif", "GIF", "image/gif"], ...(PAGE.mp4 ? [["mp4", "MP4", "video/mp4"]] : []),
-               ["png", "strip", "image/png"]];
+const FILES = [["gif", "GIF"], ...(PAGE.mp4 ? [["mp4", "MP4"]] : []), ["png", "strip"]];
+const FILE_LIMIT = 300_000;  // milliseconds: a long walk may wait for others
 
 class Walk {
   constructor(parts) {
     const {steps, method, psi} = PAGE.defaults;
-    Object.assign(this, {parts, wire: new Wire(server), saving: new Wire(server), asked: 0, steps, method, psi});
+    Object.assign(this, {parts, kept: {}, saving: new Wire(server, WORDS.noAnswer, FILE_LIMIT), steps, method, psi});
+    this.waiting = new Waiting(parts.note);
+    this.pull = new Pull("interpolate_walk", this.waiting, (answer, asked) => this.show(answer, asked));
     this.player = new Player(parts);
     this.cards = new Cards(parts.cards, () => {
       this.tell("");
       this.ask();
-    });
+    }, (sentence) => this.tell(sentence, true));
     this.choice = new ModelChoice(parts.model, PAGE.models, (name) => this.useModel(name));
     this.setModel(this.choice.value);
     this.cards.open(defaultPoints());
     this.buildControls();
     this.buildShare();
-    parts.dice.addEventListener("click", () => this.cards.roll());
+    parts.waypoints.append(dice("Other seeds for all waypoints", () => this.cards.roll(), "New seeds"));
     parts.closed.addEventListener("change", () => this.ask());
   }
 
@@ -36,10 +29,10 @@ class Walk {
       this.ask();
     };
     this.fields = {
-      steps: new NumberField({label: "Steps", info: "Pictures from one waypoint to the next, both included.", low: 2,
-                              high: PAGE.limits.steps, step: 1}, changed("steps")),
-      psi: new NumberField({label: "Truncation ψ", info: "Below 1: more typical pictures. Above 1: more unusual ones.",
-                            low: 0, high: PAGE.limits.psi, step: 0.05}, changed("psi")),
+      steps: new NumberField({label: "Steps", info: WALK.steps, low: 2, high: PAGE.limits.steps, step: 1},
+                             changed("steps")),
+      psi: new NumberField({label: "Truncation ψ", info: WALK.psi, low: 0, high: PAGE.limits.psi, step: 0.05},
+                           changed("psi")),
       method: new ChipField("Path", PAGE.paths, changed("method")),
     };
     this.parts.controls.append(...Object.values(this.fields).map(({element}) => element));
@@ -47,8 +40,8 @@ class Walk {
   }
 
   buildShare() {
-    this.buttons = FILES.map(([kind, what, type]) => make("button", {
-      type: "button", onclick: () => this.save(kind, what, type)}, `Save ${what}`));
+    this.buttons = FILES.map(([kind, what]) => make("button", {
+      type: "button", onclick: () => this.save(kind, what)}, `Save ${what}`));
     new LinkButton(this.parts.share, () => this.linked(), ...this.buttons);
     this.told = this.parts.share.querySelector(".stage-told");
     if (!PAGE.mp4) this.told.textContent = WALK.noMp4;
@@ -76,12 +69,9 @@ class Walk {
     for (const name of Object.keys(this.fields)) if (name in others) this[name] = others[name];
     this.showFields();
     if (closed !== undefined) this.parts.closed.checked = closed;
-    const before = this.model, same = model === before;
     this.choice.show(model);
-    this.setModel(model);
+    if (model !== this.model) this.changeModel(model);
     if (waypoints) this.cards.open(pointsOf(waypoints));
-    else if (!same && add) this.cards.open(defaultPoints());
-    else if (!same) this.leaveModel(before);
     if (add) this.add(Point.parse(add));
     this.ask();
   }
@@ -113,9 +103,7 @@ class Walk {
   }
 
   useModel(name) {
-    const before = this.model;
-    this.setModel(name);
-    this.leaveModel(before);
+    this.changeModel(name);
     this.ask();
   }
 
@@ -125,36 +113,32 @@ class Walk {
     this.cards.classes = PAGE.classes[name] || [];
   }
 
-  /** Keep what another model understands too: the seeds, without classes. */
-  leaveModel(before) {
-    const {points} = this.cards, seeds = points.filter(({isFound}) => !isFound);
-    if (seeds.length < points.length) this.tell(WALK.otherModel(before));
+  /** Open the waypoints that the model had when it was left; at first, those that it understands too: the seeds. */
+  changeModel(name) {
+    const before = this.model, {points} = this.cards;
+    this.kept[before] = points;
+    this.setModel(name);
+    this.tell(points.some(({isFound}) => isFound) ? WALK.otherModel(before) : "");
+    this.cards.open(this.kept[name] ?? this.withoutFound(points));
+  }
+
+  /** The seeds, without classes; default waypoints where they are less than two. */
+  withoutFound(points) {
+    const seeds = points.filter(({isFound}) => !isFound);
     const fillers = defaultPoints().filter(({place}) => !seeds.some((seed) => seed.place === place));
     while (seeds.length < 2) seeds.push(fillers.pop());
-    this.cards.open(seeds.map(({place, filler}) => new Point(place, null, filler)));
+    return seeds.map(({place, filler}) => new Point(place, null, filler));
   }
 
   tell(sentence, wrong = false) {
-    this.parts.note.textContent = sentence;
-    this.parts.note.classList.toggle("stage-wrong", wrong);
+    this.waiting.say(sentence, wrong);
   }
 
-  /** Ask for the walk as it is now. Of several in quick succession only the last one is asked for. */
-  async ask() {
-    const number = ++this.asked, {values} = this, {points} = this.cards;
-    if (!this.player.film) this.reserve(points.length - !values.closed);
-    try {
-      const answer = await this.wire.call("interpolate_walk", values, async () => number === this.asked);
-      // while a slider moves, earlier pictures are shown too, if they are of the same waypoints
-      if (answer && this.hasPoints(values)) this.show(answer, values, points);
-    } catch (trouble) {
-      if (!(trouble instanceof Trouble)) throw trouble;
-      if (number === this.asked) this.tell(trouble.message, true);
-    }
-  }
-
-  hasPoints({model, waypoints}) {
-    return model === this.model && waypoints.join() === this.values.waypoints.join();
+  /** Ask for the walk as it is now. */
+  ask() {
+    const {values} = this;
+    if (!this.player.film) this.reserve(values.waypoints.length - !values.closed);
+    this.pull.ask(values);
   }
 
   /** Keep the place of the film strip until it is there. */
@@ -162,25 +146,26 @@ class Walk {
     this.parts.film.style.setProperty("--interpolate-legs", legs);
   }
 
-  show(answer, values, points) {
-    const film = new Film(picturesOf(answer), {...values, points});
+  /** While a slider moves, earlier walks are shown too, if they are past the same waypoints. */
+  show(answer, values) {
+    if (values.model !== this.model || values.waypoints.join() !== this.values.waypoints.join()) return;
+    const film = new Film(picturesOf(answer), {...values, points: this.cards.points});
     this.player.open(film);
     this.reserve(0);
     this.cards.classes = answer.classes;
     this.cards.show(film, answer.labels);
     this.parts.facts.textContent = WALK.facts(film.pictures.length, values.model);
-    if (this.parts.note.classList.contains("stage-wrong")) this.tell("");
     Object.assign(root.dataset, {shown: linkQuery(this.linked(values)), frames: film.pictures.length});
   }
 
-  async save(kind, what, type) {
+  async save(kind, what) {
     const disable = (disabled) => this.buttons.forEach((button) => Object.assign(button, {disabled}));
     disable(true);
     this.told.textContent = WALK.making(what);
     try {
-      const {file, name} = await this.saving.call("interpolate_file", {...this.values, kind});
-      download(new Blob([fromBase64(file)], {type}), name);
-      this.told.textContent = WALK.saved(name);
+      const answer = await this.saving.call("interpolate_file", {...this.values, kind});
+      saveFile(answer);
+      this.told.textContent = WALK.saved(answer.name);
     } catch (trouble) {
       if (!(trouble instanceof Trouble)) throw trouble;
       this.told.textContent = trouble.message;
@@ -191,6 +176,6 @@ class Walk {
 }
 
 const root = element.querySelector(".interpolate");
-root.walk = new Walk(partsOf(root));
-root.walk.ask();
-onState((values) => root.walk.open(values));
+const walk = root.ganlab = new Walk(partsOf(root));  // for tests
+onState((values) => walk.open(values));
+if (!walk.pull.busy) walk.ask();

@@ -1,38 +1,6 @@
-// Waypoints: seeds and found latents as texts, "3", "3:7", "zTEXT", "zTEXT:7", which links and the server share.
+// The waypoints of a walk.
 
-class Point {
-  /**
-   * @param {string} place a seed, or "z" and the text of a found latent
-   * @param {?number} label its class; null: what the seed picks, or a model without classes
-   * @param {boolean} filler whether it is a default that the visitor did not choose, and gives way to a found latent
-   */
-  constructor(place, label = null, filler = false) {
-    Object.assign(this, {place, label, filler});
-  }
-
-  static parse(text, filler = false) {
-    const [place, label] = text.split(":");
-    return new Point(place, label === undefined ? null : Number(label), filler);
-  }
-
-  static random() {
-    return new Point(String(Math.floor(Math.random() * (PAGE.limits.seed + 1))));
-  }
-
-  get isFound() {
-    return this.place.startsWith("z");
-  }
-
-  get text() {
-    return this.label === null ? this.place : `${this.place}:${this.label}`;
-  }
-
-  get title() {
-    return this.isFound ? "found" : `seed ${this.place}`;
-  }
-}
-
-/** @returns {Point[]} the default waypoints */
+/** @returns {Point[]} the default waypoints, which give way to a found point */
 function defaultPoints() {
   return PAGE.defaults.waypoints.map((text) => Point.parse(text, true));
 }
@@ -43,7 +11,7 @@ function pointsOf(texts) {
 }
 
 /**
- * The list with another waypoint. A found latent takes the place of fillers; one filler stays where it would be alone.
+ * The list with another waypoint. A found point takes the place of fillers; one filler stays where it would be alone.
  * @returns {?Point[]} null where the list is full
  */
 function withPoint(points, point) {

@@ -6,8 +6,23 @@ const WORDS = {
   noAnswer: "The server does not answer. Check your connection, and try again.",
   copied: "The link is copied.",
   selected: "The link is selected. Copy it.",
+  loading: "The pictures are loading.",
+  again: "Try again",
+  seeds: (most) => `A seed is a whole number from 0 to ${most.toLocaleString("en")}.`,
   noPicture: "The browser could not make a picture.",
 };
+
+/**
+ * @param {number} share 0 to 1
+ * @returns {string} in percent: what is not certain is not called 0% or 100%, and near 50% a digit more shows which side
+ *     it is on. `percent` of ganlib/demo/game.py is the same.
+ */
+function percent(share) {
+  if (share >= 0.995) return "over 99%";
+  if (share < 0.005) return "under 1%";
+  if (Math.abs(share - 0.5) >= 0.005) return `${Math.round(100 * share)}%`;
+  return `${((share > 0.5 ? Math.ceil : Math.floor)(1000 * share) / 10).toFixed(1)}%`;
+}
 
 function moves() {
   return !window.matchMedia("(prefers-reduced-motion: reduce)").matches;

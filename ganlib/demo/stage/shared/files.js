@@ -24,6 +24,13 @@ function download(blob, name) {
   setTimeout(() => URL.revokeObjectURL(address), 10_000);
 }
 
+const FILE_TYPES = {gif: "image/gif", mp4: "video/mp4", png: "image/png"};
+
+/** Hand a file that the server made to the visitor. @param {{file: string, name: string}} answer with base64 */
+function saveFile({file, name}) {
+  download(new Blob([fromBase64(file)], {type: FILE_TYPES[name.split(".").at(-1)]}), name);
+}
+
 /** @returns {Promise<Blob>} */
 function toBlob(canvas, type) {
   return new Promise((resolve, reject) => canvas.toBlob(

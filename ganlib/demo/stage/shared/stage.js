@@ -33,13 +33,16 @@ function isSeen(root) {
 
 /** A button that copies the link to the stage's state, with a field where it cannot be copied. */
 class LinkButton {
-  /** @param {HTMLElement} place @param {() => Object<string, *>} values of the link @param {HTMLElement[]} others beside it */
+  /** @param {HTMLElement} place @param {() => Object<string, *>} values of the link, or a
+   *     promise of them; of null where there are none now @param {HTMLElement[]} others beside it */
   constructor(place, values, ...others) {
     const field = make("input", {type: "text", readonly: true, hidden: true, class: "stage-link", "aria-label": "Link",
                                  onfocus: () => field.select()});
     const told = make("p", {class: "stage-told", role: "status"});
     const button = make("button", {type: "button", title: "A link that opens this tab as it is now", onclick: async () => {
-      const copied = await copyText(addressOf(PAGE, linkQuery({tab: PAGE.tab, ...values()})), field);
+      const found = await values();
+      if (!found) return;
+      const copied = await copyText(addressOf(PAGE, linkQuery({tab: PAGE.tab, ...found})), field);
       told.textContent = copied ? WORDS.copied : WORDS.selected;
     }}, "Copy link");
     place.append(make("div", {class: "stage-bar"}, button, ...others), field, told);
@@ -51,20 +54,18 @@ class ModelChoice {
   /** @param {HTMLElement} place @param {string[]} names @param {(name: string) => void} chosen */
   constructor(place, names, chosen) {
     Object.assign(this, {names: [...names], chosen, value: names[0]});
-    this.place = make("div", {class: "stage-chips", role: "radiogroup", "aria-label": "Model"});
+    this.place = make("div");
     place.append(make("div", {class: "stage-head"}, make("span", {class: "stage-label"}, "Model")), this.place);
     this.draw();
   }
 
   draw() {
-    this.place.replaceChildren(...this.names.map((name) => {
-      const input = make("input", {type: "radio", name: `${PAGE.tab}-model`, value: name, onchange: () => {
-        this.value = name;
-        this.chosen(name);
-      }});
-      input.checked = name === this.value;
-      return make("label", {class: "stage-chip"}, input, name);
-    }));
+    const chips = new Chips("Model", this.names.map((name) => [name, name]), (name) => {
+      this.value = name;
+      this.chosen(name);
+    });
+    chips.show(this.value);
+    this.place.replaceChildren(chips.element);
   }
 
   /** Show a model as chosen, without calling `chosen`. */

@@ -11,10 +11,23 @@ class Trouble extends Error {
 
 const sleep = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
+/** @returns {Promise<*>} what the promise gives; null after the limit */
+async function within(milliseconds, promise) {
+  let timer = 0;
+  const late = new Promise((resolve) => { timer = setTimeout(resolve, milliseconds, null); });
+  return Promise.race([promise, late]).finally(() => clearTimeout(timer));
+}
+
+const LIMIT = 60_000;  // milliseconds after which the server is said not to answer
+
 class Wire {
-  /** @param {Object<string, (data: Object) => Promise<Object>>} server @param {string} noAnswer a sentence */
-  constructor(server, noAnswer = WORDS.noAnswer) {
-    Object.assign(this, {server, noAnswer});
+  /**
+   * @param {Object<string, (data: Object) => Promise<Object>>} server
+   * @param {string} noAnswer a sentence
+   * @param {number} limit milliseconds that an answer may take
+   */
+  constructor(server, noAnswer = WORDS.noAnswer, limit = LIMIT) {
+    Object.assign(this, {server, noAnswer, limit});
     this.last = Promise.resolve();
   }
 
@@ -32,7 +45,7 @@ class Wire {
   async send(name, data) {
     let answer = null;
     try {
-      answer = await this.server[name](data);
+      answer = await within(this.limit, this.server[name](data));
     } catch {
       throw new Trouble(this.noAnswer, "connection");
     }
