@@ -46,7 +46,7 @@ def folder(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def hosted(server, folder):
-    """The address of a page whose host, alice, has a token and names a private model of hers, and some that are none."""
+    """The address of a page whose host, alice, has a token and names a private model of hers, and some others."""
     server.put("alice/mine", weights(folder / "mine", "mlp-gan"), private=True)
     server.put("alice/secret", weights(folder / "secret", "mlp-gan"), private=True)
     named = {"class_names": ["apples", "<img src=x onerror=alert(1)>", "plums"]}
@@ -199,6 +199,12 @@ def test_a_host_may_close_the_hub(monkeypatch):
         models.get("bob/colours")
 
 
+def run(main):
+    """What a coroutine function returns, in a thread of its own: the browser's driver has a loop in this one."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(lambda: asyncio.run(main())).result()
+
+
 def test_slow_models_of_the_hub_do_not_keep_stages_from_being_answered(monkeypatch):
     """More of them than the threads that stages share; each is answered when it is there, the last one by a refusal."""
     go, shared = threading.Event(), 2
@@ -220,7 +226,7 @@ def test_slow_models_of_the_hub_do_not_keep_stages_from_being_answered(monkeypat
 
     monkeypatch.setattr(models, "_models", {})
     monkeypatch.setattr(models, "_load", lambda name: ("/" in name and go.wait(30), name)[1])
-    refused, answers, names = asyncio.run(main())
+    refused, answers, names = run(main)
     assert refused == {"error": "The server opens other models at this moment. Try again.", "again": True}
     assert answers == [{"found": name} for name in names]
 
@@ -241,7 +247,7 @@ def test_a_file_has_its_place_until_it_is_made(monkeypatch):
         places.release()
         assert await worker.aside(int) == 0
 
-    asyncio.run(main())
+    run(main)
 
 
 def test_the_systems_own_words_are_left_out(monkeypatch):

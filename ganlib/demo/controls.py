@@ -6,6 +6,7 @@ the control, and log every refusal with a traceback.
 
 import functools
 import html
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ import gradio as gr
 
 from ganlib.checkpoint import WeightsError
 from ganlib.checks import check_int
+from ganlib.demo import models
 
 MAX_SEED = 9_999
 RANDOM_SEED = f"Math.floor(Math.random() * {MAX_SEED + 1})"  # JavaScript
@@ -23,12 +25,20 @@ def check_seed(seed: object, what: str = "Seed") -> int:
     return check_int(seed, 0, MAX_SEED, what)
 
 
-def refusal(sentence: str) -> gr.Error:
-    """An error for the visitor, or the API's caller, which is not logged.
+def as_sentence(text: str) -> str:
+    """The text with a full stop, and a capital letter unless it begins with a name: mlp-gan, user/repo."""
+    first = re.match(r"[^\W\d_]+(?=[\s’.,:;]|$)", text)
+    if first and first[0] not in models.own():
+        text = text[0].upper() + text[1:]
+    return text + ("" if text.endswith((".", "!", "?")) else ".")
 
-    Its text is escaped because gradio shows it as HTML, and it may quote text of strangers.
+
+def refusal(text: str) -> gr.Error:
+    """An error for the visitor, or the API's caller, as a sentence, which is not logged.
+
+    It is escaped because gradio shows it as HTML, and it may quote text of strangers.
     """
-    return gr.Error(html.escape(sentence, quote=False), print_exception=False)
+    return gr.Error(html.escape(as_sentence(text), quote=False), print_exception=False)
 
 
 def show(triggers: Sequence[Any], handler: Callable[..., Any], inputs: Sequence[Any], outputs: Sequence[Any],

@@ -199,6 +199,13 @@ async def draw_find(asked: Any, request: gr.Request) -> dict[str, Any]:
     return await asyncio.wrap_future(_searching.submit(answer))
 
 
+@answering
+async def draw_stop(asked: Any, request: gr.Request) -> dict[str, Any]:
+    """Drop the visitor's search, so that others have its place. asked: {}."""
+    SEARCHES.drop((await request.json())["session_hash"])
+    return {}
+
+
 def _labels(label: int | None) -> list[int] | None:
     return None if label is None else [label]
 
@@ -209,14 +216,15 @@ async def draw_found(asked: Any) -> dict[str, Any]:
     def answer() -> dict[str, Any]:
         values = table(asked)
         model, x = digit_model(values.get("model", "")), _drawing(values)
-        return compared(model, x, at_waypoint(model, x, Waypoint.parse(values.get("latent", ""), model)))
+        return compared(model, x, at_waypoint(model, x, links.waypoint(values.get("latent", ""), model)))
 
     return await asyncio.to_thread(answer)
 
 
 @answering
 async def draw_save(asked: Any) -> dict[str, Any]:
-    """A PNG file of the drawing and, beside it, the picture found for it, with a passport: {"png": base64, "name"}.
+    """A PNG file of the drawing and, beside it, the picture found for it, with a passport, as
+    `stages.file` gives it.
 
     Args:
         asked: {"model", "class": or None, "drawing": as text, "latent": a waypoint, or None}.
@@ -227,12 +235,11 @@ async def draw_save(asked: Any) -> dict[str, Any]:
         chosen = check_class(model, values.get("class"))
         picture = images.enlarge(images.to_pil(x), SAVED_SCALE)
         if latent is not None:
-            found = at_waypoint(model, x, Waypoint.parse(latent, model))
+            found = at_waypoint(model, x, links.waypoint(latent, model))
             picture = images.contact_sheet(torch.stack([x, found.images[0]]), 2, SAVED_SCALE,
                                            ["drawing", "closest"])
-        file = io.BytesIO()
-        passport.save(picture, file, passport_of(model, x, chosen, latent))
-        return {"png": in_text(file.getvalue()), "name": f"drawing-{model.name.replace('/', '-')}.png"}
+        name = f"drawing-{model.name.replace('/', '-')}.png"
+        return stages.file(picture, passport_of(model, x, chosen, latent), name)
 
     return await asyncio.to_thread(answer)
 
@@ -304,13 +311,13 @@ def restore(reading: Reading) -> list[Any]:
 
 
 def _waypoint(name: str, text: Any) -> str | None:
-    return None if text is None else str(Waypoint.parse(text, digit_model(name)))
+    return None if text is None else str(links.waypoint(text, digit_model(name)))
 
 
 def build(demo: gr.Blocks) -> list[gr.HTML]:
     names = models.image_models()
     stage = stages.stage("draw", {"models": names, "inkSide": INK_SIDE, "maxPhoto": MAX_PHOTO, "maxSeed": MAX_SEED},
-                         [draw_read, draw_photo, draw_find, draw_found, draw_save], "Draw")
+                         [draw_read, draw_photo, draw_find, draw_stop, draw_found, draw_save], "Draw")
     hub_opener(digit_model, stage)
     demo.unload(leave)
     with gr.Group(visible=False):  # for the API

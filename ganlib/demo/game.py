@@ -2,11 +2,11 @@
 
 No answer is shown before the last guess. So the ten guesses are as independent as the discriminator's ten answers, and
 both scores can be compared with chance. Afterwards all pictures are seen side by side, where the differences show. The
-truth leaves the server only in the reply to ten guesses.
+truth leaves the server only in replies to ten guesses.
 """
 
 import asyncio
-import io
+import math
 from typing import Any
 
 import gradio as gr
@@ -19,6 +19,7 @@ from ganlib.demo.links import Reading, whole
 from ganlib.demo.picker import hub_opener
 from ganlib.demo.rounds import PICTURES, check_guesses, check_round
 from ganlib.demo.stages import answering, table
+from ganlib.model import Model
 
 TITLE, LINK = "Game", "game"
 EXPLANATION = "Ten pictures. Which ones are real, and which ones are generated? The discriminator plays against you."
@@ -32,7 +33,8 @@ def game(model: str, round: int) -> Image.Image:
         model: its name.
         round: its number, 0 to 999,999; the same number gives the same pictures.
     """
-    return _sheet(model, round, [str(i + 1) for i in range(PICTURES)])
+    gan = models.images(model)
+    return passport.stamp(_sheet(gan, round, [str(i + 1) for i in range(PICTURES)]), passport_of(gan, round))
 
 
 def answers(model: str, round: int, guesses: list[str]) -> dict[str, Any]:
@@ -52,17 +54,30 @@ def answers(model: str, round: int, guesses: list[str]) -> dict[str, Any]:
     return rounds.answers(gan, round, check_guesses(guesses))
 
 
-def solved(model: str, round: int) -> Image.Image:
+def solved(gan: Model, number: int, guesses: list[str]) -> Image.Image:
     """The sheet of a round with the truth and the discriminator's probability under each picture."""
-    rows = rounds.answers(models.images(model), round, [rounds.REAL] * PICTURES)["pictures"]
-    return _sheet(model, round, [f"{row['truth'] if row['seed'] is None else 'seed ' + str(row['seed'])}\n"
-                                 f"{row['probability']:.0%} real" for row in rows])
+    rows = rounds.answers(gan, number, guesses)["pictures"]
+    return _sheet(gan, number, [f"{row['truth'] if row['seed'] is None else 'seed ' + str(row['seed'])}\n"
+                                f"{percent(row['probability'])} real" for row in rows])
 
 
-def _sheet(model: str, number: int, captions: list[str]) -> Image.Image:
-    gan = models.images(model)
-    sheet = images.contact_sheet(rounds.draw(gan, number).x, COLUMNS, captions=captions)
-    return passport.stamp(sheet, passport.of(gan, LINK, round=number))
+def percent(share: float) -> str:
+    """A share in percent, as `percent` of the page's JavaScript has it: what is not certain is not called 0% or 100%,
+    and near 50% a digit more shows which side it is on."""
+    if not 0.005 <= share < 0.995:
+        return "under 1%" if share < 0.5 else "over 99%"
+    if abs(share - 0.5) >= 0.005:
+        return f"{share:.0%}"
+    return f"{(math.ceil if share > 0.5 else math.floor)(1000 * share) / 10:.1f}%"
+
+
+def passport_of(gan: Model, number: int) -> passport.Passport:
+    """The passport of a round's sheet: the values of the tab's link."""
+    return passport.of(gan, LINK, round=number)
+
+
+def _sheet(gan: Model, number: int, captions: list[str]) -> Image.Image:
+    return images.contact_sheet(rounds.draw(gan, number).x, COLUMNS, captions=captions)
 
 
 @answering
@@ -86,18 +101,14 @@ async def game_answers(asked: Any) -> dict[str, Any]:
 
 @answering
 async def game_picture(asked: Any) -> dict[str, Any]:
-    """{"png": base64 of the solved sheet, with its passport}. asked: as for `game_round`."""
+    """The solved sheet, with its passport, as `stages.file` gives it. asked: as for `game_answers`."""
     gan, number = await asyncio.to_thread(_asked, asked)
-
-    def png() -> bytes:
-        file = io.BytesIO()
-        passport.save(solved(gan.name, number), file, passport.of(gan, LINK, round=number))
-        return file.getvalue()
-
-    return {"png": stages.in_text(await asyncio.to_thread(png))}
+    guesses = check_guesses(asked.get("guesses"))
+    return await asyncio.to_thread(lambda: stages.file(solved(gan, number, guesses), passport_of(gan, number),
+                                                       f"gan-game-{number}.png"))
 
 
-def _asked(asked: Any) -> tuple[Any, int]:
+def _asked(asked: Any) -> tuple[Model, int]:
     """The model and the number of the round that a stage asked for."""
     asked = table(asked)
     return models.images(asked.get("model", "")), check_round(asked.get("round"))

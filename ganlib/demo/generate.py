@@ -7,12 +7,13 @@ import gradio as gr
 from PIL import Image
 
 from ganlib import images, passport, sampling
+from ganlib.checkpoint import WeightsError
 from ganlib.checks import check_int, quoted, require
 from ganlib.demo import links, models
 from ganlib.demo.controls import MAX_SEED, RANDOM_SEED, check_seed, listen, made, show
 from ganlib.demo.links import Reading
 from ganlib.demo.picker import model_picker, restored
-from ganlib.demo.share import link_button
+from ganlib.demo.share import link_button, with_file
 from ganlib.demo.theme import DICE
 from ganlib.model import Model
 
@@ -68,28 +69,30 @@ def generate(model: str, seed: int, count: int, truncation: float, captions: lis
 
 def check_captions(captions: Any) -> list[str]:
     known = list(CAPTIONS.values())
-    require(isinstance(captions, list) and all(caption in known for caption in captions),
-            f"Write under each picture must be a list of {' and '.join(known)}, not {quoted(captions)}")
+    listed = isinstance(captions, list) and all(isinstance(caption, str) for caption in captions)
+    require(listed and all(caption in known for caption in captions),
+            f"Write under each picture must be {', '.join(known)}, both or neither, "
+            f"not {quoted(','.join(captions) if listed else captions)}")
     return list(captions)
 
 
 def check_class(digit: Any, gan: Model) -> str:
     """A choice of class for this model. Raises ValueError for another."""
     classes = gan.num_classes or 0
-    require(digit == ANY or classes > 0, f"{gan.name} has no classes: Digit must be any, not {quoted(digit)}")
+    require(digit == ANY or classes > 0, f"the model {gan.name} has no classes: Digit must be any, not {quoted(digit)}")
     require(digit in [ANY, ALL, *map(str, range(classes))],
             f"Digit must be any, all or a class of {gan.name}, from 0 to {classes - 1}, not {quoted(digit)}")
-    require(digit != ALL or classes <= MAX_COUNT, f"{gan.name} has {classes:,} classes, more than the {MAX_COUNT} "
-                                                  f"pictures of a sheet. Choose one class")
+    require(digit != ALL or classes <= MAX_COUNT, f"the model {gan.name} has {classes:,} classes, more than the "
+                                                  f"{MAX_COUNT} pictures of a sheet. Choose one class")
     return str(digit)
 
 
-def class_choices(names: tuple[str, ...], chosen: str = ANY) -> dict[str, Any]:
+def class_choices(names: tuple[str, ...]) -> dict[str, Any]:
     """The options of the picker of classes for a model; it is hidden if there are none."""
     digits = names == tuple("0123456789")
     every = "all ten" if digits else "all"
     return {"choices": [("any", ANY), *((name, str(i)) for i, name in enumerate(names)), (every, ALL)],
-            "value": chosen, "label": "Digit" if digits else "Class", "visible": bool(names),
+            "label": "Digit" if digits else "Class", "visible": bool(names),
             "info": f"any: the seed chooses. {every}: each seed in {every} classes."}
 
 
@@ -101,9 +104,14 @@ def settle(model: str, *others: Any) -> tuple[Any, ...]:
         return model, *others[:-1], ANY
 
 
-def pictures(model: str, *others: Any) -> tuple[Any, ...]:
-    """The picker of classes of the model, and what `generate` gives."""
-    return gr.update(**class_choices(models.images(model).class_names, others[-1])), *generate(model, *others)
+def classes(model: str, chosen: Any) -> Any:
+    """The picker of classes for a model. The chosen one stays, unless the model does not have it."""
+    try:
+        names = models.images(model).class_names
+    except (ValueError, WeightsError):  # which the pictures say
+        return gr.skip()
+    _, kept = settle(model, chosen)
+    return gr.update(**class_choices(names), **({} if kept == chosen else {"value": kept}))
 
 
 def restore(reading: Reading) -> list[Any]:
@@ -115,13 +123,16 @@ def restore(reading: Reading) -> list[Any]:
     psi = reading.take("psi", links.number(0, sampling.MAX_TRUNCATION, "Truncation ψ"), PSI)
     captions: list[str] = reading.take("captions", lambda value: check_captions(links.several(value)), [])
     digit = reading.take("class", lambda value: check_class(str(value), gan), ANY)
+    if {"seeds", "classes"} & reading.values.keys():  # of a sheet by `train.sample`
+        reading.words.append("The picture shows chosen seeds or classes. "
+                             "This tab shows the first seed and those after it.")
     return [*restored(model, names), seed, count, psi, captions,
-            *made(pictures, [model, seed, count, psi, captions, digit])]
+            digit, *made(with_file(generate), [model, seed, count, psi, captions, digit])]
 
 
 def unseen() -> list[Any]:
     """The values of a page that arrives at another tab: the pictures are made when this one is opened."""
-    return [*[gr.skip()] * 6, [], *[gr.skip()] * 3]
+    return [*[gr.skip()] * 7, [], *[gr.skip()] * 2]
 
 
 def build(demo: gr.Blocks, frame: gr.Tab) -> list[Any]:
@@ -138,7 +149,7 @@ def build(demo: gr.Blocks, frame: gr.Tab) -> list[Any]:
             with gr.Row(equal_height=True):
                 seed = gr.Slider(0, MAX_SEED, value=SEED, step=1, label="Seed", scale=5, elem_id="seed")
                 dice = gr.Button("Roll", icon=DICE, scale=1, min_width=88, elem_id="dice")
-            digit = gr.Radio(elem_id="digit", **class_choices(models.class_names(names[0])))
+            digit = gr.Radio(elem_id="digit", value=ANY, **class_choices(models.class_names(names[0])))
             count = gr.Slider(1, MAX_COUNT, value=COUNT, step=1, label="How many")
             truncation = gr.Slider(0, sampling.MAX_TRUNCATION, value=PSI, step=0.05, label="Truncation ψ",
                                    info="Below 1: more typical pictures. Above 1: more unusual ones.")
@@ -148,5 +159,7 @@ def build(demo: gr.Blocks, frame: gr.Tab) -> list[Any]:
     dice.click(None, outputs=seed, js=f"() => {RANDOM_SEED}", api_visibility="private")
     inputs, outputs = [model, seed, count, truncation, captions, digit], [sheet, status]
     listen([], generate, inputs, outputs, api_name="generate")
-    shown = show([frame.select], pictures, inputs, [digit, *outputs], settle, waits=True)
-    return [model, opened, *inputs[1:-1], *shown]
+    # apart from the pictures, so that no late answer of theirs brings an earlier class back
+    listen([model], classes, [model, digit], digit)
+    shown = show([frame.select], with_file(generate), inputs, outputs, settle, waits=True)
+    return [model, opened, *inputs[1:], *shown]

@@ -4,15 +4,19 @@ A link's query is `tab=generate&model=dcgan&seed=7`. Each tab names its values, 
 to its default where one is not valid, with a word for the visitor.
 """
 
+import math
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from ganlib.checkpoint import WeightsError
 from ganlib.checks import check_float, check_int, quoted, require
 from ganlib.demo import models
-from ganlib.demo.controls import check_seed
+from ganlib.demo.controls import as_sentence, check_seed
 from ganlib.model import Model
 from ganlib.waypoints import Waypoint
+
+MAX_WORDS = 3  # sentences in one message
 
 _T = TypeVar("_T")
 
@@ -20,12 +24,21 @@ _T = TypeVar("_T")
 class Reading:
     """The values of a link or a passport, to be taken one by one.
 
-    `words` are sentences on what was not valid.
+    `words` say what was not valid; `message` is what a visitor is told.
     """
 
     def __init__(self, values: Mapping[str, Any]):
         self.values = dict(values)
         self.words: list[str] = []
+        self.defaults = 0  # that are used because a value was not valid
+
+    @property
+    def message(self) -> str:
+        """The first words as sentences, each once; and that defaults are used, where one is. Empty if all was valid."""
+        words = list(dict.fromkeys(map(as_sentence, self.words)))
+        more = [f"And {len(words) - MAX_WORDS} more."] if len(words) > MAX_WORDS else []
+        fallback = ["", "The default is used."][self.defaults] if self.defaults < 2 else "The defaults are used."
+        return " ".join(filter(None, [*words[:MAX_WORDS], *more, fallback]))
 
     def take(self, name: str, check: Callable[[Any], _T], default: _T) -> _T:
         """The checked value of that name; the default where there is none or, with a word, where it is not valid."""
@@ -34,7 +47,8 @@ class Reading:
         try:
             return check(self.values[name])
         except (ValueError, WeightsError) as error:
-            self.words.append(f"{error}. The default is used.")
+            self.words.append(str(error))
+            self.defaults += 1
             return default
 
     def model(self, names: list[str], find: Callable[[str], Any] = models.images) -> str:
@@ -90,17 +104,17 @@ def flag(value: Any) -> bool:
 
 def several(value: Any) -> list[str]:
     """The texts of a list; in links they are separated by commas."""
-    parts = value if isinstance(value, list) else str(value).split(",")
-    return [str(part) for part in parts if str(part)]
+    if isinstance(value, list):
+        return [str(part) for part in value]
+    return str(value).split(",") if value not in (None, "") else []
 
 
 def _number(value: Any) -> Any:
-    """A number that a text stands for; anything else as it is."""
-    if not isinstance(value, str):
+    """The finite number that a text stands for, as an int where it is whole; anything else as it is."""
+    number = value
+    if isinstance(value, str):
+        with suppress(ValueError):
+            number = float(value)
+    if type(number) is not float or not math.isfinite(number):
         return value
-    for kind in (int, float):
-        try:
-            return kind(value)
-        except ValueError:
-            pass
-    return value
+    return int(number) if number.is_integer() else number

@@ -4,25 +4,32 @@ The host names models of the Hub in GANLIB_MODELS, separated by commas; they are
 open any public model by its name, unless GANLIB_ALLOW_HUB is 0.
 """
 
+import asyncio
 import functools
 import math
 import os
+import re
 import threading
 import time
-from concurrent.futures import Future
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from ganlib import checkpoint, hub
 from ganlib.checkpoint import WeightsError
 from ganlib.checks import quoted
-from ganlib.demo import gpu
+from ganlib.demo import gpu, worker
 from ganlib.model import Model
 
 KEPT = 8  # models opened by visitors, at most; the oldest is dropped first
 # of models opened by visitors, because larger ones take the page's time and memory
 MAX_SAMPLE, MAX_LAYER, MAX_LATENT, MAX_CLASSES = 3 * 256 * 256, 2**22, 1_024, 1_000
 
+LOADED_AT_ONCE, MAX_LOADING = 4, 16  # models of the Hub for stages; the second with those that wait
+
+_loaders = ThreadPoolExecutor(LOADED_AT_ONCE, thread_name_prefix="models")
+_places = threading.Semaphore(MAX_LOADING)
 _lock = threading.Lock()
 _models: dict[str, Future[Model]] = {}
 
@@ -86,7 +93,8 @@ def images(name: str) -> Model:
     """The model of that name. Raises WeightsError as `get` does, and ValueError if it does not make pictures."""
     model = get(name)
     if len(model.shape) != 3 or model.shape[0] not in (1, 3):
-        raise ValueError(f"{name} makes samples of shape {tuple(model.shape)}, which are no pictures")
+        kind = "arrays" if len(model.shape) > 1 else "numbers" if model.shape[0] == 1 else "points"
+        raise ValueError(f"the model {model.name} makes {kind}, which are no pictures")
     return model
 
 
@@ -96,15 +104,34 @@ def full_name(text: str) -> str:
     return text if source is None else str(source)
 
 
-def get(name: str) -> Model:
+async def ready(name: Any) -> None:
+    """Wait until a model of the Hub is loaded, without one of the threads that all stages share.
+
+    Nothing is done for the page's own models. Raises what `get` raises, and Busy where too many are being loaded.
+    """
+    if not isinstance(name, str) or name in own():
+        return
+    if (future := _models.get(full_name(name))) is not None:
+        await asyncio.shield(asyncio.wrap_future(future))  # others wait for it, too
+        return
+    await worker.within(_loaders, _places, functools.partial(get, name),
+                        "the server opens other models at this moment. Try again")
+
+
+def get(name: str, listed: Callable[[], list[str]] = image_models) -> Model:
     """The model of that name or address. It is loaded once, and no call waits for the loading of another model.
 
-    Raises WeightsError, which says why it cannot be opened.
+    Args:
+        name: of one of the page's own models, or of one on the Hub.
+        listed: the page's own models that an error names.
+
+    Raises:
+        WeightsError: why it cannot be opened.
     """
     name = full_name(name) if isinstance(name, str) else name
     if not isinstance(name, str) or (name not in own() and not (hub_is_open() and hub.parse(name))):
         others = " and, from the Hugging Face Hub, those named user/repo" if hub_is_open() else ""
-        raise WeightsError(f"there is no model {quoted(name)} on this page; it has {', '.join(own())}{others}")
+        raise WeightsError(f"there is no model {quoted(name)} on this page; it has {', '.join(listed())}{others}")
     with _lock:
         first = name not in _models
         future = _models.setdefault(name, Future())
@@ -128,7 +155,10 @@ def _load(name: str) -> Model:
         model.name = name
         return model
     # anonymous, because not every visitor may see what the host's token may see
-    model = hub.load_source(source, gpu.DEVICE, anonymous=True)
+    try:
+        model = hub.load_source(source, gpu.DEVICE, anonymous=True)
+    except WeightsError as error:  # without the system's own words, which visitors do not know
+        raise WeightsError(re.sub(r"(the Hub could not be reached) \(.*\)", r"\1", str(error))) from None
     for what, size, limit in (("numbers in a sample", math.prod(model.shape), MAX_SAMPLE),
                               ("numbers in a layer", model.architecture.widest, MAX_LAYER),
                               ("numbers in a latent", model.latent_dim, MAX_LATENT),

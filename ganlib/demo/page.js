@@ -8,9 +8,10 @@
   const hide = () => { hint.hidden = true; };
   const hasFiles = (event) => !own && [...event.dataTransfer?.types ?? []].includes("Files");
 
-  // Pictures of the page itself can be dragged too, out of it. They are no files that come in.
+  // Pictures of the page itself can be dragged too, out of it. They are no files that come in. A picture that vanishes
+  // while it is dragged has no dragend; the pointer only moves when nothing is dragged.
   window.addEventListener("dragstart", () => { own = true; });
-  window.addEventListener("dragend", () => { own = false; });
+  for (const end of ["dragend", "pointermove"]) window.addEventListener(end, () => { own = false; }, {passive: true});
   // A field that takes drops itself stops the event: then it does not come here, and the hint goes away.
   window.addEventListener("dragover", (event) => {
     if (!hasFiles(event)) return;
@@ -23,13 +24,16 @@
   });
   window.addEventListener("drop", hide, true);
   window.addEventListener("drop", (event) => {
-    const input = document.querySelector("input[type=file][data-testid$='made here-upload-button']");
-    if (!hasFiles(event) || !input) return;
+    if (!hasFiles(event)) return;
     event.preventDefault();
+    const input = upload();
+    if (!input) return;
     input.value = "";  // the same file may come twice
     input.files = event.dataTransfer.files;
     input.dispatchEvent(new Event("change", {bubbles: true}));
   });
+
+  const upload = () => document.querySelector("#foot:has(#open-picture) input[type=file]");
 
   // gradio gives each radio button a name of its own, so that arrow keys do not move among them, and their group no name
   const mend = () => {
@@ -39,6 +43,10 @@
       const radios = group.querySelectorAll("input[type=radio]");
       for (const radio of radios) if (radio.name !== radios[0].name) radio.name = radios[0].name;
     }
+    for (const icon of document.querySelectorAll("button > img[alt$=' icon']")) icon.alt = "";  // its text says the same
+    for (const inner of document.querySelectorAll("a[download] > button")) inner.tabIndex = -1;  // the link has a stop
+    const input = upload();
+    if (input) input.accept = ".png,.gif,.mp4";
     // a name needs a role
     for (const empty of document.querySelectorAll(".empty[aria-label]:not([role])")) empty.setAttribute("role", "img");
   };

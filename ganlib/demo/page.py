@@ -19,9 +19,11 @@ INTRODUCTION = """<header>
 <svg viewBox="0 0 46 32" aria-hidden="true"><circle cx="16" cy="16" r="15" fill="#3b82f6"/>
 <circle cx="30" cy="16" r="15" fill="#f97316" fill-opacity="0.88"/></svg>
 <h1>ganlib</h1>
-<p>Two networks were trained against each other. The <b class="generated">generator</b> makes pictures. The
-<b>discriminator</b> tries to tell them from <b class="real">real ones</b>.</p>
-<p>Make new digits, draw your own, turn one into another, guess what is real, and watch a GAN learn.</p>
+<p>Two networks were trained against each other.
+<span class="wide-only">The <b class="generated">generator</b> makes pictures. The <b>discriminator</b>
+tries to tell them from <b class="real">real ones</b>.</span></p>
+<p class="wide-only">Make new digits, draw your own, turn one into another, guess what is real, and watch a GAN
+learn.</p>
 </header>"""
 
 # Each has TITLE, EXPLANATION and LINK, its name in links; build(demo) returns the components that a link sets, and
@@ -84,8 +86,8 @@ def opened(values: Mapping[str, Any], parts: Mapping[Any, list[Any]], arrived: b
             updates += tab.restore(reading)
         else:
             updates += tab.unseen() if arrived and tab is generate else [gr.skip()] * len(parts[tab])
-    if reading.words:
-        gr.Warning(html.escape(" ".join(map(stages.as_sentence, reading.words)), quote=False))
+    if reading.message:
+        gr.Warning(html.escape(reading.message, quote=False))
     return [gr.Tabs(selected=chosen.LINK) if chosen else gr.skip(), *updates]
 
 

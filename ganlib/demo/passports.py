@@ -4,6 +4,7 @@ Its passport (`ganlib.passport`) holds the tab's settings, which are checked as 
 """
 
 import html
+import mimetypes
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -13,12 +14,11 @@ from ganlib import passport
 from ganlib.checkpoint import WeightsError
 from ganlib.checks import require
 from ganlib.demo import models
-from ganlib.demo.controls import listen
-from ganlib.demo.stages import as_sentence
+from ganlib.demo.controls import as_sentence, listen
 
-TYPES = [".png", ".gif", ".mp4"]
 ABOUT = {passport.KEYWORD, "revision", "weights_sha256"}  # of the picture, not of the tab
-HINT = "Each picture saved here says how it was made. Drop one anywhere on this page, or open it."
+HINT = ("Each picture saved here says how it was made. "
+        '<span class="wide-only">Drop one anywhere on this page, or open it.</span>')
 
 
 def read(file: Any) -> passport.Passport:
@@ -29,6 +29,12 @@ def read(file: Any) -> passport.Passport:
     """
     require(isinstance(file, dict) and isinstance(file.get("path"), str), "the request has no file")
     return passport.read(file["path"])
+
+
+def photo(file: Any) -> str:
+    """What a visitor can do with a picture that has no passport; empty for other files."""
+    kind = mimetypes.guess_type(file["path"])[0] if isinstance(file, dict) else None
+    return "A photo of a digit belongs on the field of the tab Draw." if (kind or "").startswith("image/") else ""
 
 
 def settings(found: passport.Passport) -> dict[str, Any]:
@@ -52,16 +58,16 @@ def build(opened: Callable[[Mapping[str, Any]], list[Any]], outputs: list[Any]) 
         outputs: components that the settings may change.
     """
     with gr.Row(elem_id="foot"):
-        button = gr.UploadButton("Open a picture made here", size="sm", elem_id="open-picture", scale=0,
-                                 min_width=220, file_types=TYPES)
-        gr.HTML(html.escape(HINT), padding=False, min_height=0)
+        # any type, because gradio's own refusal does not say what would be right; page.js has those of the file chooser
+        button = gr.UploadButton("Open a picture made here", size="sm", elem_id="open-picture", scale=0, min_width=220)
+        gr.HTML(HINT, padding=False, min_height=0)
     call, file, table = gr.Button(visible=False), gr.File(visible=False), gr.JSON(visible=False)
 
     def show(dropped: Any) -> list[Any]:
         try:
             found = read(dropped)
         except ValueError as error:
-            raise ValueError(as_sentence(str(error))) from None
+            raise ValueError(f"{as_sentence(str(error))} {photo(dropped)}".strip()) from None
         require("tab" in found, "The passport does not say which tab of the page made the picture.")
         updates = opened(settings(found))
         if sentence := word(found):

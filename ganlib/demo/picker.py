@@ -1,5 +1,6 @@
 """The choice among a tab's models. A visitor may add others from the Hub."""
 
+import html
 from collections.abc import Callable
 from typing import Any
 
@@ -58,7 +59,7 @@ def _opener(find: Find, show: Callable[..., Any], inputs: list[Any], outputs: An
     if not models.hub_is_open():
         return
     with gr.Accordion("Open another model from the Hugging Face Hub", open=False, elem_classes="open-hub"):
-        address = gr.Textbox(label="Its name there", placeholder="user/repo", max_lines=1, max_length=MAX_LENGTH,
+        address = gr.Textbox(label="Name on the Hub", placeholder="user/repo", max_lines=1, max_length=MAX_LENGTH,
                              info="Any public ganlib model: user/repo, user/repo@revision, user/repo/folder, or an "
                                   "address.")
         button = gr.Button("Open")
@@ -69,6 +70,8 @@ def _opener(find: Find, show: Callable[..., Any], inputs: list[Any], outputs: An
             raise ValueError("Write the name of a model on the Hugging Face Hub, user/repo.")
         name = models.full_name(name)
         find(name)
+        if name in models.own():
+            gr.Info(html.escape(f"{name} is one of this page’s own models."))
         return show(name, *others)
 
     listen([button.click, address.submit], open_another, [address, *inputs], outputs, trigger_mode="once",

@@ -14,7 +14,7 @@ from ganlib.demo import gpu, links, models
 from ganlib.demo.controls import MAX_SEED, check_seed, listen, show
 from ganlib.demo.links import Reading
 from ganlib.demo.picker import model_picker, restored
-from ganlib.demo.share import link_button
+from ganlib.demo.share import link_button, with_file
 from ganlib.evaluation import CURVE_SAMPLES, verdict
 from ganlib.measures import Comparison
 from ganlib.model import Model
@@ -162,8 +162,8 @@ def build(demo: gr.Blocks, frame: gr.Tab) -> list[Any]:
     measured = gr.HTML(tables(own), label="measures", elem_id="measures")
     link_button(LINK, {"model": (model, next(iter(own))), "seed": (seed, SEED), "moment": (moment, images.MOMENTS)})
     # one after the other when the tab is opened: the quickest first
-    show([frame.select], nearest, [model], [pairs])
-    show([frame.select], growth, [model, moment], [sheet, when])
+    show([frame.select], with_file(nearest), [model], [pairs])
+    show([frame.select], with_file(growth), [model, moment], [sheet, when])
     show([frame.select], quality, [model, seed], [drawing, numbers], show_progress="minimal")
     listen([], growth, [model, moment], [sheet, when], api_name="growth")
     listen([], quality, [model, seed], [drawing, numbers], api_name="quality")

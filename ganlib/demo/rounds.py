@@ -119,7 +119,7 @@ def answers(gan: Model, number: int, guesses: list[str]) -> dict[str, Any]:
     pictures = draw(gan, number)
     probabilities = gan.discriminate(pictures.x, pictures.labels).tolist()
     words = words_of(gan, pictures.labels)
-    rows = [{"truth": REAL if real else GENERATED, "guess": guess, "probability": round(probability, 4),
+    rows = [{"truth": REAL if real else GENERATED, "guess": guess, "probability": probability,
              "discriminator": REAL if probability > 0.5 else GENERATED, "seed": seed, "class": words and words[i],
              "sentence": f"{origin}{(words and ', ' + words[i]) or ''}."}
             for i, (real, guess, probability, seed, origin)

@@ -90,6 +90,6 @@ class Searches:
             raise Busy("others search at this moment, as many as there may be; try again in a minute")
 
     def drop(self, visitor: str) -> None:
-        """Drop the search of a visitor who left."""
+        """Drop the search of a visitor who left or stopped it."""
         with self._lock:
             self._searches.pop(visitor, None)

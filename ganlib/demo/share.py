@@ -1,11 +1,20 @@
-"""The button "Copy link" of tabs that are made of gradio's components; stages have `LinkButton` in their JavaScript."""
+"""What visitors take from the tabs that are made of gradio's components: links, and files with names.
 
+Stages have `LinkButton` and `download` in their JavaScript.
+"""
+
+import functools
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import gradio as gr
+from gradio.processing_utils import save_pil_to_cache
+from gradio.utils import get_upload_folder
+from PIL import Image
 
+from ganlib import passport
 from ganlib.demo import stages
 
 BUTTON = """<div class="stage stage-share">
@@ -28,6 +37,28 @@ COPY = """async (...values) => {
   place.querySelector("p").textContent = copied ? WORDS.copied : WORDS.selected;
   return [];
 }"""
+
+
+def with_file(handler: Callable[..., Any]) -> Callable[..., Any]:
+    """The handler, whose first or only value, a picture with a passport or None, becomes a file in gradio's cache.
+
+    It is named MODEL-TAB-NUMBER.png; gradio would name each "image.png", and would write the same file.
+    """
+    @functools.wraps(handler)
+    def wrapped(*values: Any) -> Any:
+        found = handler(*values)
+        return (_file(found[0]), *found[1:]) if isinstance(found, tuple) else _file(found)
+
+    return wrapped
+
+
+def _file(picture: Image.Image | None) -> str | None:
+    if picture is None:
+        return None
+    made = json.loads(picture.info[passport.KEYWORD])
+    parts = [made["model"], made["tab"], *(made[name] for name in ("seed", "moment") if name in made)]
+    name = re.sub(r"[^\w.-]+", "-", "-".join(map(str, parts)))
+    return str(save_pil_to_cache(picture, get_upload_folder(), name, "png"))
 
 
 def link_button(tab: str, values: Mapping[str, tuple[Any, Any]]) -> gr.HTML:

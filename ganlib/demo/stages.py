@@ -6,6 +6,7 @@ link, a picture's passport or another tab names reaches a stage as its value.
 
 import base64
 import functools
+import io
 import json
 import logging
 import os
@@ -15,12 +16,15 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from PIL import Image
 from torch import Tensor
 
-from ganlib import images
+from ganlib import images, passport
 from ganlib.checkpoint import WeightsError
 from ganlib.checks import quoted
 from ganlib.data import NotDownloaded
+from ganlib.demo import models
+from ganlib.demo.controls import as_sentence
 from ganlib.demo.labs import Busy
 from ganlib.demo.mnist import DOWNLOAD
 from ganlib.version import __version__
@@ -79,11 +83,14 @@ def answering(function: Callable[..., Awaitable[Answer]]) -> Callable[..., Await
     """A function for a stage that answers {"error": sentence, "again": bool} where the given one raises.
 
     Where MNIST has to be downloaded first, it answers {"download": sentence}. `again` says whether the same request may
-    succeed later. An exception would reach the browser as a number without a reason.
+    succeed later. An exception would reach the browser as a number without a reason. A model of the Hub that is asked
+    for is loaded first, so that slow ones do not keep other stages from being answered.
     """
     @functools.wraps(function)
     async def wrapped(*arguments: Any) -> Answer:
         try:
+            if arguments and isinstance(arguments[0], dict):
+                await models.ready(arguments[0].get("model"))
             return await function(*arguments)
         except NotDownloaded:
             return {"download": DOWNLOAD}
@@ -96,11 +103,6 @@ def answering(function: Callable[..., Awaitable[Answer]]) -> Callable[..., Await
     return wrapped
 
 
-def as_sentence(text: str) -> str:
-    """The text with a capital letter and a full stop."""
-    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
-
-
 def table(values: Any) -> dict[str, Any]:
     """What a stage sent. Raises ValueError unless it is a dictionary."""
     if not isinstance(values, dict):
@@ -111,6 +113,13 @@ def table(values: Any) -> dict[str, Any]:
 def in_text(data: bytes) -> str:
     """Bytes as base64, because they travel in JSON."""
     return base64.b64encode(data).decode()
+
+
+def file(image: Image.Image, found: passport.Passport, name: str) -> Answer:
+    """A picture to be saved, for a stage: {"file": base64 of a PNG file with the passport, "name"}."""
+    data = io.BytesIO()
+    passport.save(image, data, found)
+    return {"file": in_text(data.getvalue()), "name": name}
 
 
 def pixels(x: Tensor) -> Answer:

@@ -67,13 +67,13 @@ def points(name: str) -> tuple[Model, Points]:
         WeightsError: why the model cannot be opened.
         ValueError: its data are not a known distribution of numbers or points.
     """
-    gan = models.get(name)
+    gan = models.get(name, models.toy_models)
     data: Any = None
     if gan.shape in ((1,), (2,)):
         with suppress(ValueError):  # an unknown dataset, or images that are not here
             data = open_data(gan.config.get("recipe", {}).get("data"), download=False)
     require(gan.shape == getattr(data, "shape", None) and hasattr(data, "density"),
-            f"{name} has learned no toy distribution that this page knows")
+            f"the model {gan.name} has learned no toy distribution that this page knows")
     return gan, data
 
 

@@ -75,8 +75,37 @@ def test_a_digit_is_drawn_read_found_and_taken_away(visit):  # noqa: F811
     assert field.pixels("seen") == drawn
     field.press("Clear")
     field.until("line", "Draw, and both networks answer.")
-    field.press("Example 8")
+    assert field.root.get_by_role("button", name="Example").count() == 10
+    field.root.locator("[data-part=canvas]").focus()
+    page.keyboard.press("8")
     field.until("line", "An 8, ")
+
+    # without the server, nothing false is said, and what is drawn is not lost
+    page.evaluate(f"{DRAW}.ganlab.wire.server = {{draw_read: () => Promise.reject()}}")
+    page.keyboard.press("5")
+    page.keyboard.press("Backspace")
+    field.until("line", "Not read yet")
+    assert (field.part("read"), field.part("sees")) == ("An 8", "What the networks saw last")
+    for button in ("Save picture", "Find it"):
+        field.press(button)
+        field.until("note", "The server does not answer.")
+    page.evaluate(f"{{ const {{wire, finder}} = {DRAW}.ganlab; wire.server = finder.wire.server; }}")
+    field.press("Try again")
+    field.until("line", "An 8, ")
+    assert field.part("note") == ""
+
+    # a drawing ends somewhere, with a word, and so does what undo keeps
+    page.evaluate(f"""() => {{
+        const {{ink, field}} = {DRAW}.ganlab;
+        for (let i = 0; i < 300; i++) ink.example("8");
+        ink.begin(5, 5, 1);
+        for (let i = 0; i < 7_000; i++) ink.extend(5 + i % 2, 5, 1);
+        field.update();
+    }}""")
+    field.until("note", "as many points as it may have")
+    field.press("Undo")
+    field.until("line", "An 8, ")
+    assert page.evaluate(f"{DRAW}.ganlab.ink.before.length") == 199
 
     # a photo; the page itself must not see the drop
     file = io.BytesIO()
@@ -91,6 +120,18 @@ def test_a_digit_is_drawn_read_found_and_taken_away(visit):  # noqa: F811
     field.root.get_by_text("mlp-gan", exact=True).click()
     field.until("realWords", "mlp-gan")
     assert not field.root.locator("[data-part=class]").is_visible()
+    page.evaluate(f"""() => {{
+        const {{wire}} = {DRAW}.ganlab.finder, known = wire.server;
+        window.stops = 0;
+        wire.server = {{draw_find: () => new Promise((resolve) => {{ window.answer = resolve; }}),
+                        draw_stop: async () => {{ wire.server = known; stops += 1; return {{}}; }}}};
+    }}""")
+    field.press("Find it")
+    page.wait_for_function("window.answer")
+    field.press("Stop")
+    assert "Stopped." in field.part("result")
+    page.evaluate("answer({})")
+    page.wait_for_function("stops === 1")  # the server knows
     field.press("Find it")
     field.until("result", "The classifier reads a 3")
     assert "dB" in field.part("result")

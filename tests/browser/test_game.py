@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from ganlib import passport
-from ganlib.demo import rounds
+from ganlib.demo import game, rounds
 from tests.browser.test_page import CHROMIUM, NARROW, Visit, browser  # noqa: F401, a fixture
 
 pytestmark = pytest.mark.skipif(not CHROMIUM, reason="no chromium on this machine (Debian: apt-get install chromium)")
@@ -18,13 +18,24 @@ def test_a_visitor_plays_a_round(browser, address):  # noqa: F811
     context = browser.new_context(**NARROW)
     visit = Visit(context.new_page(), f"{address}")
     page = visit.page
+    page.evaluate("""sessionStorage.setItem("ganlib-game", JSON.stringify(
+        {model: "cdcgan", round: 5, guesses: ["real", "generated"]}))""")  # as a page that was left
     page.goto(f"{address}/?tab=game&model=cdcgan&round=5")
     page.wait_for_function(f"{GAME}?.playing")
     root = page.locator("#game .game")
     assert page.evaluate(f"Object.keys({GAME}).includes('truth')") is False
-    for key in "rgRG":
+    root.get_by_text("Your round goes on.").wait_for()
+    assert root.locator("[data-part=place]").inner_text() == "3 of 10"
+    for key in "Rgr":
         page.keyboard.press(key)
+    page.keyboard.press("Backspace")
+    page.get_by_role("tab", name="Game").press("g")  # not for the game
+    assert root.locator("[data-part=place]").inner_text() == "5 of 10"
+    root.get_by_role("button", name="Real").click()
+    root.get_by_role("button", name="Back").click()
     root.get_by_role("button", name="Generated").click()
+    kept = page.evaluate("JSON.parse(sessionStorage.getItem('ganlib-game'))")
+    assert (kept["model"], kept["round"], len(kept["guesses"])) == ("cdcgan", 5, 5)
     page.keyboard.press("ArrowLeft")
     for _ in range(4):
         page.keyboard.press("r")
@@ -35,6 +46,9 @@ def test_a_visitor_plays_a_round(browser, address):  # noqa: F811
     root.get_by_role("heading", name=score).wait_for()
     sentences = root.locator(".game-answers .stage-info").all_inner_texts()
     assert sentences == [row["sentence"] for row in expected["pictures"]]
+    shares = [0.004, 0.4996, 0.5, 0.50001, 0.503, 0.994, 1]
+    percents = page.evaluate("shares => shares.map(document.querySelector('#game .game').ganlab.percent)", shares)
+    assert percents == [game.percent(share) for share in shares]
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
     with page.expect_download() as download:
         root.get_by_role("button", name="Save picture").click()
@@ -43,7 +57,7 @@ def test_a_visitor_plays_a_round(browser, address):  # noqa: F811
     assert Image.open(io.BytesIO(saved)).format == "PNG"
     assert passport.read(saved)["round"] == 5
     root.get_by_role("button", name="Copy link").click()
-    assert root.get_by_label("Link").input_value() == f"{address}/?tab=game&model=cdcgan&round=5"
+    assert root.get_by_role("textbox", name="Link").input_value() == f"{address}/?tab=game&model=cdcgan&round=5"
     seed = next(row["seed"] for row in expected["pictures"] if row["seed"] is not None)
     root.get_by_role("button", name=f"Open seed {seed}").click()
     page.locator("#status", has_text="cdcgan on CPU: 1 picture").wait_for()

@@ -301,7 +301,7 @@ def test_the_film_of_a_recipe_has_no_settings_of_the_lab(lab, open_lab):
     lab.press("Pause")
     lab.scrub(20)
     step, link = lab.state()["step"], lab.copied()
-    assert link == f"/?film=ring&step={step}"
+    assert link == f"/?tab=lab&film=ring&step={step}"
     fresh = open_lab(link)
     assert fresh.state() == lab.state()
     assert open_lab(f"/?film=ring&step={step + 1}").state()["step"] == step  # the nearest one
@@ -502,7 +502,7 @@ def test_a_link_restores_the_state_in_a_fresh_window(lab, open_lab):
         lab.press(button)
     lab.until("!stage.film.asking && !stage.todo.length && !stage.tween.from && stage.film.last.header.step === 2")
     link = lab.copied()
-    assert link == "/?target=normal&loss=hinge&seed=3&do=b1-d1-b1"
+    assert link == "/?tab=lab&target=normal&loss=hinge&seed=3&do=b1-d1-b1"
     fresh = open_lab(link)
     fresh.until("!stage.playing && stage.film.last.header.step === 2 && !stage.tween.from")
     state, restored = lab.state(), fresh.state()
@@ -686,6 +686,6 @@ def test_a_linked_lab_trains_wherever_the_page_is(browser, tmp_path, path, by_se
         lab.until("stage.film.last.header.step > 60")
         lab.press("Pause")
         assert lab.state()["settings"]["seed"] == 4
-        assert lab.page.evaluate(f"{LAB}.link([])").startswith(f"{found}/?target=moons")
+        assert lab.page.evaluate(f"{LAB}.link([])").startswith(f"{found}/?tab=lab&target=moons")
         context.close()
     assert lab.wrong == []

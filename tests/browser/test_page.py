@@ -1,14 +1,9 @@
 """The page in a real browser, as a visitor sees it."""
 
-import json
 import os
 import shutil
 
 import pytest
-
-import ganlib
-from tests.conftest import serve_page, untrained
-from tests.fake_hub import FakeHub
 
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
 
@@ -136,54 +131,3 @@ def test_the_controls_change_the_picture(visit):
     visit.page.get_by_label("cdcgan").first.focus()
     visit.until_changed("sheet", lambda: visit.page.keyboard.press("ArrowRight"))  # as in any group of radio buttons
     visit.page.locator("#status", has_text="dcgan on").wait_for()
-
-
-@pytest.fixture
-def visit_to_a_host(browser, tmp_path):
-    """A visit to a page whose Hub has a model of bob’s, in colour and with classes of strange names, and a foreign one.
-    """
-    model = untrained("cdcgan", shape=(3, 32, 32), num_classes=2)
-    model.config["class_names"] = ["apples", "<img src=x onerror=alert(1)>"]
-    ganlib.save(model, tmp_path / "model")
-    with FakeHub() as server:
-        files = {path.name: path.read_bytes() for path in (tmp_path / "model").iterdir()}
-        server.put("bob/colours", files)
-        foreign = {"architecture": {"kind": "<img src=https://evil.example/x.png>"}}
-        server.put("bob/markup", {**files, "config.json": json.dumps(foreign).encode()})
-        environment = server.environment(tmp_path / "home") | {"GANLIB_MODELS": "alice/<b>gone</b>"}
-        with serve_page(tmp_path, environment) as address:
-            context = browser.new_context()
-            found = Visit(context.new_page(), address)
-            yield found
-            context.close()
-    assert found.wrong == []
-
-
-def test_a_visitor_opens_a_model_of_the_hub(visit_to_a_host):
-    visit = visit_to_a_host
-    visit.page.get_by_text("alice/<b>gone</b>: a model on the Hub is named user/repo.").wait_for()
-    panel = visit.page.locator(".open-hub").locator("visible=true")
-    panel.get_by_text("Open another").click()
-    name, button = panel.get_by_placeholder("user/repo"), panel.get_by_role("button", name="Open", exact=True)
-    name.fill("bob/nothing")
-    button.click()
-    visit.page.get_by_text("the Hub has no public model").first.wait_for()
-    name.fill("bob/markup")
-    button.click()
-    visit.page.get_by_text("unknown architecture '<img src=https://evil.example/x.png>'").wait_for()
-    name.fill(" bob/colours ")
-    visit.until_changed("sheet", button.click)
-    assert visit.page.get_by_label("bob/colours").is_checked()
-    visit.page.locator("#status", has_text="bob/colours on").wait_for()
-    visit.until_changed("sheet", visit.page.get_by_label("<img src=x onerror=alert(1)>").check)
-    visit.until_changed("sheet", visit.page.get_by_label("mlp-gan").first.check)
-    visit.page.locator("#status", has_text="mlp-gan on").wait_for()
-    assert not visit.page.locator("#digit").is_visible()
-    visit.tab("Interpolate")  # a stage has the same field
-    visit.page.locator(PICTURES["Interpolate"]).wait_for()
-    panel.get_by_text("Open another").click()
-    name.fill("bob/colours")
-    button.click()
-    visit.page.get_by_text("pictures of bob/colours").wait_for()
-    assert visit.page.get_by_label("Class of waypoint 1").locator("option").all_inner_texts()[1:] == [
-        "apples", "<img src=x onerror=alert(1)>"]

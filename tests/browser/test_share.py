@@ -52,6 +52,8 @@ def test_a_picture_that_is_dropped_on_the_page_opens_its_settings(visit, address
     page = visit.page
     visit.until_changed("sheet", lambda: visit.set_slider("seed", 4321))
     visit.until_changed("sheet", page.get_by_role("radio", name="5", exact=True).first.check)
+    page.get_by_role("button", name="Copy link").locator("visible=true").click()
+    assert page.locator("#generate-link input").input_value() == f"{address}/?tab=generate&seed=4321&class=5"
     sheet = visit.picture("sheet")
     data = saved(page, page.locator("#sheet").get_by_label("Download").click)
     found = passport.read(data)
@@ -74,15 +76,50 @@ def test_a_picture_that_is_dropped_on_the_page_opens_its_settings(visit, address
     page.get_by_text("are not those that made the picture (00000000).").wait_for()
     page.wait_for_function("document.querySelector('#seed input[type=number]').value === '12'")
     drop(page, stamped(foreign), "hostile.png")  # the present settings are not valid either
-    page.get_by_text("there is no model '<img src=x>' on this page").wait_for()
+    page.get_by_text("There is no model '<img src=x>' on this page").wait_for()
     page.get_by_text("Seed must be a whole number from 0 to 9999, not -1.").wait_for()
     page.wait_for_function("document.querySelector('#seed input[type=number]').value === '7'")
 
     chooser = page.locator("input[type=file][data-testid^='Open a picture']")
     chooser.set_input_files({"name": "other.png", "mimeType": "image/png", "buffer": b"\x89PNG\r\n\x1a\n" * 9})
     page.get_by_text("The file is cut off or damaged.").wait_for()
+    drop(page, b"\xff\xd8\xff", "photo.jpg")
+    page.get_by_text("A photo of a digit belongs on the field of the tab Draw.").wait_for()
     fresh.page.close()
     assert fresh.wrong == []
+
+
+# the addresses of all pictures that the contact sheet has shown
+SHEETS = """window.sheets = new Set();
+new MutationObserver(() => {
+    const {src} = document.querySelector("#sheet img") ?? {};
+    if (src) sheets.add(src);
+}).observe(document, {subtree: true, childList: true, attributes: true, attributeFilter: ["src"]});"""
+
+
+def test_values_of_a_link_or_a_passport_are_restored_together(visit, address):  # noqa: F811
+    page = visit.page
+    page.add_init_script(SHEETS)
+    page.goto(f"{address}/?tab=generate&captions=seed&class=3&count=4")
+
+    def settles(*classes: str, model: str, count: int) -> None:
+        page.locator("#status", has_text=f"{model} on").filter(has_text=f": {count} pictures").wait_for()
+        page.wait_for_timeout(400)  # for answers that would come late
+        chosen = page.locator("#digit input:checked").evaluate_all("inputs => inputs.map(({value}) => value)")
+        assert chosen == list(classes)
+
+    settles("3", model="cdcgan", count=4)
+    assert page.evaluate("sheets.size") == 1  # no other picture on the way
+    for model, count, captions, digit in (("cdcgan", 20, ["seed", "opinion"], "all"), ("dcgan", 5, ["opinion"], "any"),
+                                          ("cdcgan", 6, ["seed"], "9")):
+        picture = {"ganlib": "1", "tab": "generate", "model": model, "count": count, "captions": captions,
+                   "class": digit}
+        drop(page, stamped(picture), "picture.png")
+        settles(*([digit] if model == "cdcgan" else []), model=model, count=count)
+    assert page.evaluate("sheets.size") == 4
+    page.get_by_role("radio", name="5", exact=True).first.check()  # a class that is chosen stays, too
+    page.locator("#dice").click()
+    settles("5", model="cdcgan", count=6)
 
 
 # how a tab is changed, and the picture that shows it; each stage's own test opens its links too

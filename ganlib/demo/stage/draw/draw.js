@@ -1,29 +1,32 @@
 // The tab in one piece: what is drawn is read, found, shared.
 
 const QUIET = 80;  // milliseconds from one request to the next, at least
+const REST = 400;  // milliseconds to the next request after one that failed
 const ALOUD = 1_200;
 
 class Draw {
   constructor(root) {
     this.root = root;
     this.parts = partsOf(root);
+    const {parts} = this;
     this.wire = new Wire(server);
+    this.waiting = new Waiting(parts.note, WORDS_OF_DRAWING.slow);
     this.ink = new Ink();
     this.said = null;  // the last answer, null where nothing is drawn
+    this.version = 0;  // of what is to be read
+    this.failed = false;  // whether the last request did
     this.wanted = false;
     this.asking = false;
     this.answers = 0;
-    const {parts} = this;
+    this.models = new ModelChoice(parts.models, PAGE.models, () => this.choose(null));
     this.field = new Field(parts, this.ink, () => this.changed(), (file) => this.openPhoto(file));
     this.finder = new Finder(root, parts, this);
-    this.models = new ModelChoice(parts.models, PAGE.models, () => this.choose(null));
     this.bars = Array.from({length: 10}, (_, digit) => make("i", {}, make("b", {}, String(digit))));
     parts.digits.append(...this.bars);
-    parts.examples.append("Examples", ...Object.keys(EXAMPLES).map((name) =>
-      make("button", {type: "button", "aria-label": `Example ${name}`, onclick: () => {
-        this.edit(() => this.ink.example(name));
-      }}, name)));
-    const save = make("button", {type: "button", onclick: () => this.save()}, "Save picture");
+    parts.examples.append(make("span", {"aria-hidden": "true"}, WORDS_OF_DRAWING.examples), ...Object.keys(EXAMPLES).map((name) =>
+      make("button", {type: "button", "aria-label": WORDS_OF_DRAWING.example(name), onclick: () => this.example(name)},
+           name)));
+    const save = make("button", {type: "button", onclick: () => this.save()}, WORDS_OF_DRAWING.save);
     new LinkButton(parts.share, () => this.values(), save);
     this.listen();
     this.field.draw();
@@ -32,8 +35,9 @@ class Draw {
 
   listen() {
     const {parts} = this, click = (name, action) => parts[name].addEventListener("click", action);
-    click("undo", () => this.edit(() => this.ink.undo()));
-    click("clear", () => this.edit(() => this.ink.clear()));
+    const undo = () => this.edit(() => this.ink.undo()), clear = () => this.edit(() => this.ink.clear());
+    click("undo", undo);
+    click("clear", clear);
     click("choose", () => parts.file.click());
     parts.file.addEventListener("change", () => {
       const [file] = parts.file.files;
@@ -41,22 +45,40 @@ class Draw {
       parts.file.value = "";
     });
     parts.class.addEventListener("change", () => this.changed());
-    click("morph", () => goTo("interpolate", {model: this.models.value, add: this.finder.latent}));
-    click("explore", () => goTo("explore", {model: this.models.value, point: this.finder.latent}));
-    document.addEventListener("keydown", (event) => {
+    click("morph", () => goTo("interpolate", {model: this.model, add: this.finder.latent}));
+    click("explore", () => goTo("explore", {model: this.model, point: this.finder.latent}));
+    parts.canvas.addEventListener("keydown", (event) => {
+      if (event.ctrlKey || event.altKey || event.metaKey) return;
+      const action = {Backspace: undo, Delete: clear}[event.key]
+        ?? (Object.hasOwn(EXAMPLES, event.key) ? () => this.example(event.key) : null);
+      if (!action) return;
+      event.preventDefault();
+      action();
+    });
+    const press = (event) => {
+      if (!this.root.isConnected) return document.removeEventListener("keydown", press);
       const undoes = event.key === "z" && (event.ctrlKey || event.metaKey);
       if (!undoes || !isSeen(this.root) || event.target.closest("input, select, textarea")) return;
       event.preventDefault();
-      this.edit(() => this.ink.undo());
-    });
+      undo();
+    };
+    document.addEventListener("keydown", press);
   }
 
   /** Change the drawing, but not by the pen. */
   edit(action) {
     action();
     this.steps([]);
-    this.note("");
+    this.waiting.say("");
     this.field.update();
+  }
+
+  example(name) {
+    this.edit(() => this.ink.example(name));
+  }
+
+  get model() {
+    return this.models.value;
   }
 
   /** What the class's select says: null for the class that is read. */
@@ -65,15 +87,26 @@ class Draw {
     return classes.hidden || select.value === "" ? null : Number(select.value);
   }
 
-  /** The drawing as the networks saw it last, for a search, a link or a file. */
-  asked() {
-    return {model: this.models.value, class: this.chosen, drawing: this.said?.drawing ?? this.ink.text};
+  /** The last answer, if it is to the present drawing. */
+  get current() {
+    return this.said?.version === this.version ? this.said : null;
   }
 
-  /** The values of the link. */
-  values() {
-    const {model, class: chosen, drawing} = this.asked();
-    return {model, class: chosen, drawing, latent: drawing && this.finder.latent};
+  /**
+   * The drawing as the networks see it, once they have seen it, for a search, a link or a file.
+   * @returns {Promise<?string>} null where nothing is drawn, or where it could not be read, which the note says then
+   */
+  async drawing() {
+    if (!this.asking && !this.current && !this.ink.empty) this.read();  // it failed before
+    while (this.asking) await sleep(20);
+    return this.current?.drawing ?? this.ink.text;
+  }
+
+  /** @returns {Promise<?Object<string, *>>} the values of the link; null where the drawing could not be read */
+  async values() {
+    const drawing = await this.drawing();
+    if (!drawing && !this.ink.empty) return null;
+    return {model: this.model, class: this.chosen, drawing, latent: drawing && this.finder.latent};
   }
 
   choose(chosen) {
@@ -84,11 +117,15 @@ class Draw {
 
   /** The drawing, the model or the class is another: what was found no longer holds. */
   changed() {
+    const {ink, parts} = this;
+    this.version += 1;
     this.finder.reset();
-    if (this.ink.empty) this.show(null);
-    this.parts.find.disabled = this.ink.empty;
-    this.parts.undo.disabled = !this.ink.before.length;
-    this.parts.clear.disabled = this.ink.empty;
+    if (ink.empty) Object.assign(this, {said: null, failed: false});
+    this.show();
+    parts.find.disabled = ink.empty;
+    parts.undo.disabled = !ink.before.length;
+    parts.clear.disabled = ink.empty;
+    if (ink.full) this.waiting.say(WORDS_OF_DRAWING.full, true);
     this.wanted = true;
     if (!this.asking) this.read();
   }
@@ -98,35 +135,38 @@ class Draw {
     this.asking = true;
     do {
       this.wanted = false;
-      const begun = performance.now(), model = this.models.value, {ink} = this;
-      const drawn = ink.empty ? {} : ink.text ? {drawing: ink.text} : {ink: ink.raster(PAGE.inkSide)};
-      try {
-        const answer = await this.wire.call("draw_read", {model, class: this.chosen, ...drawn});
-        this.answers += 1;
-        if (model === this.models.value) this.showClasses(answer);
-        if (!ink.empty && answer.drawing) this.show(answer, model);
-        if (this.wrong) this.note("");
-      } catch (error) {
-        this.show(null);
-        this.note(error.message, true);
-      }
-      await sleep(Math.max(0, QUIET - (performance.now() - begun)));
+      const begun = performance.now();
+      await this.waiting.during(() => this.ask(), {again: () => this.changed(), source: this});
+      await sleep(this.failed ? REST : Math.max(0, QUIET - (performance.now() - begun)));
     } while (this.wanted);
     this.asking = false;
   }
 
-  /** Wait until the networks have seen the present drawing. */
-  async settled() {
-    while (this.asking) await sleep(20);
+  /** Ask once. The last answer stays where this fails. */
+  async ask() {
+    const {version, model, chosen, ink} = this;
+    const drawn = ink.empty ? {} : ink.text ? {drawing: ink.text} : {ink: ink.raster(PAGE.inkSide)};
+    try {
+      const answer = await this.wire.call("draw_read", {model, class: chosen, ...drawn});
+      this.failed = false;
+      this.answers += 1;
+      if (model === this.model) this.showClasses(answer);
+      if (!ink.empty && answer.drawing) this.said = {...answer, model, version};
+    } catch (trouble) {
+      this.failed = true;
+      throw trouble;
+    } finally {
+      this.show();
+    }
   }
 
-  /** @param {?Object} said by the server */
-  show(said, model = "") {
-    const {parts} = this;
-    this.said = said;
-    const picture = said ? picturesOf(said)[0] : new ImageData(SIDE, SIDE);
+  /** Show the last answer, or why there is none. */
+  show() {
+    const {parts, said, failed} = this;
+    this.root.toggleAttribute("data-unread", failed);
+    const nothing = new ImageData(SIDE, SIDE), picture = said ? picturesOf(said)[0] : nothing;
     putPicture(parts.seen, picture);
-    putPicture(parts.mine, picture);
+    putPicture(parts.mine, failed ? nothing : picture);
     this.bars.forEach((bar, digit) => {
       bar.style.setProperty("--share", said ? said.digits[digit] : 0);
       bar.classList.toggle("draw-most", said?.read === digit);
@@ -134,15 +174,15 @@ class Draw {
     const judged = said !== null && said.probability !== null;
     parts.needle.hidden = !judged;
     if (judged) parts.needle.style.left = `${100 * said.probability}%`;
-    parts.real.textContent = judged ? percent(said.probability) : "–";
-    const name = said && said.class !== null ? said.names[said.class] : null;
-    parts.realWords.textContent = !said ? WORDS_OF_DRAWING.empty : judged ? WORDS_OF_DRAWING.real(model, name)
-      : WORDS_OF_DRAWING.noDiscriminator(model);
-    parts.read.textContent = said ? capital(article(said.read)) : "–";
+    parts.real.textContent = judged ? percent(said.probability) : "";
+    const none = this.ink.empty ? WORDS_OF_DRAWING.empty : failed ? WORDS_OF_DRAWING.unread : WORDS_OF_DRAWING.looking;
+    parts.realWords.textContent = !said ? none : judged ? WORDS_OF_DRAWING.real(said)
+      : WORDS_OF_DRAWING.noDiscriminator(said);
+    parts.read.textContent = said ? capital(article(said.read)) : "";
     parts.readWords.textContent = said ? WORDS_OF_DRAWING.read(said.sure) : "";
-    parts.line.textContent = said ? WORDS_OF_DRAWING.line(said) : WORDS_OF_DRAWING.empty;
-    parts.about.textContent = WORDS_OF_DRAWING.about(this.models.value);
-    this.tell(said ? WORDS_OF_DRAWING.aloud(said) : "");
+    parts.line.textContent = said && !failed ? WORDS_OF_DRAWING.line(said) : none;
+    parts.sees.textContent = failed && said ? WORDS_OF_DRAWING.saw : WORDS_OF_DRAWING.sees;
+    this.tell(said && !failed ? WORDS_OF_DRAWING.aloud(said) : "");
   }
 
   /** Say it to those who hear the page, once the pen rests. */
@@ -166,26 +206,17 @@ class Draw {
     if (names.length && this.chosen !== null) this.wanted = true;
   }
 
-  note(words, wrong = false) {
-    this.wrong = wrong;
-    this.parts.note.textContent = words;
-    this.parts.note.classList.toggle("stage-wrong", wrong);
-  }
-
   // ---- photos, links, files ----
 
   async openPhoto(file) {
-    this.note(WORDS_OF_DRAWING.reading);
-    try {
+    await this.waiting.during(async () => {
+      this.steps([]);
       const photo = await shrunk(file, PAGE.maxPhoto);
       const {drawing, steps} = await this.wire.call("draw_photo", {photo});
       this.edit(() => this.ink.open(drawing));
-      this.note(WORDS_OF_DRAWING.photo);
+      this.waiting.say(WORDS_OF_DRAWING.photo);
       this.steps(steps);
-    } catch (error) {
-      this.steps([]);
-      this.note(error.message, true);
-    }
+    }, {again: () => this.openPhoto(file), source: "photo"});
   }
 
   /** The steps from a photo to a digit. */
@@ -200,25 +231,18 @@ class Draw {
     this.models.show(model);
     if (drawing) this.ink.open(drawing);
     this.steps([]);
-    this.note("");
+    this.waiting.say("");
     this.field.draw();
     this.choose(chosen ?? null);
-    if (!drawing || !latent) return;
-    const {now} = this.ink;
-    await this.settled();
-    if (now === this.ink.now) this.finder.open(latent);
+    if (drawing && latent) await this.finder.open(latent);
   }
 
   async save() {
-    await this.settled();
-    const {model, class: chosen, drawing, latent} = this.values();
-    if (!drawing) return this.note(WORDS_OF_DRAWING.nothing, true);
-    try {
-      const {png, name} = await this.wire.call("draw_save", {model, class: chosen, drawing, latent});
-      download(new Blob([fromBase64(png)], {type: "image/png"}), name);
-    } catch (error) {
-      this.note(error.message, true);
-    }
+    if (this.ink.empty) return this.waiting.say(WORDS_OF_DRAWING.nothing, true);
+    const values = await this.values();
+    if (!values) return;
+    await this.waiting.during(async () => saveFile(await this.wire.call("draw_save", values)),
+                              {again: () => this.save(), source: "file"});
   }
 }
 

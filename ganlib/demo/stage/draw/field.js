@@ -87,7 +87,7 @@ async function shrunk(file, most) {
   try {
     picture = await createImageBitmap(file);
   } catch {
-    throw new Error(WORDS_OF_DRAWING.noPhoto);
+    throw new Trouble(WORDS_OF_DRAWING.noPhoto, "server");
   }
   const scale = Math.min(1, most / Math.max(picture.width, picture.height));
   const [width, height] = [picture.width, picture.height].map((side) => Math.max(1, Math.round(side * scale)));

@@ -17,21 +17,19 @@ function differenceOf(drawing, found) {
 class Finder {
   /** @param {HTMLElement} root @param {Object<string, HTMLElement>} parts @param {Draw} draw */
   constructor(root, parts, draw) {
-    Object.assign(this, {root, parts, draw, wire: new Wire(server), turn: 0, seed: 0, latent: null});
+    Object.assign(this, {root, parts, draw, wire: new Wire(server), turn: 0, seed: 0, latent: null, searching: false});
     parts.find.addEventListener("click", () => this.search(0));
     parts.again.addEventListener("click", () => this.search(this.next));
-    parts.stop.addEventListener("click", () => this.stop());
+    parts.stop.addEventListener("click", () => this.finish(WORDS_OF_DRAWING.stopped));
     this.reset();
   }
 
   /** Forget what was found: the drawing, the model or the class has changed. */
   reset() {
-    this.turn += 1;
+    this.end();
     this.latent = null;
-    this.busy(false);
-    this.parts.again.hidden = true;
     this.parts.next.classList.add("draw-waiting");
-    this.parts.result.textContent = "";
+    this.tell(WORDS_OF_DRAWING.about(this.draw.model));
     for (const name of ["found", "difference"]) this.blank(this.parts[name]);
   }
 
@@ -43,80 +41,91 @@ class Finder {
     putPicture(canvas, new ImageData(SIDE, SIDE));
   }
 
+  tell(words) {
+    if (this.parts.result.textContent !== words) this.parts.result.textContent = words;
+  }
+
   busy(searching) {
-    const {find, stop, progress, again} = this.parts;
+    const {find, stop, progress} = this.parts;
     find.hidden = searching;
-    stop.hidden = progress.hidden = !searching;
-    if (searching) again.hidden = true;
+    stop.hidden = !searching;
+    progress.classList.toggle("draw-busy", searching);
+  }
+
+  /** End the search that is under way, also on the server, where others may wait for its place. */
+  end() {
+    this.turn += 1;
+    this.busy(false);
+    if (this.searching) this.wire.call("draw_stop", {}).catch(() => {});
+    this.searching = false;
   }
 
   async search(seed) {
     this.reset();
-    const turn = this.turn;
+    const {turn} = this;
     this.busy(true);
     this.parts.progress.value = 0;
     this.parts.stop.focus({preventScroll: true});
-    await this.draw.settled();
+    this.parts.search.scrollIntoView({block: "nearest", behavior: moves() ? "smooth" : "auto"});
+    const drawing = await this.draw.drawing();
     if (turn !== this.turn) return;
-    const asked = this.draw.asked();
-    if (!asked.drawing) return this.reset();
-    Object.assign(this, {seed, drawing: asked.drawing});
-    try {
-      let answer = {done: false};
-      while (!answer.done) {
-        while (!isSeen(this.root)) {
-          await sleep(200);
-          if (!this.root.isConnected) return;
-        }
-        answer = await this.wire.call("draw_find", {...asked, seed}, async () => turn === this.turn);
-        if (turn !== this.turn) return;
-        this.show(answer, answer.done);
+    if (!drawing) return this.end();  // the note says why
+    Object.assign(this, {seed, searching: true});
+    const {model, chosen} = this.draw, asked = {model, class: chosen, drawing, seed};
+    const done = await this.draw.waiting.during(() => this.follow(asked, turn), {
+      again: () => this.search(seed), source: this, wanted: () => turn === this.turn});
+    if (turn === this.turn && !done) this.finish(WORDS_OF_DRAWING.broken);
+  }
+
+  /** Ask for a search until it ends, and show how far it is. @returns {Promise<boolean>} whether it came to its end */
+  async follow(asked, turn) {
+    for (;;) {
+      while (!isSeen(this.root)) {
+        await sleep(200);
+        if (!this.root.isConnected) return false;
       }
-    } catch (error) {
-      if (turn === this.turn) this.reset();
-      this.draw.note(error.message, true);
+      const answer = await this.wire.call("draw_find", asked, async () => turn === this.turn);
+      if (turn !== this.turn) return false;
+      this.searching = !answer.done;
+      this.show(asked.drawing, answer);
+      if (!answer.done) continue;
+      this.finish();
+      return true;
     }
   }
 
-  /** Keep what was found so far. */
-  stop() {
-    this.turn += 1;
-    this.finish(WORDS_OF_DRAWING.stopped);
-  }
-
-  /** @param {Object} answer of the server @param {boolean} last whether it is the result */
-  show(answer, last) {
-    const drawing = pictureOfText(this.drawing), [found] = picturesOf(answer);
+  /** @param {string} drawing @param {Object} answer of the server */
+  show(drawing, answer) {
+    const [found] = picturesOf(answer);
     putPicture(this.parts.found, found);
-    putPicture(this.parts.difference, differenceOf(drawing, found));
+    putPicture(this.parts.difference, differenceOf(pictureOfText(drawing), found));
     this.latent = answer.latent;
     this.answer = answer;
     this.parts.progress.value = answer.share ?? 1;
-    if (last) this.finish("");
   }
 
-  finish(before) {
+  /** Keep what was found so far. @param {string} why it has ended */
+  finish(why = "") {
     const focused = document.activeElement === this.parts.stop;
-    this.busy(false);
+    this.end();
     if (focused) this.parts.find.focus({preventScroll: true});
+    const words = this.latent ? WORDS_OF_DRAWING.result(this.answer) : WORDS_OF_DRAWING.about(this.draw.model);
+    this.tell(why ? `${why} ${words}` : words);
     if (!this.latent) return;
-    this.parts.result.textContent = `${before}${WORDS_OF_DRAWING.result(this.answer)} ${WORDS_OF_DRAWING.difference}`;
     this.parts.again.textContent = WORDS_OF_DRAWING.again(this.next);
-    this.parts.again.hidden = false;
     this.parts.next.classList.remove("draw-waiting");
   }
 
   /** Show what a link names. */
   async open(latent) {
     this.reset();
-    const turn = this.turn, {model, drawing} = this.draw.asked();
-    if (!drawing) return;
-    this.drawing = drawing;
-    try {
+    const {turn} = this, drawing = await this.draw.drawing(), {model} = this.draw;
+    if (!drawing || turn !== this.turn) return;
+    await this.draw.waiting.during(async () => {
       const answer = await this.wire.call("draw_found", {model, drawing, latent}, async () => turn === this.turn);
-      if (answer && turn === this.turn) this.show(answer, true);
-    } catch (error) {
-      this.draw.note(error.message, true);
-    }
+      if (turn !== this.turn) return;
+      this.show(drawing, answer);
+      this.finish();
+    }, {again: () => this.open(latent), source: this, wanted: () => turn === this.turn});
   }
 }

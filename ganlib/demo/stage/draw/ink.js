@@ -2,15 +2,33 @@
 
 const SIDE = 28, BOX = 20, LEVELS = 15, CLOSE = 0.15;
 const PEN = 2.4;  // units: about a line of MNIST
-const MAX_POINTS = 6_000;
+const MAX_POINTS = 6_000, MAX_UNDO = 200;
 
+/** @returns {number[][]} points of an ellipse, clockwise from the top */
+function oval(x, y, width, height, turns = 1) {
+  return Array.from({length: Math.round(24 * turns) + 1}, (_, i) => {
+    const angle = i / 12 * Math.PI;
+    return [x + width / 2 * Math.sin(angle), y - height / 2 * Math.cos(angle)];
+  });
+}
+
+// strokes; a point that stands twice is a corner
 const EXAMPLES = {
+  0: [oval(14, 14, 11, 18)],
+  1: [[[14.8, 5], [14.2, 14], [13.6, 23]]],
+  2: [[[9, 8.8], [10.6, 6], [14, 5], [17.4, 6.2], [18.4, 9.4], [16.4, 13.6], [12.8, 18], [9, 22.4], [9, 22.4],
+       [14, 22.2], [19.4, 22.4]]],
   3: [[[9, 7], [11.5, 5.2], [15, 5], [18, 6.6], [18.6, 9.4], [16.8, 12], [13, 13.4], [16.5, 13.8], [19.3, 16],
        [19.4, 19.4], [17, 22.2], [13, 23], [9.6, 22.2], [8, 20.4]]],
+  4: [[[11.6, 5], [9, 14.8], [9, 14.8], [19.6, 14.6]], [[17.4, 7], [16.6, 15], [16, 23]]],
   5: [[[18.5, 5.2], [14.5, 5.4], [11, 5.6], [10.6, 9], [10.2, 12.6], [13, 11.8], [16, 12.2], [18.4, 14.2],
        [18.8, 17.4], [17.4, 20.8], [14.2, 22.8], [10.8, 22.6], [8.4, 21]]],
+  6: [[[16.6, 5], [12.8, 8.6], [10.2, 13.6], [9.6, 18.4], [11.4, 22.2], [15, 22.8], [17.8, 20.2], [17.4, 16.6],
+       [14.4, 14.8], [11.4, 16.2], [9.8, 19]]],
+  7: [[[9, 5.6], [14, 5.6], [19, 5.4], [19, 5.4], [16, 12], [13.6, 18], [12.4, 23]]],
   8: [[[18, 7], [15.6, 5], [12.4, 5.2], [10.2, 7.4], [10.8, 10.2], [13.6, 12.8], [16.8, 15.4], [18.2, 18.4],
        [17, 21.6], [13.8, 23], [10.8, 21.6], [9.8, 18.4], [11.6, 15.2], [14.6, 12.4], [17.4, 9.6], [18, 7]]],
+  9: [oval(14, 9.2, 8, 8.4, 1.25), [[18, 9.2], [17.4, 14], [16, 23]]],
 };
 
 /** @param {string} text of a drawing, 16 levels in base64url @returns {ImageData} white ink on black */
@@ -29,7 +47,7 @@ class Ink {
   constructor() {
     this.now = {base: null, strokes: []};
     this.before = [];
-    this.pictures = new Map();
+    this.picture = {text: null, canvas: null};  // of the last text
   }
 
   get empty() {
@@ -44,6 +62,7 @@ class Ink {
   /** Begin another state, which `undo` takes back. */
   change(state) {
     this.before.push(this.now);
+    if (this.before.length > MAX_UNDO) this.before.shift();
     this.now = state;
   }
 
@@ -66,18 +85,20 @@ class Ink {
 
   /** Begin a stroke at a point. @param {number} width as a share of the pen's */
   begin(x, y, width) {
+    if (this.full) return;
     this.change({base: this.now.base, strokes: [...this.now.strokes, [[x, y, width]]]});
   }
 
   /** Go on with the last stroke. */
   extend(x, y, width) {
     const stroke = this.now.strokes.at(-1), [lastX, lastY] = stroke.at(-1);
-    if (Math.hypot(x - lastX, y - lastY) < CLOSE || this.points >= MAX_POINTS) return;
+    if (Math.hypot(x - lastX, y - lastY) < CLOSE || this.full) return;
     stroke.push([x, y, width]);
   }
 
-  get points() {
-    return this.now.strokes.reduce((sum, stroke) => sum + stroke.length, 0);
+  /** @returns {boolean} whether it has as many points as it may have: no stroke is added or gets longer */
+  get full() {
+    return this.now.strokes.reduce((sum, stroke) => sum + stroke.length, 0) >= MAX_POINTS;
   }
 
   /** @returns {number} the drawing's longer side, as a share of the 20 units that MNIST's digits have */
@@ -131,12 +152,12 @@ class Ink {
   }
 
   pictureOf(text) {
-    if (!this.pictures.has(text)) {
+    if (this.picture.text !== text) {
       const canvas = scratch(SIDE, SIDE);
       putPicture(canvas, pictureOfText(text));
-      this.pictures.set(text, canvas);
+      this.picture = {text, canvas};
     }
-    return this.pictures.get(text);
+    return this.picture.canvas;
   }
 
   /**

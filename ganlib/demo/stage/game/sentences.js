@@ -1,16 +1,31 @@
 // All sentences of the game, apart from those of the server.
 
-const percent = (share) => `${(100 * share).toFixed(share < 0.01 || share > 0.99 ? 1 : 0)}%`;
-
 const SENTENCES = {
-  loading: "The pictures are loading.",
+  rules: ["Each picture is real or generated, with equal chances.",
+          "The discriminator answers for the same pictures. No answer is shown before your tenth guess.",
+          "Keys: R or ← for real, G or → for generated, Backspace takes the last guess back."],
+  place: (number, count) => `${number} of ${count}`,
   picture: (number, count) => `Picture ${number} of ${count}: real or generated?`,
+  card: (number) => `Picture ${number}`,
   meant: (words) => `It is meant to be ${words}.`,
   checking: "The discriminator is looking.",
-  retry: "Try again",
+  resumed: "Your round goes on.",
+  fresh: "New round",
+  again: "Play again",
+  save: "Save picture",
+  saved: "All ten pictures with their answers, as a PNG file",
+  link: "The link gives a friend the same ten pictures.",
+  you: "You",
+  discriminator: "Discriminator",
+  truth: {real: "Real", generated: "Generated"},
+  real: (share) => `${percent(share)} real`,
+  verdict: {true: "right", false: "wrong"},
   score: (you, discriminator, of) => `You: ${you} of ${of}. Discriminator: ${discriminator} of ${of}.`,
-  chance: (share, you) =>
-    `Ten pictures say little. Chance alone gets ${you} or more of them right in ${percent(share)} of games.`,
+  games: "Your games",
+  columns: ["Model", "Round", "You", "Discriminator"],
+  all: "All",
+  few: "Ten pictures say little.",
+  chance: (share, you) => `Chance alone gets ${you} or more of them right in ${percent(share)} of games.`,
   seven: "For 7 or more it is 17%.",
   training: "The discriminator has seen real pictures during the whole training. The generator learned to deceive it.",
   usual: (share) =>

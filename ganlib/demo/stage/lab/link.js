@@ -52,7 +52,7 @@ function addHide(query, hide) {
 
 /** The query of a link to a moment of a recorded film. @param {string} film its name @param {number} step */
 function encodeFilmLink(film, step, hide) {
-  return addHide(new URLSearchParams({film, step}), hide);
+  return addHide(new URLSearchParams({tab: "lab", film, step}), hide);
 }
 
 function sameSetting(one, other) {
@@ -65,7 +65,7 @@ function sameSetting(one, other) {
  * @param {Object | null} story where the moment is the end of an unchanged story
  */
 function encodeLink(page, settings, actions, hide, story) {
-  const query = new URLSearchParams(), defaults = page.defaults[settings.target];
+  const query = new URLSearchParams({tab: "lab"}), defaults = page.defaults[settings.target];
   if (story) query.set("story", story.name);
   else {
     query.set("target", settings.target);
