@@ -127,7 +127,7 @@ def test_a_digit_is_drawn_read_found_and_taken_away(visit):  # noqa: F811
                         draw_stop: async () => {{ wire.server = known; stops += 1; return {{}}; }}}};
     }}""")
     field.press("Find it")
-    page.wait_for_function("window.answer")
+    page.wait_for_function("Boolean(window.answer)")
     field.press("Stop")
     assert "Stopped." in field.part("result")
     page.evaluate("answer({})")
