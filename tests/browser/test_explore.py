@@ -148,7 +148,7 @@ def test_the_first_visit_shows_the_chosen_examples(visit):  # noqa: F811
     visit.page.evaluate(f"""() => {{
         const {{sliders}} = {STAGE}, {{wire}} = sliders.exact, known = wire.server;
         window.mend = () => {{ wire.server = known; }};
-        Object.assign(wire, {{server: {{explore_sliders: () => new Promise(() => null)}}, limit: 900}});
+        Object.assign(wire, {{server: {{explore_sliders: () => new Promise(() => null)}}, limit: 4_000}});
         sliders.change();
     }}""")
     tab.root.get_by_text("The pictures are loading.").wait_for()
