@@ -20,6 +20,7 @@ from torch.nn.functional import max_pool2d
 
 from ganlib import images
 from ganlib.checks import quoted, require
+from ganlib.files import read_beginning
 
 SIDE, BOX = 28, 20
 FAINT = 0.1  # ink below it does not count for the bounding box
@@ -166,7 +167,7 @@ def read_photo(file: bytes | str | Path) -> Photo:
 
 def open_photo(file: bytes | str | Path) -> Image.Image:
     """The picture of a file, not yet decoded. Raises ValueError as `read_photo` does."""
-    data = file if isinstance(file, bytes) else _content(Path(file))
+    data = file if isinstance(file, bytes) else read_beginning(file, MAX_BYTES + 1)
     require(len(data) <= MAX_BYTES, f"the picture's file is too large: it may have {MAX_BYTES // 2**20} MB")
     require(sum(1 for _ in SCAN.finditer(data)) <= MAX_SCANS,
             f"the JPEG has too many scans: it may have {MAX_SCANS}; save it again")
@@ -176,16 +177,6 @@ def open_photo(file: bytes | str | Path) -> Image.Image:
         raise ValueError(_too_many_pixels()) from None
     except Exception:  # Pillow's readers raise errors of many kinds for foreign files
         raise ValueError(f"the file is no picture that can be read: {', '.join(FORMATS)} can") from None
-
-
-def _content(path: Path) -> bytes:
-    """The file's bytes, at most one more than are allowed."""
-    try:
-        require(path.is_file(), f"there is no file {quoted(str(path))}")
-        with path.open("rb") as file:
-            return file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise ValueError(f"{quoted(str(path))} cannot be read ({error.strerror})") from None
 
 
 def _too_many_pixels() -> str:

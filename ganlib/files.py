@@ -1,10 +1,12 @@
-"""Files that are written completely or not at all."""
+"""Files that are written completely or not at all, and files of strangers, of which only so much is read."""
 
 import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from ganlib.checks import quoted, require
 
 
 @contextmanager
@@ -26,3 +28,14 @@ def replacing(path: str | Path) -> Iterator[Path]:
         if isinstance(error, OSError) and error.filename in (None, str(partial), partial):  # a full disk names no file
             error.filename, error.filename2 = str(path), None
         raise
+
+
+def read_beginning(path: str | Path, size: int) -> bytes:
+    """The file's first bytes, `size` at most. Raises ValueError if there is none, or it cannot be read."""
+    path = Path(path)
+    try:
+        require(path.is_file(), f"there is no file {quoted(str(path))}")
+        with path.open("rb") as file:
+            return file.read(size)
+    except OSError as error:
+        raise ValueError(f"{quoted(str(path))} cannot be read ({error.strerror})") from None

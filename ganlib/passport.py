@@ -20,7 +20,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from ganlib.checkpoint import weights_sha256
 from ganlib.checks import listed, quoted, require
-from ganlib.files import replacing
+from ganlib.files import read_beginning, replacing
 from ganlib.model import Model
 from ganlib.version import __version__
 
@@ -99,7 +99,7 @@ def read(file: bytes | str | Path) -> Passport:
     sentence if the file is no picture of these formats, has no passport, is damaged or is larger than 32 MB.
     """
     require(isinstance(file, bytes | str | Path), f"a file is given as its path or its bytes, not {quoted(file)}")
-    data = file if isinstance(file, bytes) else _content(Path(file))
+    data = file if isinstance(file, bytes) else read_beginning(file, MAX_BYTES + 1)
     require(len(data) <= MAX_BYTES, f"the file is too large: it may have {MAX_BYTES // 2**20} MB")
     for start, magic, find in FORMATS:
         if data[start:start + len(magic)] == magic:
@@ -110,16 +110,6 @@ def read(file: bytes | str | Path) -> Passport:
             require(text is not None, "the picture has no passport of ganlib")
             return _parsed(text or b"")
     raise ValueError("the file is no PNG, GIF or MP4")
-
-
-def _content(path: Path) -> bytes:
-    """The file's bytes, at most one more than are allowed."""
-    try:
-        require(path.is_file(), f"there is no file {quoted(str(path))}")
-        with path.open("rb") as file:
-            return file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise ValueError(f"{quoted(str(path))} cannot be read ({error.strerror})") from None
 
 
 def _text_of_png(data: bytes) -> bytes | None:

@@ -90,7 +90,7 @@ def check(values: Mapping[str, Any]) -> Walk:
     Raises ValueError or WeightsError if one is not valid, or if the walk would have too many pictures for the page.
     """
     values = {**DEFAULTS, **values}
-    gan = models.images(values.get("model"))  # type: ignore[arg-type]  # which it checks
+    gan = models.images(values.get("model"))
     sampling.interpolation(values["method"])
     walk = Walk(gan, check_points(values["waypoints"], gan), check_int(values["steps"], 2, MAX_STEPS, "Steps"),
                 values["method"], links.flag(values["closed"]),

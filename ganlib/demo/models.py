@@ -89,7 +89,7 @@ def class_names(name: str) -> tuple[str, ...]:
     return tuple(config.get("class_names") or map(str, range(config.get("num_classes") or 0)))
 
 
-def images(name: str) -> Model:
+def images(name: object) -> Model:
     """The model of that name. Raises WeightsError as `get` does, and ValueError if it does not make pictures."""
     model = get(name)
     if len(model.shape) != 3 or model.shape[0] not in (1, 3):
@@ -118,7 +118,7 @@ async def ready(name: Any) -> None:
                         "the server opens other models at this moment. Try again")
 
 
-def get(name: str, listed: Callable[[], list[str]] = image_models) -> Model:
+def get(name: object, listed: Callable[[], list[str]] = image_models) -> Model:
     """The model of that name or address. It is loaded once, and no call waits for the loading of another model.
 
     Args:

@@ -45,7 +45,7 @@ def settings(found: passport.Passport) -> dict[str, Any]:
 def word(found: passport.Passport) -> str:
     """A sentence on the weights that made a picture, compared with the page's; empty if the page has no such model."""
     try:
-        return passport.compare(found, models.get(found.get("model")))  # type: ignore[arg-type]  # which it checks
+        return passport.compare(found, models.get(found.get("model")))
     except WeightsError:
         return ""
 
