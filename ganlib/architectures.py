@@ -6,7 +6,8 @@ decorator `@register("its-kind")` makes it available to training, saving and loa
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import Field, asdict, dataclass, replace
 from typing import Any, ClassVar, Self, TypeVar
 
@@ -15,7 +16,14 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from ganlib.checks import check_fields, check_float, check_int, quoted, require
-from ganlib.networks import DCGANDiscriminator, DCGANGenerator, MLPDiscriminator, MLPGenerator
+from ganlib.networks import (
+    DCGANDiscriminator,
+    DCGANEncoder,
+    DCGANGenerator,
+    Encoder,
+    MLPDiscriminator,
+    MLPGenerator,
+)
 
 MOST_LAYERS = 32  # of one kind
 MOST_WIDTH = 2**16  # of one layer: a foreign config must not be able to use up the memory
@@ -36,12 +44,16 @@ class Architecture(ABC):
     @property
     @abstractmethod
     def widest(self) -> int:
-        """Numbers of one sample in the widest layer of both networks, which limits the batch size of sampling."""
+        """Numbers of one sample in the widest layer of all networks, which limits the batch size of sampling."""
 
     @abstractmethod
     def generator(self) -> nn.Module: ...
 
     def discriminator(self) -> nn.Module | None:
+        """None for a model that has none."""
+        return None
+
+    def encoder(self) -> Encoder | None:
         """None for a model that has none."""
         return None
 
@@ -86,14 +98,63 @@ def _check_layers(architecture: Architecture, *names: str, least: int = 1) -> No
             check_int(value, 1, MOST_WIDTH, f"each of {name}")
 
 
-def _check_numbers(architecture: "MLP | DCGAN", *shares: str) -> None:
-    """Raises ValueError unless the numbers that both kinds have, and these shares, are in their ranges."""
+def _check_numbers(architecture: "MLP | DCGAN | VAE", *shares: str) -> None:
+    """Raises ValueError unless the numbers that all kinds have, and these shares, are in their ranges."""
     check_int(architecture.latent_dim, 1, MOST_WIDTH, "latent_dim")
     for name in ("negative_slope", *shares):
         value = getattr(architecture, name)
         require(0 <= value < 1, f"{name} must be in [0, 1), not {quoted(value)}")
+
+
+def _check_choices(architecture: "MLP | DCGAN") -> None:
     check_int(architecture.choices, 0, architecture.latent_dim - 1, "choices, fewer than latent_dim,")
     check_float(architecture.sharpness, 0, math.inf, "sharpness", above=True)
+
+
+def _check_sides(architecture: "DCGAN | VAE") -> None:
+    """Raises ValueError unless the shape is of images whose sides the generator's doublings reach."""
+    require(len(architecture.shape) == 3, f"shape must be (channels, height, width), not {quoted(architecture.shape)}")
+    factor = 2 ** (len(architecture.generator_channels) - 1)
+    for side in architecture.shape[1:]:
+        require(side % factor == 0, f"an image side of {side} pixels is not divisible by {factor}, as "
+                                    f"{len(architecture.generator_channels)} generator channels need")
+
+
+def _widest_map(shape: tuple[int, ...], growing: tuple[int, ...], shrinking: tuple[int, ...]) -> int:
+    """Numbers in the largest map of networks of convolutions.
+
+    Args:
+        shape: of an image.
+        growing: channels of the generator, from the smallest map to the largest.
+        shrinking: channels of the discriminator or encoder, from the largest map to the smallest.
+    """
+    image_channels, *sides = shape
+    return max(*(channels * math.prod(side >> i for side in sides) for i, channels in enumerate(reversed(growing))),
+               *(channels * math.prod(math.ceil(side / (1 << i)) for side in sides)
+                 for i, channels in enumerate((image_channels, *shrinking))))
+
+
+def _fitted_channels(shape: tuple[int, ...], growing: tuple[int, ...],
+                     shrinking: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Both lists of channels, as in `_widest_map`, for images of another shape.
+
+    The generator's first map has 4 to 8 pixels on its shorter side and at most 4 times as many on its longer side, the
+    other network's last map has at most 4 on both. Maps that this adds have the channels of the smallest map.
+
+    Raises:
+        ValueError: no doubling reaches the size.
+    """
+    require(len(shape) == 3, f"these networks make images (channels, height, width), not samples of shape "
+                             f"{tuple(shape)}")
+    height, width = shape[1:]
+    doublings = _doublings(height, width)
+    if not doublings:
+        raise ValueError(f"{width}x{height} pixels are not a doubling of a map with {FIRST_SIDE[0]} to "
+                         f"{FIRST_SIDE[-1]} pixels on its shorter side, and at most {LONGEST} times as many on its "
+                         f"longer side; the nearest sizes that are possible: "
+                         f"{', '.join(_nearest_sizes(height, width))}")
+    return (_lengthened(growing[::-1], doublings + 1)[::-1],
+            _lengthened(shrinking, math.ceil(math.log2(max(height, width) / 4))))
 
 
 @register("mlp")
@@ -124,6 +185,7 @@ class MLP(Architecture):
     def __post_init__(self) -> None:
         _check_layers(self, "shape", "generator_widths", "discriminator_widths")
         _check_numbers(self, "dropout")
+        _check_choices(self)
 
     @property
     def widest(self) -> int:
@@ -171,47 +233,29 @@ class DCGAN(Architecture):
         _check_layers(self, "shape", "generator_channels", "discriminator_channels")
         _check_layers(self, "mapping", least=0)
         _check_numbers(self)
+        _check_choices(self)
         for name in ("features", "embedding_dim", *(["num_classes"] if self.num_classes is not None else [])):
             check_int(getattr(self, name), 1, MOST_WIDTH, name)
-        require(len(self.shape) == 3, f"shape must be (channels, height, width), not {quoted(self.shape)}")
-        factor = 2 ** (len(self.generator_channels) - 1)
-        for side in self.shape[1:]:
-            require(side % factor == 0, f"an image side of {side} pixels is not divisible by {factor}, as "
-                                        f"{len(self.generator_channels)} generator channels need")
+        _check_sides(self)
 
     @property
     def widest(self) -> int:
-        image_channels, *sides = self.shape
-        growing = [channels * math.prod(side >> i for side in sides)
-                   for i, channels in enumerate(reversed(self.generator_channels))]
-        shrinking = [channels * math.prod(math.ceil(side / (1 << i)) for side in sides)
-                     for i, channels in enumerate((image_channels, *self.discriminator_channels))]
-        return max(self.latent_dim, self.embedding_dim, self.features, *self.mapping, *growing, *shrinking)
+        return max(self.latent_dim, self.embedding_dim, self.features, *self.mapping,
+                   _widest_map(self.shape, self.generator_channels, self.discriminator_channels))
 
     def fitted(self, shape: tuple[int, ...], num_classes: int | None) -> Self:
         """The same for images of another shape and, if the networks take classes, another number of them.
 
-        The generator's first map has 4 to 8 pixels on its shorter side and at most 4 times as many on its longer side,
-        the discriminator's last map has at most 4 on both. Maps that this adds have the channels of the smallest map.
+        Maps are added or left out, so that the smallest ones have 4 to 8 pixels on their shorter side.
 
         Raises:
             ValueError: no doubling reaches the size, or the networks take classes and there are none.
         """
-        require(len(shape) == 3, f"these networks make images (channels, height, width), not samples of shape "
-                                 f"{tuple(shape)}")
-        height, width = shape[1:]
-        doublings = _doublings(height, width)
-        if not doublings:
-            raise ValueError(f"{width}x{height} pixels are not a doubling of a map with {FIRST_SIDE[0]} to "
-                             f"{FIRST_SIDE[-1]} pixels on its shorter side, and at most {LONGEST} times as many on its "
-                             f"longer side; the nearest sizes that are possible: "
-                             f"{', '.join(_nearest_sizes(height, width))}")
+        growing, shrinking = _fitted_channels(shape, self.generator_channels, self.discriminator_channels)
         require(not self.num_classes or bool(num_classes), "these networks learn classes, and the data have none: put "
                 "the images of each class into a subfolder of its own, or train networks without classes")
         return replace(self, shape=tuple(shape), num_classes=self.num_classes and num_classes,
-                       generator_channels=_lengthened(self.generator_channels[::-1], doublings + 1)[::-1],
-                       discriminator_channels=_lengthened(self.discriminator_channels,
-                                                          math.ceil(math.log2(max(height, width) / 4))))
+                       generator_channels=growing, discriminator_channels=shrinking)
 
     def generator(self) -> nn.Module:
         return DCGANGenerator(self.shape, self.latent_dim, self.generator_channels, self.mapping, self.negative_slope,
@@ -220,6 +264,57 @@ class DCGAN(Architecture):
     def discriminator(self) -> nn.Module:
         return DCGANDiscriminator(self.shape, self.discriminator_channels, self.features, self.negative_slope,
                                   self.num_classes)
+
+
+@register("vae")
+@dataclass(frozen=True)
+class VAE(Architecture):
+    """A variational autoencoder (Kingma & Welling 2014): an encoder, and a DCGAN's generator as its decoder.
+
+    It has no discriminator. Its samples are the decoder's means.
+
+    Args:
+        shape, latent_dim, generator_channels, mapping: as in `DCGAN`.
+        encoder_channels: of the encoder's maps, from the largest map to the smallest.
+        features: width of the encoder's hidden linear layer.
+        negative_slope: of LeakyReLU, in [0, 1).
+        couplings: the decoder's `ganlib.networks.CouplingLayers`, 0 for none.
+    """
+
+    shape: tuple[int, ...]
+    latent_dim: int
+    generator_channels: tuple[int, ...]
+    encoder_channels: tuple[int, ...]
+    mapping: tuple[int, ...] = ()
+    features: int = 256
+    negative_slope: float = 0.2
+    couplings: int = 0
+
+    def __post_init__(self) -> None:
+        _check_layers(self, "shape", "generator_channels", "encoder_channels")
+        _check_layers(self, "mapping", least=0)
+        _check_numbers(self)
+        check_int(self.features, 1, MOST_WIDTH, "features")
+        check_int(self.couplings, 0, MOST_LAYERS, "couplings")
+        require(self.latent_dim > 1 or not self.couplings, "couplings need a latent_dim of at least 2")
+        _check_sides(self)
+
+    @property
+    def widest(self) -> int:
+        return max(2 * self.latent_dim, self.features, *self.mapping,
+                   _widest_map(self.shape, self.generator_channels, self.encoder_channels))
+
+    def fitted(self, shape: tuple[int, ...], num_classes: int | None) -> Self:
+        """The same for images of another shape; see `DCGAN.fitted`. Classes are not learned."""
+        growing, shrinking = _fitted_channels(shape, self.generator_channels, self.encoder_channels)
+        return replace(self, shape=tuple(shape), generator_channels=growing, encoder_channels=shrinking)
+
+    def generator(self) -> nn.Module:
+        return DCGANGenerator(self.shape, self.latent_dim, self.generator_channels, self.mapping, self.negative_slope,
+                              couplings=self.couplings)
+
+    def encoder(self) -> Encoder:
+        return DCGANEncoder(self.shape, self.latent_dim, self.encoder_channels, self.features, self.negative_slope)
 
 
 def _doublings(height: int, width: int) -> int:
@@ -257,6 +352,8 @@ ARCHITECTURES: dict[str, Architecture] = {
     "mlp-gan-classic": replace(_MLP_GAN, dropout=0.3),
     "dcgan": replace(_DCGAN, choices=48, sharpness=20.0),
     "cdcgan": replace(_WIDE_DCGAN, num_classes=10),
+    "vae": VAE(shape=(1, 28, 28), latent_dim=32, generator_channels=_DCGAN.generator_channels,
+               encoder_channels=_DCGAN.discriminator_channels, mapping=_DCGAN.mapping, couplings=6),
     "stacked-mnist": replace(_WIDE_DCGAN, shape=(3, 28, 28)),
     "toy-gaussian": MLP(shape=(1,), latent_dim=20, generator_widths=(32, 32), discriminator_widths=(32, 64, 32),
                         bounded=False),
@@ -347,6 +444,20 @@ def build(architecture: Architecture, rng: torch.Generator | None) -> tuple[nn.M
         rng: draws the initial weights, of any module of torch; the process's random state is not touched. None leaves
             weights uninitialised.
     """
-    with torch.inference_mode(False), torch.device("cpu"), _InitialValues(rng):
+    with _initial_values(rng):
         generator, discriminator = architecture.generator(), architecture.discriminator()
-    return generator.float(), None if discriminator is None else discriminator.float()
+        return generator.float(), None if discriminator is None else discriminator.float()
+
+
+def build_encoder(architecture: Architecture, rng: torch.Generator | None) -> Encoder | None:
+    """The encoder, float32 on the CPU; None where there is none. `rng` as in `build`."""
+    with _initial_values(rng):
+        # classes registered from outside may be older than encoders
+        encoder: Encoder | None = getattr(architecture, "encoder", lambda: None)()
+        return None if encoder is None else encoder.float()
+
+
+@contextmanager
+def _initial_values(rng: torch.Generator | None) -> Iterator[None]:
+    with torch.inference_mode(False), torch.device("cpu"), _InitialValues(rng):
+        yield

@@ -44,7 +44,7 @@ class Keeper:
         self._weights: dict[str, Tensor] | None = None  # of the best checkpoint, if they are not in the file yet
 
     def offer(self, state: State, architecture: Architecture, data: Data, fid: float) -> None:
-        """Keep the present generator's average and discriminator if their FID is the lowest so far.
+        """Keep the present networks if their FID is the lowest so far.
 
         Batch norm's statistics are computed for the averaged weights, as at the end of a run, with random numbers of
         their own: the run goes on as if nothing had been kept.
@@ -71,11 +71,16 @@ class Keeper:
 
 
 def weights(state: State, architecture: Architecture, data: Data) -> dict[str, Tensor]:
-    """Copies on the CPU of a state's average, with statistics of its own, and of its discriminator."""
+    """Copies on the CPU of the networks of a state's model; the generator's average has statistics of its own."""
     generator = copy.deepcopy(state.average)
     recompute_statistics(generator, architecture, data, torch.Generator(state.rng.device).manual_seed(state.step))
-    networks = nn.ModuleDict({"generator": generator, "discriminator": state.discriminator})
+    networks = _of_model(state, generator)
     return {key: value.detach().cpu().clone() for key, value in networks.state_dict().items()}
+
+
+def _of_model(state: State, generator: nn.Module) -> nn.ModuleDict:
+    networks = {"generator": generator, "discriminator": state.discriminator, "encoder": state.average_encoder}
+    return nn.ModuleDict({name: network for name, network in networks.items() if network is not None})
 
 
 def settle(path: Path, step: int) -> Best | None:
@@ -101,16 +106,20 @@ def read(path: Path) -> Best | None:
         return Best(int(file.metadata()["step"]), float(file.metadata()["fid"]))
 
 
-def load(path: Path, state: State) -> tuple[nn.Module, nn.Module]:
-    """The generator's average and the discriminator of a file, of the run of a state, which does not change.
+def load(path: Path, state: State) -> tuple[nn.Module, nn.Module | None, nn.Module | None]:
+    """Generator, discriminator and encoder (None where there is none) in a file of a state's run.
+
+    The state does not change.
 
     Raises ValueError if the file is of another run.
     """
-    networks = nn.ModuleDict({"generator": copy.deepcopy(state.average),
-                              "discriminator": copy.deepcopy(state.discriminator)})
+    networks = copy.deepcopy(_of_model(state, state.average))
     with _opened(path) as file:
         networks.load_state_dict({key: file.get_tensor(key) for key in file.keys()})
-    return networks["generator"], networks["discriminator"]
+    generator, discriminator, encoder = (networks[name] if name in networks else None
+                                         for name in ("generator", "discriminator", "encoder"))
+    assert generator is not None
+    return generator, discriminator, encoder
 
 
 def _new(path: Path) -> Path:

@@ -5,13 +5,14 @@
 | config.json                 | architecture, shape, classes, latent_dim, calibration, recipe, version        |
 | model.safetensors           | the generator (its average over training), or the digit classifier            |
 | discriminator.safetensors   | the discriminator, if the architecture has one                                |
+| encoder.safetensors         | the encoder (its average over training), if the architecture has one          |
 | metrics.json, history.json  | the measures; the losses by step                                              |
 | README.md, samples.png      | the model card and its picture                                                |
 | growth.png                  | images only: samples of fixed seeds, one row for each of some training steps  |
 | nearest.png                 | images only: samples, each above the nearest training image                   |
 | history-NAME.json           | optional: the history of another run, for comparison                          |
 
-Only the first three decide whether a folder loads. A run keeps its checkpoint and pictures in the subfolder `training`.
+Only the first four decide whether a folder loads. A run keeps its checkpoint and pictures in the subfolder `training`.
 """
 
 import hashlib
@@ -45,10 +46,11 @@ from ganlib.training import saved_run, saved_step
 from ganlib.version import __version__
 
 CONFIG, GENERATOR, DISCRIMINATOR = "config.json", "model.safetensors", "discriminator.safetensors"
+ENCODER = "encoder.safetensors"
 METRICS, HISTORY, CARD, SAMPLES = "metrics.json", "history.json", "README.md", "samples.png"
 GROWTH, NEAREST = "growth.png", "nearest.png"
 STATE = Path("training", "state.safetensors")  # the checkpoint of a run, in the folder that it writes
-HASHES = {GENERATOR: "weights_sha256", DISCRIMINATOR: "discriminator_sha256"}  # keys in metrics.json
+HASHES = {GENERATOR: "weights_sha256", DISCRIMINATOR: "discriminator_sha256", ENCODER: "encoder_sha256"}  # keys in metrics.json
 CLASSIFIER = {"name": classifier.NAME}  # the digit classifier's architecture in config.json
 MAX_NUMBER = 1e15  # of a measure or a loss
 WOULD_NOT_LOAD = "nothing was written, because it would not load again"
@@ -89,6 +91,7 @@ def load(source: str | Path, device: torch.device | str | None = None) -> Model:
         _check_config(config, architecture)
         calibrated = calibration.rebuild(config.get("calibration"), architecture.num_classes)
         generator, discriminator = architectures.build(architecture, None)
+        encoder = architectures.build_encoder(architecture, None)
     except ValueError as error:
         raise WeightsError(f"{folder / CONFIG}: {error}") from None
     except (RuntimeError, TypeError, OverflowError, MemoryError):
@@ -96,8 +99,10 @@ def load(source: str | Path, device: torch.device | str | None = None) -> Model:
     sha256 = _read_network(generator, folder / GENERATOR)
     if discriminator is not None:
         _read_network(discriminator, folder / DISCRIMINATOR)
+    if encoder is not None:
+        _read_network(encoder, folder / ENCODER)
     model = Model(str(config.get("name") or folder.resolve().name), architecture, generator, discriminator,
-                  calibration=calibrated, config=config, history=read_history(folder / HISTORY),
+                  encoder=encoder, calibration=calibrated, config=config, history=read_history(folder / HISTORY),
                   metrics=read_metrics(folder), folder=folder, weights_sha256=sha256,
                   revision=_revision(folder))
     return model.to(device)
@@ -257,7 +262,7 @@ def other_histories(folder: Path) -> dict[str, list[dict[str, Any]]]:
 
 def is_weights_file(name: str) -> bool:
     """Whether a file of that name is part of a weights folder."""
-    names = (CONFIG, GENERATOR, DISCRIMINATOR, METRICS, HISTORY, CARD, SAMPLES, GROWTH, NEAREST)
+    names = (CONFIG, GENERATOR, DISCRIMINATOR, ENCODER, METRICS, HISTORY, CARD, SAMPLES, GROWTH, NEAREST)
     return name in names or fnmatch(name, "history-*.json")
 
 
@@ -350,12 +355,15 @@ def save(model: Model, folder: str | Path) -> Path:
     Raises:
         ValueError: the model would not load again, for example because a number is not finite. Nothing is written then.
     """
-    _, expected = architectures.build(model.architecture, None)
-    require((model.discriminator is None) == (expected is None),
-            f"only one of {model.name} and its architecture has a discriminator: {WOULD_NOT_LOAD}")
+    _, discriminator = architectures.build(model.architecture, None)
     contents = {GENERATOR: _to_safetensors(model.generator)}
-    if model.discriminator is not None:
-        contents[DISCRIMINATOR] = _to_safetensors(model.discriminator)
+    for what, file, network, expected in (
+            ("a discriminator", DISCRIMINATOR, model.discriminator, discriminator),
+            ("an encoder", ENCODER, model.encoder, architectures.build_encoder(model.architecture, None))):
+        require((network is None) == (expected is None),
+                f"only one of {model.name} and its architecture has {what}: {WOULD_NOT_LOAD}")
+        if network is not None:
+            contents[file] = _to_safetensors(network)
     return _write(folder, {**contents, METRICS: to_json(model.metrics), HISTORY: to_json(model.history),
                            CONFIG: to_json(config_of(model))})
 
@@ -369,7 +377,7 @@ def save_classifier(network: DigitClassifier, folder: str | Path, recipe: dict[s
 
 
 def _write(folder: str | Path, contents: dict[str, bytes]) -> Path:
-    """Write the files of a weights folder, the config last. A discriminator of an earlier model is removed."""
+    """Write the files of a weights folder, the config last. Other networks of an earlier model are removed."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".partial-") as temporary:
@@ -378,8 +386,8 @@ def _write(folder: str | Path, contents: dict[str, bytes]) -> Path:
         (folder / CONFIG).unlink(missing_ok=True)  # no folder loads without it, so an interrupted save is noticed
         for name in contents:
             os.replace(Path(temporary) / name, folder / name)
-    if DISCRIMINATOR not in contents:
-        (folder / DISCRIMINATOR).unlink(missing_ok=True)
+    for name in HASHES.keys() - contents.keys():
+        (folder / name).unlink(missing_ok=True)
     return folder
 
 

@@ -17,6 +17,7 @@ from ganlib.calibration import Calibration, fit
 from ganlib.checks import require
 from ganlib.classifier import NAME, ClassifierConfig, DigitClassifier, train_classifier
 from ganlib.data import Data, ImageData, scale
+from ganlib.inversion import psnr
 from ganlib.losses import LOSSES
 from ganlib.model import Model
 from ganlib.pictures import Progress
@@ -84,10 +85,12 @@ def calibrate(model: Model, data: Data, loss: str, samples: int = CALIBRATED_ON)
 
 def final_losses(history: list[dict[str, Any]]) -> dict[str, float]:
     """Mean losses over the last tenth of a run's history."""
-    rows = [row for row in history if {"discriminator_loss", "generator_loss"} <= row.keys()]
-    last = rows[-max(1, len(rows) // 10):]
-    return {f"final_{key}": sum(row[key] for row in last) / len(last)
-            for key in ("discriminator_loss", "generator_loss") if last}
+    found: dict[str, float] = {}
+    for key in ("discriminator_loss", "generator_loss", "reconstruction_loss", "kl_divergence"):
+        values = [row[key] for row in history if key in row]
+        last = values[-max(1, len(values) // 10):]
+        found |= {f"final_{key}": sum(last) / len(last)} if last else {}
+    return found
 
 
 def _with_real(measure: Callable[[_T], dict[str, Any]], samples: _T, real: _T | None) -> dict[str, Any]:
@@ -130,6 +133,8 @@ def evaluate_images(e: Evaluation) -> dict[str, Any]:
         other = held_out and held_out[1::2]  # those that `calibrate` did not use
         result |= _with_real(lambda pair: {"mean_probability_real": model.discriminate(*pair).mean().item()}, (x, y),
                              other and (_some_images(other, n), _classes(model, other, min(n, len(other)))))
+    if model.encoder is not None:
+        result["reconstruction_psnr"] = psnr(model.decode(model.encode(real)), real).double().mean().item()
     progress("pixels", 0.1)
     small, name = _shrunk(real), "pixel_frechet_distance"
     if small.shape != real.shape:

@@ -1,9 +1,10 @@
 """The latent whose sample comes closest to a given one (Zhu et al. 2016, "Generative visual manipulation").
 
 The loss is the mean square error plus PRIOR · |z|² / latent_dim. As latents are standard normal, its minimum is the
-most probable latent of a sample with Gaussian noise. The search scores random latents, refines the best of them
-together by Adam, and refines the best of these by Gauss-Newton steps, whose Jacobian is a batch of finite differences.
-Each sample is searched on its own: its result does not depend on the others.
+most probable latent of a sample with Gaussian noise. The search scores random latents and, where the model has an
+encoder, that of the encoder. It refines the best of them together by Adam, and the best of these by Gauss-Newton
+steps, whose Jacobian is a batch of finite differences. Each sample is searched on its own: its result does not depend
+on the others.
 """
 
 import math
@@ -134,6 +135,7 @@ class _Search:
             self.found = Inversion(self.x.new_zeros(n, model.latent_dim), labels, torch.zeros_like(self.x),
                                    self.x.new_zeros(n))
         self.lowest = [math.inf] * n  # loss of what is found
+        self.encoded = None if model.encoder is None else model.encode(x).to(self.device)
         fits = model.latent_dim * self.targets.shape[1] <= MAX_JACOBIAN
         self.newton_steps = NEWTON_STEPS if fits else 0
 
@@ -173,6 +175,10 @@ class _Search:
                 decoded = self._decode(z, labels)
                 for i in samples:
                     scored = _Candidates(z, labels, _loss(z, decoded, self.targets[i]))
+                    if self.encoded is not None and start == 0:
+                        one = self.encoded[i:i + 1]
+                        scored = scored.with_others(self._candidates(one, None if labels is None else labels[:1],
+                                                                     self.targets[i]))
                     best[i] = (best[i].with_others(scored) if start else scored).best(self.refined)
                     self._keep(i, best[i])
                 if start + batch >= len(self.starts) and any(math.isinf(self.lowest[i]) for i in samples):

@@ -1,4 +1,4 @@
-"""Adversarial losses on logits, and penalties on the discriminator. They know nothing of networks.
+"""Adversarial losses on logits, penalties on the discriminator, and the terms of the ELBO. They know no networks.
 
 `LOSSES` and `PENALTIES` are tables: `ganlib.LOSSES["mine"] = Loss(...)` makes your own loss available everywhere.
 """
@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn.functional import relu, softplus
+
+ELBO = "elbo"  # the loss of networks with an encoder; see `ganlib.training.negative_elbo`
 
 
 @dataclass(frozen=True)
@@ -112,3 +114,21 @@ PENALTIES: dict[str, Penalty] = {
     "wgan-gp": Penalty("between", unit_gradient),
     "0-gp": Penalty("between", squared_gradient),
 }
+
+
+def pixel_cross_entropy(decoded: Tensor, x: Tensor) -> Tensor:
+    """Binary cross-entropy between pixels, in nats an image: −log p(x | z) of Bernoulli pixels (Kingma & Welling 2014).
+
+    Pixels between black and white count as shares of both. Its minimum is where the decoded pixels are the mean.
+
+    Args:
+        decoded, x: (N, *shape) in [-1, 1].
+    """
+    # not torch's, which autocast refuses
+    shares, wanted = ((decoded.float() + 1) / 2).clamp(1e-5, 1 - 1e-5), (x.float() + 1) / 2
+    return -(wanted * shares.log() + (1 - wanted) * (1 - shares).log()).sum() / len(x)
+
+
+def log_normal(z: Tensor) -> Tensor:
+    """The logarithm of the density N(z; 0, I) of latents (N, latent_dim): (N,)."""
+    return -(z.square().sum(1) + z.shape[1] * math.log(2 * math.pi)) / 2

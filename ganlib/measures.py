@@ -63,6 +63,7 @@ MEASURES = (
     Measure("classification_accuracy_score",
             "classification accuracy score: of a classifier trained on {samples_learnt_from:,} samples alone, on real "
             "test images", ".2%", "high"),
+    Measure("reconstruction_psnr", "PSNR of the reconstructions of {against}, mean in dB", ".1f", "high"),
     Measure("pixel_frechet_distance", "Fréchet distance in raw pixels", ".3g", "low"),
     Measure("shrunk_pixel_frechet_distance", "Fréchet distance in pixels, of images shrunk to {shrunk_to}", ".3g",
             "low"),
@@ -83,6 +84,8 @@ MEASURES = (
     Measure("std", "standard deviation"),
     Measure("final_discriminator_loss", "discriminator’s loss at the end, without penalties", ".3f"),
     Measure("final_generator_loss", "generator’s loss at the end", ".3f"),
+    Measure("final_reconstruction_loss", "reconstruction loss at the end, nats an image", ".1f"),
+    Measure("final_kl_divergence", "KL divergence of q(z | x) from the prior at the end, nats an image", ".1f"),
 )
 
 # the types of metrics.json's values, float for any number; a key that is not listed may have any type

@@ -1,4 +1,4 @@
-"""A trained generative network in use: sample, interpolate, discriminate."""
+"""A trained generative network in use: sample, interpolate, discriminate, encode."""
 
 import copy
 from collections.abc import Callable, Iterable, Sequence
@@ -24,7 +24,7 @@ Labels = int | Sequence[int] | Tensor  # one class for all samples, or one for e
 
 
 class Model:
-    """A generator and, where there is one, its discriminator, in eval mode on one device.
+    """A generator and, where there are any, its discriminator and its encoder, in eval mode on one device.
 
     The networks given are copied: a model that is made of a training's step does not change with the next step. Its
     attributes `shape` (of one sample), `latent_dim` and `num_classes` (or None) are the architecture's. For a wrong
@@ -33,7 +33,7 @@ class Model:
     Args:
         name: of the model.
         architecture: the dataclass that built the networks.
-        generator, discriminator: the networks; discriminator may be None.
+        generator, discriminator, encoder: the networks; a GAN has a discriminator, a VAE has an encoder.
         calibration: maps the discriminator's logits to probabilities.
         config, history, metrics: the weights folder's JSON files.
         folder: where the weights come from, or None.
@@ -42,7 +42,8 @@ class Model:
     """
 
     def __init__(self, name: str, architecture: Architecture, generator: nn.Module,
-                 discriminator: nn.Module | None = None, *, calibration: Calibration | None = None,
+                 discriminator: nn.Module | None = None, *, encoder: nn.Module | None = None,
+                 calibration: Calibration | None = None,
                  config: dict[str, Any] | None = None, history: list[dict[str, Any]] | None = None,
                  metrics: dict[str, Any] | None = None, folder: Path | None = None,
                  weights_sha256: str | None = None, revision: str | None = None):
@@ -53,6 +54,7 @@ class Model:
         self.num_classes: int | None = architecture.num_classes
         self.generator = _frozen_copy(generator)
         self.discriminator = None if discriminator is None else _frozen_copy(discriminator)
+        self.encoder = None if encoder is None else _frozen_copy(encoder)
         self.calibration = calibration or Calibration()
         self.config = config or {}
         self.history = history or []
@@ -77,7 +79,7 @@ class Model:
     def to(self, device: torch.device | str | None) -> "Model":
         """The model itself, after moving its networks to a device, the best one for None."""
         device = check_device(device)
-        for network in filter(None, (self.generator, self.discriminator)):
+        for network in filter(None, (self.generator, self.discriminator, self.encoder)):
             network.to(device)
         return self
 
@@ -201,6 +203,25 @@ class Model:
         if self.num_classes and labels is None:
             raise ValueError(f"this model's discriminator needs labels, from 0 to {self.num_classes - 1}")
         return self._in_batches(self.discriminator, x, self.labels_of(range(len(x)), labels))
+
+    def encode(self, x: Tensor) -> Tensor:
+        """The latents (N, latent_dim) of given samples, float32 on the CPU, by one pass of the encoder.
+
+        They are in the middle of q(z | x): `decode` makes reconstructions of them. For a model without an encoder,
+        `invert` searches for latents.
+
+        Raises ValueError if the model has no encoder.
+
+        Args:
+            x: as in `discriminate`.
+        """
+        if self.encoder is None:
+            raise ValueError(f"{self.name} has no encoder: its invert searches for latents")
+        mapped = self._in_batches(self.encoder, self.samples_of(x), None).to(self.device)
+        with default_modes(self.device):
+            generator: Any = self.generator
+            z: Tensor = generator.coupling_layers.inverse(mapped)[0].cpu()
+        return z.clamp(-sampling.MAX_LATENT, sampling.MAX_LATENT)  # of samples unlike all that it was trained on
 
     def invert(self, x: Tensor, labels: Labels | None = None, *, seed: int = 0,
                progress: Callable[[float], object] | None = None) -> inversion.Inversion:

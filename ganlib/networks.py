@@ -1,20 +1,25 @@
-"""Generators and discriminators: modules only, which know nothing of data, losses or files.
+"""Generators, discriminators and encoders: modules only, which know nothing of data, losses or files.
 
 A generator maps latents `z: (N, latent_dim)`, standard normal, to samples `x: (N, *shape)`; a discriminator maps
 samples to logits `(N,)`, without a sigmoid. Both take labels `y: (N,)` int64 as a second argument, which networks
-without classes ignore; a generator with classes also takes shares of classes, `y: (N, num_classes)` float32.
+without classes ignore; a generator with classes also takes shares of classes, `y: (N, num_classes)` float32. An encoder
+maps samples to latents.
 
-The networks' arguments are fields of `ganlib.architectures.MLP` and `DCGAN`, which describe them.
+The networks' arguments are fields of `ganlib.architectures.MLP`, `DCGAN` and `VAE`, which describe them.
 """
 
 import math
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
+
+LOG_VARIANCE = (-12.0, 6.0)  # limits of an encoder's: its exponential stays finite, also in bfloat16
+SCALES = 1.5  # limit of the logarithm of a coupling layer's scales: several layers do not explode
 
 
 class SoftChoice(nn.Module):
@@ -41,6 +46,73 @@ class SoftChoice(nn.Module):
         scale = first.square().mean(1, keepdim=True).sqrt().clamp_min(1e-12)
         weights = (self.sharpness * first / scale).softmax(1) * math.sqrt(self.choices)
         return torch.cat([weights.to(z.dtype), z[:, self.choices:]], dim=1)
+
+
+class Coupling(nn.Module):
+    """An affine coupling layer (Dinh et al. 2017, "Density estimation using Real NVP"), an invertible map of latents.
+
+    The first half of the numbers scales and shifts the second half; then both halves are exchanged. It starts as an
+    exchange alone.
+    """
+
+    def __init__(self, latent_dim: int, width: int):
+        super().__init__()
+        self.kept = latent_dim // 2
+        self.layers = nn.Sequential(nn.Linear(self.kept, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU(),
+                                    nn.Linear(width, 2 * (latent_dim - self.kept)))
+        self.start()
+
+    def start(self) -> None:
+        """Sets the initial weights."""
+        self.apply(_init_he)
+        nn.init.zeros_(self.layers[-1].weight)  # type: ignore[arg-type]
+
+    def forward(self, z: Tensor) -> Tensor:
+        """The mapped latents (N, latent_dim)."""
+        kept, changed = z[:, :self.kept], z[:, self.kept:]
+        scale, shift = self._scale_and_shift(kept)
+        return torch.cat([changed * scale.exp() + shift, kept], dim=1)
+
+    def inverse(self, w: Tensor) -> tuple[Tensor, Tensor]:
+        """The latents (N, latent_dim) of mapped ones, and the log of the inverse's Jacobian determinant (N,)."""
+        split = w.shape[1] - self.kept
+        changed, kept = w[:, :split], w[:, split:]
+        scale, shift = self._scale_and_shift(kept)
+        return torch.cat([kept, (changed - shift) * (-scale).exp()], dim=1), -scale.sum(1)
+
+    def _scale_and_shift(self, kept: Tensor) -> tuple[Tensor, Tensor]:
+        scale, shift = self.layers(kept).float().chunk(2, dim=1)
+        return SCALES * torch.tanh(scale / SCALES), shift
+
+
+class CouplingLayers(nn.ModuleList):
+    """Coupling layers, one after another: they turn N(0, I) into the distribution of a VAE's encoded samples.
+
+    Without them, N(0, I) has latents that no sample is encoded to, whose decoded samples are poor (Chen et al. 2017,
+    "Variational lossy autoencoder", section 3.2).
+    """
+
+    def __init__(self, latent_dim: int, count: int, width: int = 128):
+        super().__init__(Coupling(latent_dim, width) for _ in range(count))
+
+    def start(self) -> None:
+        """Sets the initial weights."""
+        for coupling in self:
+            coupling.start()  # type: ignore[operator]
+
+    def forward(self, z: Tensor) -> Tensor:
+        """The mapped latents (N, latent_dim) of latents z."""
+        for coupling in self:
+            z = coupling(z)
+        return z
+
+    def inverse(self, w: Tensor) -> tuple[Tensor, Tensor]:
+        """The latents of mapped ones w, and the log of the inverse's Jacobian determinant: (N, latent_dim), (N,)."""
+        log_determinant = torch.zeros(len(w), device=w.device)
+        for coupling in reversed(self):
+            w, added = coupling.inverse(w)  # type: ignore[operator]
+            log_determinant = log_determinant + added
+        return w, log_determinant
 
 
 class Dropout(nn.Module):
@@ -110,18 +182,19 @@ def _perceptron(widths: Sequence[int], between: Callable[[], list[nn.Module]]) -
 class DCGANGenerator(nn.Module):
     """A linear layer to a small map, then transposed convolutions that double it, batch norm and ReLU; tanh at the end.
 
-    A mapping of linear layers may come first (Karras et al. 2019, section 2). With classes, the label's embedding is
-    appended to the latent.
+    Coupling layers and a mapping of linear layers (Karras et al. 2019, section 2) may come first. With classes, the
+    label's embedding is appended to the latent.
     """
 
     def __init__(self, shape: Sequence[int], latent_dim: int, channels: Sequence[int], mapping: Sequence[int] = (),
                  negative_slope: float = 0.2, num_classes: int | None = None, embedding_dim: int = 32,
-                 choices: int = 0, sharpness: float = 1.0):
+                 choices: int = 0, sharpness: float = 1.0, couplings: int = 0):
         super().__init__()
         image_channels, height, width = shape
         halvings = 2 ** (len(channels) - 1)
         self.base = (channels[0], height // halvings, width // halvings)
         self.choice = SoftChoice(choices, sharpness)
+        self.coupling_layers = CouplingLayers(latent_dim, couplings)
         self.embedding = nn.Embedding(num_classes, embedding_dim) if num_classes else None
         widths = (latent_dim + (embedding_dim if num_classes else 0), *mapping)
         self.mapping = nn.Sequential(*(layer for pair in pairwise(widths)
@@ -136,16 +209,22 @@ class DCGANGenerator(nn.Module):
         self.layers = nn.Sequential(*layers)
         self.apply(_init_dcgan)
         self.mapping.apply(_init_he)  # no batch norm follows that would correct a small scale
+        self.coupling_layers.start()
         if self.embedding is not None:
             nn.init.normal_(self.embedding.weight)  # the scale of the latent it is appended to
 
     def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
-        z = self.choice(z)
+        samples: Tensor = self.layers(self.first_map(z, y))
+        return samples
+
+    def first_map(self, z: Tensor, y: Tensor | None = None) -> Tensor:
+        """The small map (N, channels, height, width) that `layers` turn into samples."""
+        z = self.coupling_layers(self.choice(z))
         if self.embedding is not None:
             assert y is not None
             z = torch.cat([z, y @ self.embedding.weight if y.is_floating_point() else self.embedding(y)], dim=1)
-        samples: Tensor = self.layers(self.project(self.mapping(z)).view(-1, *self.base))
-        return samples
+        first: Tensor = self.project(self.mapping(z)).view(-1, *self.base)
+        return first
 
 
 class DCGANDiscriminator(nn.Module):
@@ -158,14 +237,7 @@ class DCGANDiscriminator(nn.Module):
     def __init__(self, shape: Sequence[int], channels: Sequence[int], features: int = 256, negative_slope: float = 0.2,
                  num_classes: int | None = None):
         super().__init__()
-        image_channels, *size = shape
-        layers: list[nn.Module] = []
-        for inputs, outputs in pairwise((image_channels, *channels)):
-            height, width = (3 if pixels % 2 else 4 for pixels in size)  # each side is halved, and rounded up
-            layers += [nn.Conv2d(inputs, outputs, (height, width), 2, 1), nn.LeakyReLU(negative_slope)]
-            size = [(pixels + 1) // 2 for pixels in size]
-        layers += [nn.Flatten(), nn.Linear(channels[-1] * math.prod(size), features)]
-        self.layers = nn.Sequential(*layers, nn.LeakyReLU(negative_slope))
+        self.layers = nn.Sequential(*_shrinking(shape, channels, features, negative_slope))
         self.head = nn.Linear(features, 1)
         self.embedding = nn.Embedding(num_classes, features) if num_classes else None
         self.apply(_init_he)
@@ -177,6 +249,63 @@ class DCGANDiscriminator(nn.Module):
         if self.embedding is not None:
             logits = logits + (features * self.embedding(y)).sum(1)
         return logits.float()
+
+
+class Encoder(nn.Module, ABC):
+    """The other network of a VAE: a distribution of mapped latents, those after `CouplingLayers`, for each sample.
+
+    The generator of such a VAE has `coupling_layers`, which turn them into latents.
+    """
+
+    @abstractmethod
+    def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        """The mapped latents (N, latent_dim) in the middle of the distribution: those of no noise."""
+
+    @abstractmethod
+    def sample(self, x: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """Mapped latents and the logarithms of their densities: (N, latent_dim) and (N,), float32.
+
+        noise: (N, latent_dim), standard normal. Gradients pass through (Kingma & Welling 2014, section 2.4).
+        """
+
+
+class DCGANEncoder(Encoder):
+    """Strided convolutions with LeakyReLU and a hidden linear layer, as in `DCGANDiscriminator`; then a distribution.
+
+    It is normal with a diagonal covariance (Kingma & Welling 2014, "Auto-encoding variational Bayes").
+    """
+
+    def __init__(self, shape: Sequence[int], latent_dim: int, channels: Sequence[int], features: int = 256,
+                 negative_slope: float = 0.2):
+        super().__init__()
+        self.layers = nn.Sequential(*_shrinking(shape, channels, features, negative_slope))
+        self.head = nn.Linear(features, 2 * latent_dim)
+        self.apply(_init_he)
+        nn.init.normal_(self.head.weight, 0.0, 0.01)  # it starts near N(0, I)
+
+    def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        return self._normal(x)[0]
+
+    def sample(self, x: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        mean, log_variance = self._normal(x)
+        log_density = -(noise.square() + log_variance + math.log(2 * math.pi)).sum(1) / 2
+        return mean + (log_variance / 2).exp() * noise, log_density
+
+    def _normal(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """The mean and the logarithm of the variance, both (N, latent_dim), float32."""
+        mean, log_variance = self.head(self.layers(x)).float().chunk(2, dim=1)
+        return mean, log_variance.clamp(*LOG_VARIANCE)
+
+
+def _shrinking(shape: Sequence[int], channels: Sequence[int], features: int, negative_slope: float) -> list[nn.Module]:
+    """Convolutions that halve an image with LeakyReLU after each, a linear layer to the features, and LeakyReLU."""
+    image_channels, *size = shape
+    layers: list[nn.Module] = []
+    for inputs, outputs in pairwise((image_channels, *channels)):
+        height, width = (3 if pixels % 2 else 4 for pixels in size)  # each side is halved, and rounded up
+        layers += [nn.Conv2d(inputs, outputs, (height, width), 2, 1), nn.LeakyReLU(negative_slope)]
+        size = [(pixels + 1) // 2 for pixels in size]
+    return [*layers, nn.Flatten(), nn.Linear(channels[-1] * math.prod(size), features), nn.LeakyReLU(negative_slope)]
 
 
 def _init_dcgan(module: nn.Module) -> None:

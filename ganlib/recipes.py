@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 from ganlib.architectures import ARCHITECTURES, Architecture
 from ganlib.classifier import ClassifierConfig
+from ganlib.losses import ELBO
 from ganlib.training import TrainConfig
 
 DIGIT_CLASSIFIER = ClassifierConfig(steps=6_000, batch_size=128, bfloat16=True)
@@ -53,6 +54,9 @@ RECIPES: dict[str, Recipe] = {
     "mlp-gan-classic": Recipe("mlp-gan-classic", "mnist", TrainConfig(
         steps=15_000, batch_size=128, ema=0.0, bfloat16=True)),
     "dcgan": Recipe("dcgan", "mnist", _DCGAN),
+    "vae": Recipe("vae", "mnist", TrainConfig(
+        steps=8_000, batch_size=128, loss=ELBO, generator_lr=1e-3, betas=(0.9, 0.99), final_lr=0.02, bfloat16=True,
+        kl_weight=0.5)),
     "cdcgan": Recipe("cdcgan", "mnist", replace(_DCGAN, steps=26_000, final_lr=0.01)),
     "stacked-mnist": Recipe("stacked-mnist", "stacked-mnist", replace(_DCGAN, steps=14_000)),
     "toy-gaussian": Recipe("toy-gaussian", "gaussian", TrainConfig(

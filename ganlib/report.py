@@ -38,6 +38,8 @@ def finish(model: Model, data: Data, loss: str, folder: Path, growth_rows: list[
     """
     if len(model.shape) == 3:  # images look the same in float16
         checkpoint.round_to_float16(model.generator)
+    if model.encoder is not None:
+        checkpoint.round_to_float16(model.encoder)
     if model.discriminator is not None:
         checkpoint.round_to_float16(model.discriminator)
         progress("calibration", 0)

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ganlib import best, checkpoint, hub, images, report
-from ganlib.architectures import Architecture, build, describe
+from ganlib.architectures import Architecture, build, build_encoder, describe
 from ganlib.checks import check_int, quoted, require
 from ganlib.classifier import DigitClassifier
 from ganlib.data import DATASETS, Data, ImageData, NotDownloaded, default_root, holds_sets, open_data, scale
@@ -282,8 +282,10 @@ class Run:
                  "checkpoint_every_steps": self.checkpoint_interval}
         if self.shape is not None:
             networks["architecture"] = describe(self.architecture)
-            for which, network in zip(("generator", "discriminator"), build(self.architecture, None)):
-                sizes[f"{which}_parameters"] = 0 if network is None else count_parameters(network)
+            built = (*build(self.architecture, None), build_encoder(self.architecture, None))
+            for which, network in zip(("generator", "discriminator", "encoder"), built):
+                if network is not None:
+                    sizes[f"{which}_parameters"] = count_parameters(network)
         return {"name": self.name, "recipe": self.recipe_name, "out": str(self.out), "data": data,
                 "device": self.device, **networks, "train": asdict(self.config), "sizes": sizes, "keep": self.keep,
                 **(self.origin if self.shape is not None else {})}
@@ -413,8 +415,9 @@ class Run:
         if lowest is not None:  # the run was measured
             shipped = lowest.step if self.keep == "best" else state.step
             if self.keep == "best":
-                generator, discriminator = best.load(self.best_path, state)
-                model = Model(self.name, self.architecture, generator, discriminator, config=model.config)
+                generator, discriminator, encoder = best.load(self.best_path, state)
+                model = Model(self.name, self.architecture, generator, discriminator, encoder=encoder,
+                              config=model.config)
             model.config["recipe"] |= {"kept": self.keep, "kept_step": shipped}
             model.history = sorted([*state.history, {"step": shipped, "shipped": 1}], key=lambda row: row["step"])
         return model
@@ -477,8 +480,8 @@ class Run:
                                              "device": self.device, "train": asdict(self.config), **self.origin}}
         if self.architecture.num_classes and data.class_names:
             config["class_names"] = list(data.class_names)
-        return Model(self.name, self.architecture, state.average, state.discriminator, config=config,
-                     history=state.history)
+        return Model(self.name, self.architecture, state.average, state.discriminator, encoder=state.average_encoder,
+                     config=config, history=state.history)
 
 
 def occupied(out: Path) -> str | None:
@@ -512,5 +515,5 @@ def _content(data: Data) -> dict[str, Any]:
 
 def _is_finite(state: State) -> bool:
     """Whether the weights can be measured."""
-    return all(bool(value.isfinite().all()) for network in (state.average, state.discriminator)
-               for value in network.parameters())
+    networks = filter(None, (state.average, state.discriminator, state.average_encoder))
+    return all(bool(value.isfinite().all()) for network in networks for value in network.parameters())

@@ -1,17 +1,18 @@
-"""Training a GAN: its configuration, the two steps, the averaged generator, and the loop as a Python generator.
+"""Training: its configuration, the steps, the averaged networks, and the loop as a Python generator.
 
-The loop is the same for all networks, losses and data, and prints and draws nothing. Trainings in several threads share
-nothing, and change no setting of the process.
+A GAN has two steps, one for each network. A VAE has one step for its encoder and its generator. The loop is the same
+for all networks, losses and data, and prints and draws nothing. Trainings in several threads share nothing, and change
+no setting of the process.
 """
 
 import copy
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy
 import safetensors
@@ -19,21 +20,23 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from ganlib.architectures import Architecture, build
+from ganlib.architectures import Architecture, build, build_encoder
 from ganlib.augmentation import augment, check_names
 from ganlib.checks import check_fields, check_float, check_int, quoted, require
 from ganlib.data import Data
 from ganlib.devices import check_device
 from ganlib.files import replacing
-from ganlib.losses import LOSSES, PENALTIES, PLACES, Loss
-from ganlib.networks import Dropout
+from ganlib.losses import ELBO, LOSSES, PENALTIES, PLACES, Loss, log_normal, pixel_cross_entropy
+from ganlib.networks import Dropout, Encoder
 from ganlib.sampling import MAX_SEED
 
 MAX_COUNT = 10**9  # steps, or samples a step
 HISTORY_ROWS = 400  # about as many rows has the history of every run
 STATISTICS, STATISTICS_BATCH = 8_192, 128  # samples that batch norm's statistics are computed from at the end
-NETWORKS = ("generator", "discriminator", "average")
+NETWORKS = ("generator", "discriminator", "average", "encoder", "average_encoder")  # of a state; it has some of them
 OPTIMIZERS = ("generator_optimizer", "discriminator_optimizer")
+
+_Network = TypeVar("_Network", bound=nn.Module)
 
 
 class NonFiniteLoss(ArithmeticError):
@@ -47,9 +50,9 @@ class TrainConfig:
     Args:
         steps: of the generator.
         batch_size: real samples, and as many fakes, a step.
-        loss: a name in `ganlib.LOSSES`.
+        loss: a name in `ganlib.LOSSES`; "elbo" for networks with an encoder.
         n_critic: steps of the discriminator for each step of the generator.
-        generator_lr, discriminator_lr, betas: Adam's learning rates and decay rates.
+        generator_lr, discriminator_lr, betas: Adam's learning rates and decay rates. An encoder has the generator's.
         final_lr: the share of both learning rates that is left at the last step; they fall linearly.
         penalties: γ of penalties by their names in `ganlib.PENALTIES`, such as {"r1": 1.0, "r2": 1.0}.
         final_penalty: the share of every γ that is left at the last step; they fall geometrically.
@@ -57,6 +60,7 @@ class TrainConfig:
         bfloat16: run the networks under bfloat16 autocast.
         seed: of the initial weights and of all random numbers.
         augment: names in `ganlib.augmentation.AUGMENTATIONS`: how images change before the discriminator sees them.
+        kl_weight: for "elbo" alone: β, the weight of the KL divergence (Higgins et al. 2017, "β-VAE").
     """
 
     steps: int
@@ -73,10 +77,12 @@ class TrainConfig:
     bfloat16: bool = False
     seed: int = 0
     augment: tuple[str, ...] = ()
+    kl_weight: float = 1.0
 
     def __post_init__(self) -> None:
-        require(isinstance(self.loss, str) and self.loss in LOSSES,
-                f"loss must be one of {', '.join(LOSSES)}, not {quoted(self.loss)}")
+        known = (*LOSSES, ELBO)
+        require(isinstance(self.loss, str) and self.loss in known,
+                f"loss must be one of {', '.join(known)}, not {quoted(self.loss)}")
         require(isinstance(self.betas, tuple | list) and len(self.betas) == 2,
                 f"betas must be two numbers, not {quoted(self.betas)}")
         require(isinstance(self.penalties, dict) and all(name in PENALTIES for name in self.penalties),
@@ -86,11 +92,14 @@ class TrainConfig:
         for name in ("steps", "batch_size", "n_critic"):
             checked[name] = check_int(getattr(self, name), 1, MAX_COUNT, name)
         for name, high, above in (("generator_lr", math.inf, True), ("discriminator_lr", math.inf, True),
-                                  ("final_penalty", 1, True), ("final_lr", 1, False), ("ema", 1, False)):
+                                  ("final_penalty", 1, True), ("final_lr", 1, False), ("ema", 1, False),
+                                  ("kl_weight", math.inf, False)):
             checked[name] = check_float(getattr(self, name), 0, high, name, above)
         checked["betas"] = tuple(check_float(beta, 0, 1 - 1e-9, "each of betas") for beta in self.betas)
         checked["penalties"] = {name: check_float(gamma, 0, math.inf, f"the penalty {name}")
                                 for name, gamma in self.penalties.items()}
+        require(self.loss != ELBO or not (any(self.penalties.values()) or self.augment or self.n_critic > 1),
+                f"penalties, augment and n_critic are of a discriminator, and {ELBO} trains none: leave them out")
         vars(self).update(checked)  # numbers of NumPy and torch became Python's
 
     @classmethod
@@ -116,43 +125,53 @@ class State:
 
     config: TrainConfig
     generator: nn.Module
-    discriminator: nn.Module
+    discriminator: nn.Module | None  # of a GAN
     average: nn.Module  # the generator with averaged weights, in eval mode
-    generator_optimizer: torch.optim.Optimizer
-    discriminator_optimizer: torch.optim.Optimizer
+    generator_optimizer: torch.optim.Optimizer  # also of the encoder
+    discriminator_optimizer: torch.optim.Optimizer | None
     rng: torch.Generator  # draws all random numbers of the run, on its device
     step: int = 0
     history: list[dict[str, Any]] = field(default_factory=list)
     window: list[Tensor] = field(default_factory=list)  # the losses since the last row of the history
+    encoder: Encoder | None = None  # of a VAE
+    average_encoder: Encoder | None = None  # with averaged weights, in eval mode
 
     @classmethod
     def fresh(cls, architecture: Architecture, config: TrainConfig, device: torch.device | str = "cpu") -> "State":
         """A run at step 0: initial weights are drawn on the CPU from the config's seed, then moved to the device.
 
-        Raises ValueError if the architecture has no discriminator, or cannot be trained with augmentation, or if this
+        Raises ValueError if the architecture does not fit the loss, or cannot be trained with augmentation, or if this
         machine does not have the device.
         """
         device = check_device(device)
         weights_seed, noise_seed = split_seed(config.seed)
         with torch.inference_mode(False), torch.enable_grad():
-            generator, discriminator = build(architecture, torch.Generator().manual_seed(weights_seed))
-            if discriminator is None:
-                raise ValueError(f"{architecture.kind} has no discriminator to train against")
+            weights = torch.Generator().manual_seed(weights_seed)
+            generator, discriminator = build(architecture, weights)
+            encoder = build_encoder(architecture, weights)
+            check_loss(architecture, config, discriminator is not None, encoder is not None)
             check_augment(architecture, config)
             rng = torch.Generator(device).manual_seed(noise_seed)
-            for network in (generator, discriminator):
+            for network in filter(None, (generator, discriminator, encoder)):
                 network.to(device).to(memory_format=torch.channels_last)  # makes convolutions faster on a CPU
                 for module in network.modules():
                     if isinstance(module, Dropout):
                         module.rng = rng
-            average = copy.deepcopy(generator).eval().requires_grad_(False)
-            generator_optimizer, discriminator_optimizer = (
-                torch.optim.Adam(network.parameters(), lr=lr, betas=config.betas, fused=True)
-                for network, lr in ((generator, config.generator_lr), (discriminator, config.discriminator_lr)))
-            return cls(config, generator, discriminator, average, generator_optimizer, discriminator_optimizer, rng)
+
+            def optimizer(lr: float, *networks: nn.Module | None) -> torch.optim.Optimizer:
+                parameters = [p for network in filter(None, networks) for p in network.parameters()]
+                return torch.optim.Adam(parameters, lr=lr, betas=config.betas, fused=True)
+
+            return cls(config, generator, discriminator, _averaged(generator),
+                       optimizer(config.generator_lr, generator, encoder),
+                       optimizer(config.discriminator_lr, discriminator) if discriminator is not None else None, rng,
+                       encoder=encoder, average_encoder=None if encoder is None else _averaged(encoder))
 
     def _networks(self) -> nn.ModuleDict:
-        return nn.ModuleDict({name: getattr(self, name) for name in NETWORKS})
+        return nn.ModuleDict({name: network for name in NETWORKS if (network := getattr(self, name)) is not None})
+
+    def _optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        return {name: found for name in OPTIMIZERS if (found := getattr(self, name)) is not None}
 
     def save(self, path: str | Path, run: dict[str, Any]) -> None:
         """Write all of it to one safetensors file, whole or not at all; `run`, JSON-ready, identifies the run.
@@ -162,8 +181,8 @@ class State:
             OSError: the file cannot be written.
         """
         tensors = {"rng": self.rng.get_state(), **self._networks().state_dict()}
-        for name in OPTIMIZERS:
-            for index, moments in getattr(self, name).state_dict()["state"].items():
+        for name, optimizer in self._optimizers().items():
+            for index, moments in optimizer.state_dict()["state"].items():
                 tensors |= {f"{name}.{index}.{key}": value for key, value in moments.items()}
         if not all(value.isfinite().all() for value in tensors.values() if value.is_floating_point()):
             raise NonFiniteLoss(f"the networks hold numbers that are not finite at step {self.step}")
@@ -178,11 +197,16 @@ class State:
             tensors = {key: file.get_tensor(key) for key in file.keys()}
             self._networks().load_state_dict({key: value for key, value in tensors.items()
                                               if key.partition(".")[0] in NETWORKS})
-            for name in OPTIMIZERS:
-                _load_optimizer(getattr(self, name), name, tensors)
+            for name, optimizer in self._optimizers().items():
+                _load_optimizer(optimizer, name, tensors)
             self.rng.set_state(tensors["rng"])
             self.window = list(tensors.get("window", torch.empty(0)).to(self.rng.device))
             self.step, self.history = int(file.metadata()["step"]), json.loads(file.metadata()["history"])
+
+
+def _averaged(network: _Network) -> _Network:
+    """A copy of a network for the average of its weights, in eval mode."""
+    return copy.deepcopy(network).eval().requires_grad_(False)
 
 
 def saved_run(path: str | Path) -> dict[str, Any]:
@@ -246,11 +270,24 @@ class Step:
     """
 
     number: int  # of steps done
-    discriminator_loss: Tensor  # without penalties; where n_critic is above 1, of the last of its steps
-    generator_loss: Tensor
-    penalty: Tensor  # what the penalties added to the discriminator's loss, 0 where there are none
+    losses: dict[str, Tensor]  # by their names in the history
     generator: nn.Module  # the average, in eval mode; it changes with the next step, but a `Model` takes a copy
     state: State  # everything else
+
+    @property
+    def discriminator_loss(self) -> Tensor:
+        """Of a GAN: without penalties; where n_critic is above 1, of the last of its steps."""
+        return self.losses["discriminator_loss"]
+
+    @property
+    def generator_loss(self) -> Tensor:
+        """Of a GAN."""
+        return self.losses["generator_loss"]
+
+    @property
+    def penalty(self) -> Tensor:
+        """Of a GAN: what the penalties added to the discriminator's loss, 0 where there are none."""
+        return self.losses["penalty"]
 
 
 def train(architecture: Architecture, data: Data, config: TrainConfig, device: torch.device | str = "cpu",
@@ -276,19 +313,63 @@ def train(architecture: Architecture, data: Data, config: TrainConfig, device: t
     require(state.config == config, "the state is of a run with another configuration")
     rng, history_every = state.rng, history_interval(config)
     data = data.to(rng.device)
-    state.generator.train(), state.discriminator.train()
+    for network in filter(None, (state.generator, state.discriminator, state.encoder)):
+        network.train()
+    advance = _train_gan if state.encoder is None else _train_vae
 
     while state.step < config.steps:
-        for _ in range(config.n_critic):
-            real, y = draw(state, data)
-            d_loss, penalty = train_discriminator(state, architecture, real, y)
-        g_loss = train_generator(state, architecture, real, y)
-        state.window.append(torch.stack([d_loss, g_loss, penalty]))
+        losses = advance(state, architecture, data)
+        state.window.append(torch.stack(list(losses.values())))
         if state.step % history_every == 0 or state.step == config.steps:
-            _record(state)
+            _record(state, list(losses))
         if state.step == config.steps:
             recompute_statistics(state.average, architecture, data, rng)
-        yield Step(state.step, d_loss, g_loss, penalty, state.average, state)
+        yield Step(state.step, losses, state.average, state)
+
+
+def _train_gan(state: State, architecture: Architecture, data: Data) -> dict[str, Tensor]:
+    """The steps of both networks of a GAN, and their losses."""
+    for _ in range(state.config.n_critic):
+        real, y = draw(state, data)
+        d_loss, penalty = train_discriminator(state, architecture, real, y)
+    return {"discriminator_loss": d_loss, "generator_loss": train_generator(state, architecture, real, y),
+            "penalty": penalty}
+
+
+def _train_vae(state: State, architecture: Architecture, data: Data) -> dict[str, Tensor]:
+    """One step of encoder and generator, and of their averages; both terms of the ELBO, with their signs changed."""
+    assert state.encoder is not None
+    assert state.average_encoder is not None
+    config = state.config
+    real, _ = draw(state, data)
+    with _float32(state.rng.device):
+        noise = _latents(state, architecture)
+        with _autocast(state):
+            reconstruction, divergence = negative_elbo(state.generator, state.encoder, real, noise)
+        _descend(state.generator_optimizer, reconstruction + config.kl_weight * divergence,
+                 config.generator_lr * _decay(state))
+        for average, network in ((state.average, state.generator), (state.average_encoder, state.encoder)):
+            update_average(average, network, _ema(state))
+    state.step += 1
+    return {"reconstruction_loss": reconstruction.detach(), "kl_divergence": divergence.detach()}
+
+
+def negative_elbo(generator: Any, encoder: Encoder, x: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+    """The two terms whose sum is the negative evidence lower bound (Kingma & Welling 2014, eq. 3), in nats a sample.
+
+    Args:
+        generator, encoder: of a VAE.
+        x: samples (N, *shape) in [-1, 1].
+        noise: (N, latent_dim), standard normal, which becomes latents of q(z | x).
+
+    Returns:
+        Two scalars: the reconstruction loss −E[log p(x | z)], and the KL divergence of q(z | x) from N(0, I), both
+        estimated with one latent for each sample.
+    """
+    mapped, log_density = encoder.sample(x, noise)
+    z, log_determinant = generator.coupling_layers.inverse(mapped)
+    divergence = log_density - log_determinant - log_normal(z)
+    return pixel_cross_entropy(generator(z), x), divergence.mean()
 
 
 def draw(state: State, data: Data) -> tuple[Tensor, Tensor | None]:
@@ -305,6 +386,7 @@ def train_discriminator(state: State, architecture: Architecture, real: Tensor,
         Two scalars: its loss without penalties, and what the penalties added.
     """
     config, loss = state.config, LOSSES[state.config.loss]
+    assert state.discriminator_optimizer is not None
     with _float32(state.rng.device):
         with _autocast(state):
             d_loss, penalty = discriminator_loss(state, loss, real, _latents(state, architecture), y)
@@ -327,7 +409,7 @@ def train_generator(state: State, architecture: Architecture, real: Tensor, y: T
         with _autocast(state):
             g_loss = generator_loss(state, loss, real, _latents(state, architecture), y)
         _descend(state.generator_optimizer, g_loss, config.generator_lr * _decay(state))
-        update_average(state.average, state.generator, min(config.ema, (1 + state.step) / (10 + state.step)))
+        update_average(state.average, state.generator, _ema(state))
     state.step += 1
     return g_loss.detach()
 
@@ -359,6 +441,11 @@ def _decay(state: State) -> float:
     return 1 - (1 - state.config.final_lr) * state.step / state.config.steps
 
 
+def _ema(state: State) -> float:
+    """The decay of the averages at this step."""
+    return min(state.config.ema, (1 + state.step) / (10 + state.step))
+
+
 def _latents(state: State, architecture: Architecture) -> Tensor:
     return _normal((state.config.batch_size, architecture.latent_dim), state.rng)
 
@@ -381,6 +468,16 @@ def check_augment(architecture: Architecture, config: TrainConfig) -> None:
             f"augment is for images, and the networks make points of shape {tuple(architecture.shape)}: leave it out")
 
 
+def check_loss(architecture: Architecture, config: TrainConfig, has_discriminator: bool, has_encoder: bool) -> None:
+    """Raises ValueError where the networks cannot be trained by the config's loss."""
+    if has_encoder:
+        require(config.loss == ELBO, f"{architecture.kind} has an encoder: its loss must be {ELBO}, not {config.loss}")
+    else:
+        require(has_discriminator, f"{architecture.kind} has no discriminator to train against")
+        require(config.loss != ELBO, f"{ELBO} trains an encoder, and {architecture.kind} has none: the loss must be "
+                                     f"one of {', '.join(LOSSES)}")
+
+
 def history_interval(config: TrainConfig) -> int:
     """Steps between two rows of a run's history."""
     return max(1, config.steps // HISTORY_ROWS)
@@ -392,6 +489,7 @@ def discriminator_loss(state: State, loss: Loss, real: Tensor, z: Tensor, y: Ten
     Returns:
         Two scalars: the loss, and the sum of γ times each penalty.
     """
+    assert state.discriminator is not None
     with torch.no_grad():
         fake = state.generator(z, y).float()
     penalties = [(PENALTIES[name], gamma) for name, gamma in state.config.penalties.items() if gamma > 0]
@@ -411,6 +509,7 @@ def discriminator_loss(state: State, loss: Loss, real: Tensor, z: Tensor, y: Ten
 
 def generator_loss(state: State, loss: Loss, real: Tensor, z: Tensor, y: Tensor | None) -> Tensor:
     """The generator's loss on fresh noise, against a frozen discriminator."""
+    assert state.discriminator is not None
     real_logits = None
     if loss.paired:
         with torch.no_grad():
@@ -465,12 +564,14 @@ def recompute_statistics(generator: nn.Module, architecture: Architecture, data:
     generator.eval()
 
 
-def _record(state: State) -> None:
-    """Add the mean of the losses in the window to the history, and empty the window."""
-    d_loss, g_loss, penalty = torch.stack(state.window).mean(0).tolist()
+def _record(state: State, names: Sequence[str]) -> None:
+    """Add the mean of the losses in the window, by their names, to the history, and empty the window."""
+    row = dict(zip(names, torch.stack(state.window).mean(0).tolist()))
     state.window.clear()
-    if not (math.isfinite(d_loss) and math.isfinite(g_loss) and math.isfinite(penalty)):
-        raise NonFiniteLoss(f"a loss is no longer finite at step {state.step} (discriminator {d_loss}, generator "
-                            f"{g_loss}, penalty {penalty}); lower the learning rates or raise the penalties")
-    state.history.append({"step": state.step, "discriminator_loss": d_loss, "generator_loss": g_loss,
-                          **({"penalty": penalty} if state.config.penalties else {})})
+    if not all(map(math.isfinite, row.values())):
+        found = ", ".join(f"{name.removesuffix('_loss').replace('_', ' ')} {value}" for name, value in row.items())
+        raise NonFiniteLoss(f"a loss is no longer finite at step {state.step} ({found}); lower the learning rates or "
+                            f"raise the penalties")
+    if not state.config.penalties:
+        row.pop("penalty", None)
+    state.history.append({"step": state.step, **row})

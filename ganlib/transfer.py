@@ -1,12 +1,13 @@
 """Trained weights as the start of another run: whether they fit, and which layers start anew."""
 
+from collections.abc import Container
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import torch
 from torch import nn
 
-from ganlib.architectures import Architecture, build, describe
+from ganlib.architectures import Architecture, build, build_encoder, describe
 from ganlib.checks import quoted, require
 from ganlib.model import Model
 from ganlib.training import State
@@ -18,7 +19,7 @@ class Start:
 
     Args:
         model: its generator is the average over its training.
-        new_layers: tensors that start anew, as "generator.NAME"; "discriminator" if the model has none.
+        new_layers: tensors that start anew, as "generator.NAME"; a whole network by its name if the model has none.
     """
 
     model: Model
@@ -33,21 +34,23 @@ class Start:
         Raises:
             ValueError: the networks differ in something else; the sentence says in what.
         """
-        trained = _shapes(model.generator, model.discriminator)
-        twin = _with_dimensions_of(model.architecture, architecture)
-        alone = model.discriminator is None
-        require(twin is not None and _shapes(*_networks(twin, alone)) == trained,
+        has = _by_name(model.generator, model.discriminator, model.encoder)
+        wanted, twin = _built(architecture), _with_dimensions_of(model.architecture, architecture)
+        trained = _shapes(has)
+        require(twin is not None and _shapes(_those(_built(twin), has)) == trained,
                 f"the networks of {model.name} do not fit this run: "
                 f"{_difference(model.architecture, twin or architecture)}")
-        new = [name for name, shape in _shapes(*_networks(architecture, alone)).items() if trained.get(name) != shape]
-        return cls(model, (*new, *(["discriminator"] if alone else [])))
+        new = [name for name, shape in _shapes(_those(wanted, has)).items() if trained.get(name) != shape]
+        return cls(model, (*new, *(which for which in wanted if which not in has)))
 
     def load_into(self, state: State) -> None:
         """Copy the weights into a state at step 0. What starts anew keeps its initial values."""
         self._copy(self.model.generator, state.generator)
         self._copy(self.model.generator, state.average)
-        if self.model.discriminator is not None:
-            self._copy(self.model.discriminator, state.discriminator)
+        for trained, network in ((self.model.discriminator, state.discriminator), (self.model.encoder, state.encoder),
+                                 (self.model.encoder, state.average_encoder)):
+            if trained is not None and network is not None:
+                self._copy(trained, network)
 
     def _copy(self, trained: nn.Module, network: nn.Module) -> None:
         source = trained.state_dict()
@@ -73,15 +76,23 @@ def _with_dimensions_of(other: Architecture, architecture: Architecture) -> Arch
         return None
 
 
-def _networks(architecture: Architecture, generator_alone: bool) -> tuple[nn.Module, nn.Module | None]:
-    generator, discriminator = build(architecture, None)
-    return generator, None if generator_alone else discriminator
+def _built(architecture: Architecture) -> dict[str, nn.Module]:
+    return _by_name(*build(architecture, None), build_encoder(architecture, None))
 
 
-def _shapes(generator: nn.Module, discriminator: nn.Module | None) -> dict[str, torch.Size]:
+def _by_name(*networks: nn.Module | None) -> dict[str, nn.Module]:
+    """Generator, discriminator and encoder by their names; those that are None are left out."""
+    names = ("generator", "discriminator", "encoder")
+    return {which: network for which, network in zip(names, networks) if network is not None}
+
+
+def _those(networks: dict[str, nn.Module], names: Container[str]) -> dict[str, nn.Module]:
+    return {which: network for which, network in networks.items() if which in names}
+
+
+def _shapes(networks: dict[str, nn.Module]) -> dict[str, torch.Size]:
     """The shape of each tensor by its name."""
-    networks = {"generator": generator, "discriminator": discriminator}
-    return {f"{which}.{name}": tensor.shape for which, network in networks.items() if network is not None
+    return {f"{which}.{name}": tensor.shape for which, network in networks.items()
             for name, tensor in network.state_dict().items()}
 
 

@@ -7,7 +7,18 @@ import pytest
 import torch
 from torch import nn
 
-from ganlib.architectures import ARCHITECTURES, DCGAN, KINDS, MLP, Architecture, build, describe, rebuild, register
+from ganlib.architectures import (
+    ARCHITECTURES,
+    DCGAN,
+    KINDS,
+    MLP,
+    Architecture,
+    build,
+    build_encoder,
+    describe,
+    rebuild,
+    register,
+)
 from ganlib.sampling import noise
 
 
@@ -15,30 +26,36 @@ def of_seed(architecture, seed: int = 0) -> list[nn.Module]:
     return list(build(architecture, torch.Generator().manual_seed(seed)))
 
 
+def encoder_of(architecture) -> nn.Module:
+    return build_encoder(architecture, torch.Generator().manual_seed(0))
+
+
 def labels_for(architecture, n: int) -> torch.Tensor | None:
     return None if architecture.num_classes is None else torch.arange(n) % architecture.num_classes
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
-def test_a_generator_makes_samples_and_a_discriminator_logits(name):
+def test_a_generator_makes_samples_and_a_discriminator_logits_or_an_encoder_latents(name):
     architecture = ARCHITECTURES[name]
     generator, discriminator = of_seed(architecture)
     y = labels_for(architecture, 5)
     x = generator(noise(1, 5, architecture.latent_dim), y)
-    logits = discriminator(x, y)
+    output = (discriminator or encoder_of(architecture))(x, y)
     assert x.shape == (5, *architecture.shape)
-    assert logits.shape == (5,)
-    assert logits.dtype == torch.float32
+    assert output.shape == ((5,) if discriminator else (5, architecture.latent_dim))
+    assert output.dtype == torch.float32
 
 
 @pytest.mark.parametrize("name", [*ARCHITECTURES, "not square"])
 def test_the_widest_layer_is_the_widest_that_a_sample_goes_through(name):
     architecture, seen = ARCHITECTURES.get(name) or SMALL["dcgan"].fitted((1, 64, 40), None), []
-    generator, discriminator = (network.eval() for network in of_seed(architecture))
+    generator, discriminator = of_seed(architecture)
+    generator, other = generator.eval(), (discriminator or encoder_of(architecture)).eval()
     y = labels_for(architecture, 1)
-    for module in (*generator.modules(), *discriminator.modules()):
-        module.register_forward_hook(lambda module, inputs, output: seen.append(output.numel()))
-    discriminator(generator(noise(1, 1, architecture.latent_dim), y), y)
+    for module in (*generator.modules(), *other.modules()):
+        module.register_forward_hook(lambda module, inputs, output: seen.append(
+            sum(part.numel() for part in output) if isinstance(output, tuple) else output.numel()))
+    other(generator(noise(1, 1, architecture.latent_dim), y), y)
     assert architecture.widest == max(seen)
 
 
@@ -135,7 +152,7 @@ def description(**changes) -> dict:
 
 @pytest.mark.parametrize(("wrong", "sentence"), [
     (None, "table of fields"),
-    (description(kind="vae"), "unknown architecture 'vae'; known: mlp, dcgan.* GANLIB_IMPORT"),
+    (description(kind="flow"), "unknown architecture 'flow'; known: mlp, dcgan, vae.* GANLIB_IMPORT"),
     (description(kind=["dcgan"]), "unknown architecture"),
     (description(depth=3), "dcgan has no field 'depth'"),
     ({"kind": "dcgan"}, "dcgan lacks the field"),

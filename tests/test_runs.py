@@ -253,7 +253,7 @@ def test_the_checkpoint_that_is_kept_is_in_the_folder_and_said(keep, step, tmp_p
 def test_batch_norms_statistics_of_the_best_checkpoint_are_of_its_weights(tmp_path, unreported, measured):
     run, data = Run("tiny", device="cpu", out=tmp_path).open()
     state = stop(run, at=4)
-    generator, _ = best.load(run.best_path, state)
+    generator, *_ = best.load(run.best_path, state)
     kept = copy.deepcopy(generator)
     recompute_statistics(generator, run.architecture, data, torch.Generator().manual_seed(3))
     means = {key: value for key, value in kept.state_dict().items() if key.endswith("running_mean")}

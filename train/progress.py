@@ -14,6 +14,10 @@ from ganlib.runs import Run
 from ganlib.version import __version__
 from train.track import Tracker
 
+# how the bar shows the losses of a history's rows
+LOSSES = {"discriminator_loss": "D {discriminator_loss:.3f}", "generator_loss": "G {generator_loss:.3f}",
+          "reconstruction_loss": "reconstruction {reconstruction_loss:.1f}", "kl_divergence": "KL {kl_divergence:.1f}"}
+
 
 def train(run: Run, data: Data, track: str | None) -> bool:
     """Trains a run with a progress bar and, if `track` says so, in trackio. Returns False if a signal stopped it."""
@@ -33,9 +37,8 @@ def train(run: Run, data: Data, track: str | None) -> bool:
                 for state in states:
                     bar.update(size)
                     for row in state.history[logged:]:
-                        if "generator_loss" in row:
-                            losses = "D {discriminator_loss:.3f} G {generator_loss:.3f}".format_map(row)
-                            bar.set_postfix_str(losses, False)
+                        if losses := [form.format_map(row) for name, form in LOSSES.items() if name in row]:
+                            bar.set_postfix_str(" ".join(losses), False)
                             row = {**row, rate: bar.format_dict["rate"] or 0}
                         tracker.log(row, state.step)
                     logged = len(state.history)
