@@ -30,7 +30,7 @@ ROOMS = {
     "picture_cache": {"files"},
     "pictures": {"checks", "picture_cache"},
     **{room: {"checks"} for room in ("addresses", "devices")},
-    "card": {"checks", "measures"},
+    "card": {"checks", "losses", "measures"},
     "architectures": {"checks", "networks"},
     "augmentation": {"checks"},
     "calibration": {"checks"},
@@ -42,12 +42,15 @@ ROOMS = {
     "classifier": {"architectures", "checks", "data", "networks", "sampling", "training"},
     "inversion": {"model", "networks", "sampling"},  # a model only for its type
     "model": {"architectures", "calibration", "checks", "devices", "inversion", "networks", "sampling"},
-    "recipes": {"architectures", "classifier", "training"},
+    "recipes": {"architectures", "classifier", "losses", "training"},
     "best": {"architectures", "data", "training"},
     "transfer": {"architectures", "checks", "model", "training"},
     "lab": {"architectures", "calibration", "checkpoint", "checks", "data", "losses", "metrics", "sampling", "toys",
             "training"},
     "stories": {"lab"},
+    "lessons": {"checks", "losses"},
+    "maps": {"checks", "model", "networks"},
+    "layers": {"checks", "model", "networks"},
 }
 # packages that have one door, each
 DOORS = {"gradio": "ganlib/demo/", "huggingface_hub": "ganlib/hub.py", "torchvision": "ganlib/data.py",
