@@ -293,6 +293,7 @@ class Lab:
                 raise NonFiniteLoss("the training has ended, because a loss was no longer finite; begin another lab")
             losses = step.discriminator_loss, step.generator_loss
         else:
+            assert self.state.discriminator is not None
             self.state.generator.train(), self.state.discriminator.train()
             batch = draw(self.state, self.data)
             if who == "discriminator":
@@ -434,6 +435,7 @@ class PointsView(View):
         return {"extent": list(self.data.extent), "truth": self.data.truth, "unit": unit}, arrays
 
     def moment(self, state: State) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        assert state.discriminator is not None
         with torch.no_grad():
             x = state.average(self.z).float()
             logits = state.discriminator(torch.cat([self.real, x, self.places]))
@@ -463,6 +465,7 @@ class PointsView(View):
 
         In half extents: 1 is a change of the loss by 1 on the way from the middle to the edge.
         """
+        assert state.discriminator is not None
         with torch.enable_grad():
             x = x.detach().requires_grad_()
             real_logits = state.discriminator(self.real).detach() if self.loss.paired else None
@@ -516,6 +519,7 @@ class DigitsView(View):
                 {"real": self._pixels(self.real)})
 
     def moment(self, state: State) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        assert state.discriminator is not None
         with torch.no_grad():
             x = state.average(self.z, self.y).float()
             real_logits, fake_logits = state.discriminator(torch.cat([self.real, x]), self.y.repeat(2)).chunk(2)
@@ -594,9 +598,14 @@ def unpack(data: bytes) -> tuple[dict[str, Any], dict[str, numpy.ndarray[Any, An
 
 
 def write_film(path: Path, opening: bytes, frames: Sequence[bytes]) -> None:
-    """Write a film: the opening and the frames, each after its length as uint32, compressed by gzip."""
+    """Write a film, as `film_of` makes it."""
+    checkpoint.write_atomically(path, film_of(opening, frames))
+
+
+def film_of(opening: bytes, frames: Sequence[bytes]) -> bytes:
+    """A film: the opening and the frames, each after its length as uint32, compressed by gzip."""
     parts = b"".join(struct.pack("<I", len(part)) + part for part in (opening, *frames))
-    checkpoint.write_atomically(path, gzip.compress(parts, 9, mtime=0))
+    return gzip.compress(parts, 9, mtime=0)
 
 
 def read_film(path: Path) -> tuple[bytes, list[bytes]]:

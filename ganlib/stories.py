@@ -65,3 +65,7 @@ STORIES: tuple[Story, ...] = (
           "to the target.",
           _STALLS | {"loss": "relativistic"}, 1_500, "saturating-stall"),
 )
+
+# each trouble with its cure
+TROUBLES: tuple[tuple[Story, Story], ...] = tuple(
+    (trouble, cure) for trouble in STORIES for cure in STORIES if cure.cures == trouble.name)

@@ -36,6 +36,24 @@ def test_a_story_becomes_a_film(tmp_path, capsys):
     assert frames[-1] == lab.frame()
 
 
+def test_the_films_of_the_course_have_the_same_even_moments_and_what_is_drawn_alone(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(film, "TROUBLES", film.TROUBLES[:1])
+    monkeypatch.setitem(film.COURSE_STEPS, "mode-collapse", 4)
+    assert run("course", "--frames", 3, "--out", tmp_path) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 2
+    for name in ("mode-collapse", "two-time-scales"):
+        opening, frames = read_film(tmp_path / f"{name}.gz")
+        lab = Lab(Settings.of(film.STORY[name].settings))
+        assert opening == lab.opening()
+        assert [unpack(frame)[0]["step"] for frame in frames] == [0, 2, 4]
+        assert {name for frame in frames for name in unpack(frame)[1]} == {"generated", "probability"}
+        lab.advance("both", 4)
+        header, arrays = unpack(lab.frame())
+        last, shown = unpack(frames[-1])
+        assert last["distance"] == header["distance"]
+        assert all((shown[key] == arrays[key]).all() for key in shown)
+
+
 def test_the_film_of_a_recipe_ends_in_the_model_that_is_saved(tmp_path, monkeypatch):
     monkeypatch.setattr(Points, "samples", 200)
     monkeypatch.setattr(report, "calibrate", functools.partial(ganlib.calibrate, samples=64))
@@ -56,6 +74,7 @@ def test_the_film_of_a_recipe_ends_in_the_model_that_is_saved(tmp_path, monkeypa
 
 @pytest.mark.parametrize(("arguments", "sentence"), [
     (["toy-ring", "--steps", 5], "--steps is for stories alone"),
+    (["course", "--steps", 5], "--steps is for stories alone"),
     (["fair-fight", "--frames", 1], "--frames must be a whole number from 2 to 600, not 1"),
     (["fair-fight", "--steps", 10**6], "--steps must be a whole number from 1 to 100000, not 1000000"),
 ])

@@ -54,6 +54,7 @@ FINISHED = ("## Trained to the end\n\nThese models are finished. The true distri
 FILM_FOLDER = Path(__file__).with_name("films")
 SPEEDS = (1, 2, 5, 10, 20, 50)  # steps a frame
 MAX_API_STEPS, API_CALLS = 2_000, 4  # steps in one call of the API, and calls at once
+UNITS = {"half": STEPS_OF_COORDINATE, "real": CERTAIN, "none": NO_ANSWER}  # of frames
 
 LABS, MNIST = Labs(), Mnist()
 log = logging.getLogger(__name__)
@@ -134,7 +135,7 @@ def page() -> dict[str, Any]:
         "first": films[0]["name"] if films else None,
         "speeds": SPEEDS,
         "limits": {"points": MAX_POINTS, "heights": HEIGHTS, "steps": MAX_STEPS, "actions": MAX_ACTIONS},
-        "units": {"half": STEPS_OF_COORDINATE, "real": CERTAIN, "none": NO_ANSWER},
+        "units": UNITS,
         "gif": {"frames": gif.MAX_FRAMES, "side": gif.MAX_SIDE, "bytes": gif.MAX_BYTES},
     }
 
@@ -175,15 +176,19 @@ async def lab_frame(asked: Any, request: gr.Request) -> dict[str, Any]:
     settings, goal = Settings.of(asked.get("settings")), check_goal(asked.get("goal"))
     if settings.kind == "digits" and not await MNIST.open(settings, asked.get("download") is True):
         return {"progress": 0, "of": count(goal)}
-    visitor = (await request.json())["session_hash"]
+    return await frame_at((await request.json())["session_hash"], settings, goal, asked.get("opening") is True)
+
+
+async def frame_at(visitor: str, settings: Settings, goal: Goal, opening: bool = False) -> dict[str, Any]:
+    """The frame at a goal of a visitor's lab, as `lab_frame` answers it."""
     try:
-        answer = await LABS.frame(visitor, settings, goal, asked.get("opening") is True)
+        answer = await LABS.frame(visitor, settings, goal, opening)
     except Closed:  # a page whose connection broke for a moment is still there, and asks again
         answer = Progress(0, count(goal))
     if isinstance(answer, Progress):
         return {"progress": answer.done, "of": answer.of}
-    opening = {} if answer.opening is None else {"opening": in_text(answer.opening)}
-    return {"frame": in_text(answer.frame), **opening}
+    first = {} if answer.opening is None else {"opening": in_text(answer.opening)}
+    return {"frame": in_text(answer.frame), **first}
 
 
 @answering

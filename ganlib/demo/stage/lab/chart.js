@@ -111,3 +111,17 @@ function legend(place, title, entries) {
     return make("span", {}, mark, label);
   }));
 }
+
+/** Write a legend where it differs from the one that stands there. */
+function legendOnce(place, title, entries, unit) {
+  const key = JSON.stringify([title, entries.map(({label}) => label)]);
+  place.title = title === "Losses" ? "" : unit;
+  if (place.dataset.key === key) return;
+  place.dataset.key = key;
+  legend(place, title, entries);
+}
+
+/** @param {Moment[]} frames @returns {[number, number][]} step and value, where there is one */
+function seriesOf(frames, name) {
+  return frames.filter(({header}) => Number.isFinite(header[name])).map(({header}) => [header.step, header[name]]);
+}

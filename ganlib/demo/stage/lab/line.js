@@ -1,6 +1,7 @@
 // Numbers: histograms with the true density, and under them the discriminator's probability.
 
 const BINS = 56;
+const LABELLED = 70;  // pixels of height from which on D's panel has room for its label
 
 /** @param {Numbers} values in the pack's units @returns {Float64Array} shares of all values, outside ones too */
 function histogram(values) {
@@ -77,6 +78,7 @@ function drawLineAxes(context, scene, place) {
     context.fillText(text, place.left - 6, place.bottom - share * (place.bottom - place.upper));
   }
   sideways(context, "density", 12, (place.top + place.middle) / 2);
+  if (place.bottom - place.upper < LABELLED) return;
   sideways(context, "D(x)", 10, (place.upper + place.bottom) / 2 - (place.bottom - place.upper) / 4);
 }
 

@@ -36,11 +36,6 @@ function factsOf(film, header) {
   return truth ? `${truth[0].toUpperCase()}${truth.slice(1)}. ${calibrated}` : calibrated;
 }
 
-/** @param {Moment[]} frames @returns {[number, number][]} step and value, where there is one */
-function seriesOf(frames, name) {
-  return frames.filter(({header}) => Number.isFinite(header[name])).map(({header}) => [header.step, header[name]]);
-}
-
 /** @returns {Object} the two charts of a film, as `drawChart` takes them */
 function chartsOf(film, now, colours) {
   const {frames, opening: {header}} = film, common = {end: film.last.header.step, now, colours};
@@ -117,13 +112,4 @@ class Panel {
       legendOnce(this.parts[`${name}-legend`], titles[name], [...chart.series, ...chart.levels], unit);
     }
   }
-}
-
-/** Write a legend where it differs from the one that stands there. */
-function legendOnce(place, title, entries, unit) {
-  const key = JSON.stringify([title, entries.map(({label}) => label)]);
-  place.title = title === "Losses" ? "" : unit;
-  if (place.dataset.key === key) return;
-  place.dataset.key = key;
-  legend(place, title, entries);
 }

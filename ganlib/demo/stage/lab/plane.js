@@ -37,7 +37,8 @@ function drawDots(context, points, colour, radius, scene) {
 }
 
 const HEAT = {canvas: null, pixels: null, image: null};
-const BACK = {canvas: null, key: "", map: null, real: null};
+/** @type {WeakMap<Pack, {canvas: HTMLCanvasElement, key: string, map: ?Numbers}>} of each film, by its opening */
+const BACKS = new WeakMap();
 
 /** The map, row 0 lowest, smoothly over the whole picture. */
 function drawHeat(context, map, shape, scene) {
@@ -103,19 +104,20 @@ function drawArrows(context, arrows, points, scene) {
 
 /** What stays while points move from frame to frame: the map, the real points. @returns {HTMLCanvasElement} */
 function background(scene) {
-  const {opening: {arrays: fixed}, arrays, shapes, layers, colours, width, height, scale} = scene;
-  const name = layers.has("best") ? "best" : "probability", map = arrays[name], {real} = fixed;
+  const {opening, arrays, shapes, layers, colours, width, height, scale} = scene, {arrays: fixed} = opening;
+  const name = layers.has("best") ? "best" : "probability", map = arrays[name];
   const key = [width, height, scale, colours.dark, ...layers].join(" ");
-  if (BACK.key === key && BACK.map === map && BACK.real === real) return BACK.canvas;
-  BACK.canvas ??= scratch(1, 1);
-  const context = sized(BACK.canvas, width, height, scale);
+  if (!BACKS.has(opening)) BACKS.set(opening, {canvas: scratch(1, 1), key: "", map: null});
+  const back = BACKS.get(opening);
+  if (back.key === key && back.map === map) return back.canvas;
+  const context = sized(back.canvas, width, height, scale);
   [context.fillStyle, context.imageSmoothingEnabled] = [colours.ground, true];
   context.fillRect(0, 0, width, height);
   if (layers.has("learned") || layers.has("best")) drawHeat(context, map, shapes[name], scene);
   if (fixed.curve && layers.has("real")) drawCurve(context, fixed.curve, scene);
-  if (layers.has("real")) drawDots(context, real, REAL, 2.4, scene);
-  Object.assign(BACK, {key, map, real});
-  return BACK.canvas;
+  if (layers.has("real")) drawDots(context, fixed.real, REAL, 2.4, scene);
+  Object.assign(back, {key, map});
+  return back.canvas;
 }
 
 const PLANE = {
