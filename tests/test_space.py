@@ -191,7 +191,7 @@ def test_it_serves_its_page(space):
     with urllib.request.urlopen(f"{space.address}/config", timeout=300) as answer:
         tabs = [component["props"]["label"] for component in json.load(answer)["components"]
                 if component["type"] == "tabitem"]
-    assert tabs == ["Generate", "Draw", "Interpolate", "Explore", "Game", "Lab", "Quality"]
+    assert tabs == ["Generate", "Draw", "Interpolate", "Explore", "Game", "Lab", "Quality", "How it works"]
 
 
 @pytest.mark.slow

@@ -16,7 +16,7 @@ README, PICTURE = "README.md", "docs/page.png"
 # needed beside the package and the weights; the README links to the last one
 TOP_LEVEL = ("app.py", "requirements.txt", "LICENSE", README, "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", PICTURE,
              "tests/extension/stripes.py")
-PACKAGE_FILES = (".py", ".typed", ".css", ".svg", ".html", ".js", ".gz")  # of the package; the last one of films
+PACKAGE_FILES = (".py", ".typed", ".css", ".svg", ".html", ".js", ".json", ".png", ".gz", ".md")  # of the package
 HARDWARE = "cpu-basic"
 MODELS = "GANLIB_MODELS"  # the page's environment variable that names models on the Hub
 
@@ -39,7 +39,8 @@ def space_files(root: Path, repo: str, hardware: str | None = None, models: Sequ
     package = [path for path in (root / "ganlib").rglob("*")
                if path.is_file() and path.suffix in PACKAGE_FILES
                and not any(part.startswith(".") for part in path.relative_to(root).parts)]
-    documents = [path for path in (root / PICTURE).parent.iterdir() if path.suffix in (".png", ".gif", ".md", ".ipynb")]
+    documents = [path for path in (root / PICTURE).parent.rglob("*")
+                 if path.suffix in (".png", ".gif", ".md", ".ipynb")]
     weights = [path for folder in (root / "weights").iterdir() if (folder / checkpoint.CONFIG).is_file()
                for path in checkpoint.files(folder)]
     files: dict[str, Path | bytes] = {path.relative_to(root).as_posix(): path for path in (

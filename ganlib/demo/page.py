@@ -10,7 +10,7 @@ from typing import Any
 import gradio as gr
 
 from ganlib import passport
-from ganlib.demo import draw, explore, game, generate, interpolate, lab, models, passports, quality, stages
+from ganlib.demo import draw, explore, game, generate, how, interpolate, lab, models, passports, quality, stages
 from ganlib.demo.links import Reading
 from ganlib.demo.theme import THEME
 
@@ -28,8 +28,8 @@ learn.</p>
 
 # Each has TITLE, EXPLANATION and LINK, its name in links; build(demo) returns the components that a link sets, and
 # restore(reading) their values.
-TABS: tuple[Any, ...] = (generate, draw, interpolate, explore, game, lab, quality)
-STAGES = (draw, interpolate, explore, game, lab)  # mounted when first opened: then they ask for their first picture
+TABS: tuple[Any, ...] = (generate, draw, interpolate, explore, game, lab, quality, how)
+STAGES = (draw, interpolate, explore, game, lab, how)  # mounted when first opened: then they ask for pictures
 LATER = (generate, lab, quality)  # their build(demo, frame) makes pictures when the tab is opened
 
 

@@ -11,7 +11,7 @@ import json
 import logging
 import os
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,16 +37,22 @@ log = logging.getLogger(__name__)
 Answer = dict[str, Any]
 
 
-def script(name: str, page: Mapping[str, Any]) -> str:
+def script(name: str, page: Mapping[str, Any], borrowed: Sequence[str] = ()) -> str:
     """A stage's JavaScript in one piece.
 
-    PAGE comes first, then the shared files, then its own in the order of their names, NAME.js last.
+    PAGE comes first, then the shared files, those that are borrowed from other stages, such as "lab/pack.js", and its
+    own in the order of their names, NAME.js last. A file figure-NAME.js is a block: its names are its own, and where
+    it fails the rest works.
     """
     own = sorted((FOLDER / name).glob("*.js"), key=lambda path: (path.stem == name, path.name))
-    parts = [*sorted((FOLDER / SHARED).glob("*.js")), *own]
+    parts = [*sorted((FOLDER / SHARED).glob("*.js")), *(FOLDER / file for file in borrowed), *own]
     known = {"tab": name, "space": space(), "version": __version__, **page}
-    return "\n".join([f"const PAGE = {json.dumps(known, ensure_ascii=False)};",
-                      *(path.read_text(encoding="utf-8") for path in parts)])
+    return "\n".join([f"const PAGE = {json.dumps(known, ensure_ascii=False)};", *map(_source, parts)])
+
+
+def _source(path: Path) -> str:
+    text = path.read_text(encoding="utf-8")
+    return f"try {{\n{text}\n}} catch (error) {{ console.error(error); }}" if path.name.startswith("figure-") else text
 
 
 def space() -> str | None:
@@ -60,7 +66,8 @@ def style() -> str:
     return "".join(path.read_text(encoding="utf-8") for path in paths)
 
 
-def stage(name: str, page: Mapping[str, Any], functions: list[Callable[..., Any]], label: str) -> gr.HTML:
+def stage(name: str, page: Mapping[str, Any], functions: list[Callable[..., Any]], label: str,
+          borrowed: Sequence[str] = ()) -> gr.HTML:
     """The component of a stage.
 
     Args:
@@ -68,10 +75,11 @@ def stage(name: str, page: Mapping[str, Any], functions: list[Callable[..., Any]
         page: what its JavaScript knows of the server, as PAGE.
         functions: that it calls, each made by `answering`.
         label: for people who do not see it.
+        borrowed: JavaScript files of other stages, as in `script`.
     """
     return gr.HTML(html_template=(FOLDER / name / f"{name}.html").read_text(encoding="utf-8"),
-                   js_on_load=script(name, page), elem_id=name, elem_classes="stage-frame", apply_default_css=False,
-                   label=label, server_functions=functions)
+                   js_on_load=script(name, page, borrowed), elem_id=name, elem_classes="stage-frame",
+                   apply_default_css=False, label=label, server_functions=functions)
 
 
 def state(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,5 +1,5 @@
 """python -m tests.benchmarks.page: milliseconds of what the page does when a control moves, model by model; and, where
-there is a Chromium, of its first paint and first picture, with how far its parts jump on the way."""
+there is a Chromium, of its first paint and first picture, with how far its parts jump on the way, and of the course."""
 
 import os
 import statistics
@@ -15,6 +15,18 @@ from tests.browser.test_page import CHROMIUM, FLAGS, NARROW, PICTURES, WATCH_SHI
 from tests.conftest import serve_page
 
 REPEATS, VISITS = 15, 5
+# milliseconds from a click on each step of the course until its text and its figure are painted
+STEPS_OF_COURSE = """async () => {
+    const found = [];
+    for (const link of [...document.querySelectorAll("#how .how-steps a")].slice(1)) {
+        const start = performance.now();
+        link.click();
+        await new Promise((resolve) => requestAnimationFrame(() => setTimeout(resolve)));
+        found.push(performance.now() - start);
+        await new Promise((resolve) => setTimeout(resolve, 500));
+    }
+    return found;
+}"""
 PAINTED = "performance.getEntriesByName('first-contentful-paint')[0].startTime"
 
 
@@ -40,7 +52,21 @@ def paints() -> None:
             paint, picture, shifts = zip(*(_visit(browser, address, screen) for _ in range(VISITS)))
             print(f"{screen['viewport']['width']} pixels wide: first paint {statistics.median(paint):.0f} ms, first "
                   f"picture {statistics.median(picture):.0f} ms, layout shift of all tabs {max(shifts):.4f} at most")
+            steps = _steps(browser, address, screen)
+            print(f"  a step of the course: {statistics.median(steps):.0f} ms, {max(steps):.0f} ms at most")
         browser.close()
+
+
+def _steps(browser, address: str, screen: dict) -> list[float]:
+    """Milliseconds of each change of step in a fresh window, in which each figure begins."""
+    context = browser.new_context(**screen)
+    page = context.new_page()
+    page.goto(f"{address}/?tab=how")
+    page.locator("#how .katex-display >> visible=true").first.wait_for()
+    page.wait_for_load_state("networkidle")
+    found = page.evaluate(STEPS_OF_COURSE)
+    context.close()
+    return found
 
 
 def _visit(browser, address: str, screen: dict) -> tuple[float, float, float]:

@@ -1,6 +1,7 @@
 """python -m tests.browser.screenshots [FOLDER]: start the page; make the pictures of README, and those of all tabs.
 
-docs/page.png, docs/lab.gif and docs/draw.gif are made anew. FOLDER gets each tab, wide, narrow, light and dark.
+docs/page.png, docs/lab.gif, docs/draw.gif, docs/course.md and its figures are made anew. FOLDER gets each tab, wide,
+narrow, light and dark.
 """
 
 import io
@@ -13,6 +14,7 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
+from tests.browser.course import stills
 from tests.browser.film import film, write
 from tests.browser.test_page import CHROMIUM, FLAGS, PICTURES
 from tests.conftest import serve_page
@@ -45,7 +47,7 @@ def tabs(browser, address: str, folder: Path) -> None:
                 page.get_by_role("tab", name=tab).click()
                 page.locator(picture).first.wait_for()
                 page.wait_for_timeout(1_000)  # for the pictures that follow the first
-                page.screenshot(path=folder / f"{tab.lower()}-{screen}-{scheme}.png", full_page=True)
+                page.screenshot(path=folder / f"{tab.lower().replace(' ', '-')}-{screen}-{scheme}.png", full_page=True)
             context.close()
     with Image.open(folder / "generate-wide-light.png") as shown:
         few = shown.convert("RGB").quantize(COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
@@ -113,6 +115,7 @@ def main(folder: str = FOLDER) -> None:
             sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         tabs(browser, address, Path(folder))
+        stills(browser, address)
         draw(browser, address, DOCS / "draw.gif")
         film(browser, address, DOCS / "lab.gif")
         browser.close()

@@ -6,7 +6,7 @@ import io
 import pytest
 
 from ganlib import passport
-from tests.browser.test_page import CHROMIUM, browser, visit  # noqa: F401, fixtures
+from tests.browser.test_page import CHROMIUM, Visit, browser, visit  # noqa: F401, fixtures
 from tests.test_drawing import THREE, scene
 
 pytestmark = pytest.mark.skipif(not CHROMIUM, reason="no chromium on this machine (Debian: apt-get install chromium)")
@@ -74,7 +74,7 @@ def test_a_digit_is_drawn_read_found_and_taken_away(visit):  # noqa: F811
     field.until("line", "A 3, ")
     assert field.pixels("seen") == drawn
     field.press("Clear")
-    field.until("line", "Draw, and both networks answer.")
+    field.until("line", "Draw, and the networks answer.")
     assert field.root.get_by_role("button", name="Example").count() == 10
     field.root.locator("[data-part=canvas]").focus()
     page.keyboard.press("8")
@@ -175,3 +175,36 @@ def test_the_networks_answer_five_times_a_second_while_the_pen_moves(visit):  # 
         return [draw.answers - first, (performance.now() - start) / 1000];
     }}""")
     assert answers / seconds >= 5
+
+
+@pytest.mark.slow
+def test_a_vae_shows_its_reconstruction_at_once_and_a_search_goes_on_from_there(browser, address):  # noqa: F811
+    opened = Visit(browser.new_page(), address)
+    opened.page.goto(f"{address}/?tab=draw&model=vae")
+    field = Field(opened.page)
+    field.press("Example 3")
+    field.until("line", "A 3, ")
+    assert field.part("caption") == "Its reconstruction, in one pass"
+    assert field.part("result").startswith("The encoder of vae reads your drawing in one pass")
+    assert field.part("realWords") == "vae has no discriminator: nothing here says how real it looks."
+    assert not field.root.locator("[data-part=needle]").is_visible()
+    assert not field.root.get_by_role("button", name="Search from").is_visible()
+    first, latent = field.pixels("found"), opened.page.evaluate(f"{DRAW}.ganlab.finder.shown")
+    assert opened.page.evaluate(f"{DRAW}.ganlab.values().then(({{latent}}) => latent)") is None  # nothing was searched
+    field.press("Find it")
+    field.until("result", " One pass of the encoder: PSNR ")
+    assert field.part("caption") == "The generator’s closest"
+    assert field.pixels("found") != first
+    assert opened.page.evaluate(f"{DRAW}.ganlab.finder.shown") != latent
+    found, passed = opened.page.evaluate(f"[{DRAW}.ganlab.finder.answer.psnr, {DRAW}.ganlab.finder.pass.psnr]")
+    assert found > passed
+    field.press("Undo")
+    field.until("result", "Find it searches the random numbers from which vae makes")  # nothing is drawn
+    assert field.part("caption") == "The generator’s closest"
+    field.press("Example 8")
+    field.until("caption", "Its reconstruction, in one pass")
+    field.root.get_by_text("dcgan", exact=True).click()
+    field.until("result", "Find it searches the random numbers from which dcgan makes")
+    field.until("realWords", "says the discriminator of dcgan")
+    opened.page.close()
+    assert opened.wrong == []

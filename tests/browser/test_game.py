@@ -64,3 +64,23 @@ def test_a_visitor_plays_a_round(browser, address):  # noqa: F811
     assert page.locator("#seed input[type=number]").input_value() == str(seed)
     context.close()
     assert visit.wrong == []
+
+
+@pytest.mark.slow
+def test_a_model_without_a_discriminator_is_not_played_and_another_is_offered(browser, address):  # noqa: F811
+    visit = Visit(browser.new_page(), address)
+    visit.page.goto(f"{address}/?tab=game&model=vae")
+    page, root = visit.page, visit.page.locator("#game .game")
+    note = root.locator("[data-part=note]")
+    note.get_by_text("vae has no discriminator to play against: choose a model that has one.").wait_for()
+    assert not root.locator("[data-part=board]").is_visible()
+    note.get_by_role("button", name="Play against cdcgan").click()
+    page.wait_for_function(f"{GAME}.playing")
+    assert page.evaluate(f"[{GAME}.choice.value, document.activeElement.dataset.part]") == ["cdcgan", "real"]
+    assert note.inner_text() == ""
+    root.get_by_text("vae", exact=True).click()
+    note.get_by_text("vae has no discriminator").wait_for()
+    root.get_by_text("dcgan", exact=True).click()
+    page.wait_for_function(f"{GAME}.playing")
+    page.close()
+    assert visit.wrong == []

@@ -10,7 +10,7 @@ CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.whic
 # the tabs, and what each of them shows first
 PICTURES = {"Generate": "#sheet img", "Draw": "#draw [data-part=canvas]", "Interpolate": "#interpolate [data-frames]",
             "Explore": "#explore [data-part=large]", "Game": "#game [data-part=canvas]", "Lab": "#toy svg",
-            "Quality": "#quality svg"}
+            "Quality": "#quality svg", "How it works": "#how .how-figure canvas"}
 WIDE = {"viewport": {"width": 1280, "height": 900}, "color_scheme": "light"}
 NARROW = {"viewport": {"width": 390, "height": 844}, "color_scheme": "dark"}
 MOST_SHIFT = 0.05  # cumulative layout shift, which Google calls good below 0.1

@@ -1,0 +1,236 @@
+"""The two figures of the course that compare models, in a real browser."""
+
+import json
+
+import numpy
+import pytest
+
+from ganlib.demo import models, pairs
+from tests.browser.test_page import CHROMIUM, NARROW, WIDE, Visit, browser  # noqa: F401, a fixture
+from tests.conftest import vae as small_vae
+
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(
+    not CHROMIUM, reason="no chromium on this machine (Debian: apt-get install chromium)")]
+
+NETWORKS, PAIR = "#how [data-figure=networks]", "#how [data-figure=pair]"
+
+
+class Figure:
+    """A figure of the course that is open, and the numbers that it keeps."""
+
+    def __init__(self, visit: Visit, selector: str, address: str, step: int):
+        self.visit, self.page, self.selector = visit, visit.page, selector
+        self.page.goto(f"{address}/?tab=how&step={step}")
+        self.root = self.page.locator(selector)
+        self.root.wait_for()
+
+    def __getitem__(self, name: str):
+        text = self.root.get_attribute(f"data-{name}")
+        return json.loads(text) if text and text[0] in "{[" else text
+
+    def until(self, condition: str, *arguments) -> None:
+        """Wait for a condition in JavaScript on `data`, the figure's numbers, and `given`, the arguments."""
+        self.page.wait_for_function(f"([selector, given]) => {{ const data = document.querySelector(selector).dataset; "
+                                    f"return {condition}; }}", arg=[self.selector, arguments])
+
+    def pixels(self, canvas) -> numpy.ndarray:
+        """A canvas as grey levels (H, W)."""
+        height, width, data = canvas.evaluate("""canvas => [canvas.height, canvas.width, Array.from(
+            canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data)]""")
+        return numpy.array(data).reshape(height, width, 4)[..., 0]
+
+
+BOTH = pytest.mark.parametrize("visit", [WIDE, NARROW], indirect=True, ids=["desktop", "phone"])
+
+
+@pytest.fixture
+def visit(browser, address, request):  # noqa: F811
+    context = browser.new_context(**getattr(request, "param", NARROW))
+    found = Visit(context.new_page(), address)
+    yield found
+    assert found.page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    context.close()
+    assert found.wrong == []
+
+
+def reads(name: str, seed: int, row: int, column: int) -> list[int]:
+    return [layer["reads"] for layer in pairs.reach(models.get(name), seed, row, column)]
+
+
+@BOTH
+def test_a_pixel_and_its_layers(visit, address):
+    figure = Figure(visit, NETWORKS, address, 9)
+    assert figure["reads"]["dcgan"] == reads("dcgan", pairs.SEEDS[pairs.CHOSEN], pairs.ROW, pairs.COLUMN)
+    picture = figure.root.get_by_role("application", name="dcgan: the chosen picture.")
+    picture.focus()
+    for key in ["ArrowUp"] * pairs.ROW + ["ArrowLeft"] * pairs.COLUMN + ["ArrowUp"]:
+        picture.press(key)
+    assert figure["pixel"] == "0,0"
+    figure.until("JSON.parse(data.reads).dcgan.at(-1) === given[0]", 4 * 32)
+    assert figure["reads"] == {name: reads(name, pairs.SEEDS[pairs.CHOSEN], 0, 0) for name in pairs.NETWORKS}
+    figure.root.get_by_text("This pixel depends on 128 of the last layer’s 25,088 numbers.").wait_for()
+    box = picture.bounding_box()
+    picture.click(position={"x": box["width"] - 2, "y": box["height"] * 0.52})
+    assert figure["pixel"] == "14,27"
+
+
+def test_other_seeds_and_another_of_their_pictures(visit, address):
+    figure = Figure(visit, NETWORKS, address, 9)
+    first = figure["seeds"]
+    figure.root.get_by_role("button", name="New seeds").click()
+    figure.until("data.seeds !== given[0]", first)
+    seeds = figure["seeds"].split(",")
+    assert figure["seed"] == seeds[pairs.CHOSEN]
+    grid = figure.root.get_by_role("application", name="mlp-gan: 16 pictures.")
+    grid.press("ArrowRight")
+    grid.press("ArrowDown")
+    assert figure["seed"] == seeds[pairs.CHOSEN + 5]
+    grid.click(position={"x": 5, "y": 5})
+    assert figure["seed"] == seeds[0]
+    assert figure.pixels(grid).max() > 200  # a picture is there
+
+
+def test_the_time_is_measured(visit, address):
+    figure = Figure(visit, NETWORKS, address, 9)
+    figure.root.get_by_role("button", name="Measure").click()
+    figure.until("data.times")
+    assert set(figure["times"]) == set(pairs.NETWORKS)
+    cells = figure.root.get_by_role("row", name="Time for 64 pictures").get_by_role("cell").all_inner_texts()
+    assert all(cell.endswith(("ms", "s")) for cell in cells[:2])
+    figure.root.get_by_text("runs on this server.").wait_for()
+
+
+def test_the_tables_show_the_servers_numbers(visit, address):
+    figure = Figure(visit, NETWORKS, address, 9)
+    for words, cells in [*pairs.page()["networks"]["costs"], *pairs.page()["networks"]["quality"]]:
+        row = figure.root.get_by_role("row", name=words.replace("\u00a0", " "))
+        assert row.get_by_role("cell").all_inner_texts() == cells
+
+
+@BOTH
+def test_a_digit_is_reconstructed_by_a_search(visit, address):
+    figure = Figure(visit, PAIR, address, 10)
+    figure.until("JSON.parse(data.dcgan ?? '{}').done")
+    assert figure["dcgan"]["psnr"] > 15
+    assert figure["digit"] == {"start": pairs.DIGIT}
+    figure.root.get_by_role("button", name="Another digit").click()
+    figure.until("JSON.parse(data.digit).index !== undefined")
+    figure.until("!JSON.parse(data.dcgan).done")
+    figure.until("JSON.parse(data.dcgan).done")
+    figure.root.get_by_role("button", name="Open in Draw").click()
+    visit.page.locator("#draw [data-part=canvas]").wait_for()
+    visit.page.wait_for_function("document.querySelector('#draw .draw').offsetParent !== null")
+
+
+def test_a_drawing_is_reconstructed(visit, address):
+    figure = Figure(visit, PAIR, address, 10)
+    figure.until("data.dcgan")
+    box = figure.root.locator(".how-pair-field").bounding_box()
+    mouse = visit.page.mouse
+    mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] * 0.2)
+    mouse.down()
+    mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] * 0.8, steps=5)
+    figure.until("JSON.parse(data.digit).drawing")
+    mouse.up()
+    figure.until("JSON.parse(data.dcgan).done")
+    figure.root.get_by_text("Your drawing, scaled and centred.").wait_for()
+    assert figure["dcgan"]["psnr"] > 12
+
+
+def test_samples_of_the_same_seeds(visit, address):
+    figure = Figure(visit, PAIR, address, 10)
+    figure.root.get_by_role("radio", name="Reconstruct").press("ArrowRight")
+    assert figure["mode"] == "sample"
+    first = figure["seeds"]
+    assert first == ",".join(map(str, pairs.SEEDS))
+    figure.root.get_by_role("button", name="New noise").click()
+    figure.until("data.seeds !== given[0]", first)
+
+
+def test_the_slider_moves_along_both_paths_without_the_server(visit, address):
+    figure = Figure(visit, PAIR, address, 10)
+    figure.root.get_by_role("radio", name="Interpolate").check()
+    slider = figure.root.get_by_role("slider", name="From the first picture to the second")
+    picture = figure.root.get_by_role("img", name="dcgan", exact=True)  # those of hidden panels are left out
+    seen = set()
+    for key in ("Home", "ArrowRight", "End"):
+        slider.press(key)
+        visit.page.evaluate("new Promise(requestAnimationFrame)")
+        seen.add(figure.pixels(picture).tobytes())
+    assert figure["t"] == "1"
+    assert len(seen) == 3
+    before = figure.root.get_attribute("data-ends")
+    figure.root.get_by_role("button", name="New ends").click()
+    figure.until("data.ends !== given[0]", before)
+
+
+def test_the_slider_is_followed_within_300_milliseconds(visit, address):
+    figure = Figure(visit, PAIR, address, 10)
+    figure.root.get_by_role("radio", name="Interpolate").check()
+    spent = figure.root.get_by_role("slider", name="From the first picture").evaluate("""slider => {
+        const start = performance.now();
+        slider.value = 3;
+        slider.dispatchEvent(new Event("input", {bubbles: true}));
+        return performance.now() - start; }""")
+    assert figure["t"] == str(3 / (pairs.FRAMES - 1))
+    assert spent < 300
+
+
+@pytest.fixture
+def pages(monkeypatch):
+    """Opens the page of another server, with `vae` or without it."""
+    from ganlib import demo as page
+
+    own, get, opened = {name: models.own()[name] for name in pairs.NETWORKS}, models.get, []
+
+    def open_page(vae) -> str:
+        added = {} if vae is None else {"vae": vae}
+        monkeypatch.setattr(models, "own", lambda: own | dict.fromkeys(added, own["dcgan"]))
+        monkeypatch.setattr(models, "get", lambda name, *more: added.get(name) or get(name, *more))
+        demo = page.build()
+        opened.append(demo)
+        _, address, _ = page.launch(demo, prevent_thread_lock=True, quiet=True)
+        return address.rstrip("/")
+
+    yield open_page
+    for demo in opened:
+        demo.close()
+
+
+def test_without_the_vae_the_rest_works(browser, pages):  # noqa: F811
+    address = pages(None)
+    context = browser.new_context(**NARROW)
+    visit = Visit(context.new_page(), address)
+    figure = Figure(visit, PAIR, address, 10)
+    figure.root.get_by_text("This server has no model 'vae'.").wait_for()
+    figure.until("JSON.parse(data.dcgan ?? '{}').done")
+    assert figure["vae"] is None
+    figure.root.get_by_role("radio", name="Sample").check()
+    assert figure.root.get_by_role("img", name="16 samples of").count() == 1
+    figure.root.get_by_role("radio", name="Interpolate").check()
+    figure.root.get_by_role("slider", name="From the first picture").press("End")
+    assert figure["t"] == "1"
+    context.close()
+    assert visit.wrong == []
+
+
+def test_with_the_vae_both_are_shown(browser, pages):  # noqa: F811
+    model = small_vae()
+    model.name = "vae"
+    address = pages(model)
+    context = browser.new_context(**WIDE)
+    visit = Visit(context.new_page(), address)
+    figure = Figure(visit, PAIR, address, 10)
+    x, _ = pairs.real_digit({"start": pairs.DIGIT})
+    assert figure["vae"]["psnr"] == pytest.approx(pairs.encoded(model, x)["psnr"], abs=1e-6)
+    figure.root.get_by_text("Shown is the decoder’s mean. No pixel noise is drawn.").wait_for()
+    first = figure["vae"]
+    figure.root.get_by_role("button", name="Another digit").click()
+    figure.until("JSON.parse(data.vae).psnr !== given[0]", first["psnr"])
+    figure.root.get_by_role("radio", name="Interpolate").check()
+    assert figure.root.get_by_text("between two encoded digits").is_visible()
+    figure.root.get_by_role("radio", name="Reconstruct").check()
+    figure.root.get_by_role("button", name="Move it in Explore").click()
+    visit.page.locator("#explore [data-part=large]").wait_for()
+    context.close()
+    assert visit.wrong == []
