@@ -116,10 +116,8 @@ def load(path: Path, state: State) -> tuple[nn.Module, nn.Module | None, nn.Modu
     networks = copy.deepcopy(_of_model(state, state.average))
     with _opened(path) as file:
         networks.load_state_dict({key: file.get_tensor(key) for key in file.keys()})
-    generator, discriminator, encoder = (networks[name] if name in networks else None
-                                         for name in ("generator", "discriminator", "encoder"))
-    assert generator is not None
-    return generator, discriminator, encoder
+    found = dict(networks.items())
+    return found["generator"], found.get("discriminator"), found.get("encoder")
 
 
 def _new(path: Path) -> Path:

@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from typing import Any
+from typing import Any, NamedTuple
 
 from ganlib.checks import escaped
 from ganlib.losses import ELBO
@@ -10,10 +10,41 @@ from ganlib.measures import MEASURES, Comparison
 
 LICENSE = "mit"
 FEW = 2_000  # training images: with at most so many, the card shows nearest neighbours first
-NOT_OF_GAN = {"kl_weight"}  # settings of a training that the kind of network does not use
-NOT_OF_VAE = {"n_critic", "discriminator_lr", "penalties", "final_penalty", "augment"}
 NEAREST = "![samples above training images](nearest.png)"
 DATASET_IDS = {"mnist": ["ylecun/mnist"], "fashion-mnist": ["zalando-datasets/fashion_mnist"]}  # names on the Hub
+
+
+class _Kind(NamedTuple):
+    """The words for a kind of model.
+
+    Args:
+        tag: on the Hub, "" for none.
+        name: what a model of this kind is called.
+        networks: which it has.
+        unused: settings of a training that it does not use.
+        losses: what they say.
+    """
+
+    tag: str
+    name: str
+    networks: str
+    unused: set[str]
+    losses: str
+
+
+GAN = _Kind("gan", "GAN", "Generator and discriminator", {"kl_weight"},
+            "A GAN's losses do not say how good its samples are.")
+VAE = _Kind("vae", "VAE", "Encoder and decoder",
+            {"n_critic", "discriminator_lr", "penalties", "final_penalty", "augment"},
+            "Their weighted sum is what it minimised. It does not say how good its samples are.")
+OTHER = _Kind("", "generative model", "Networks", set(), "They do not say how good its samples are.")
+
+
+def _kind(recipe: dict[str, Any], metrics: dict[str, Any]) -> _Kind:
+    """The kind of a model, by the loss of its recipe, and by the networks that its measures are of."""
+    if recipe["train"].get("loss") == ELBO:
+        return VAE
+    return OTHER if "weights_sha256" in metrics and "discriminator_sha256" not in metrics else GAN
 
 
 def model_card(config: dict[str, Any], metrics: dict[str, Any], history: list[dict[str, Any]],
@@ -35,31 +66,32 @@ def model_card(config: dict[str, Any], metrics: dict[str, Any], history: list[di
     neighbours = "nearest_training_image_distances" in metrics
     few = neighbours and on_its_own and isinstance(recipe.get("images"), int) and recipe["images"] <= FEW
     task = "unconditional-image-generation" if images else "other"  # the Hub has no task for classes or points
-    vae = recipe["train"].get("loss") == ELBO
-    front = {"tags": list(dict.fromkeys(["vae" if vae else "gan", "ganlib", architecture["kind"]])), "pipeline_tag": task if images else None,
+    of = _kind(recipe, metrics)
+    front = {"tags": list(dict.fromkeys(filter(None, (of.tag, "ganlib", architecture["kind"])))),
+             "pipeline_tag": task if images else None,
              "datasets": None if own_data else DATASET_IDS.get(recipe["data"]),
              "model-index": _model_index(name, task, metrics)}
     return _card(front, [
         f"# {escaped(name)}",
-        f"A small {'VAE' if vae else 'GAN'} ({architecture['kind']}) that generates {kind} of shape {tuple(shape)} from "
+        f"A small {of.name} ({architecture['kind']}) that generates {kind} of shape {tuple(shape)} from "
         f"{config['latent_dim']} random numbers{classes}{class_names}. It "
         f"was trained with ganlib on {'images of a folder called ' * own_data}{escaped(recipe['data'])}.",
         "![samples](samples.png)",
         "## Use",
         f'```python\nimport ganlib\n\nmodel = ganlib.load("{source}")\nx = model.sample(seeds=range(16))\n```',
         "A seed always gives the same sample: alone or in a batch, on CPU or GPU.",
-        vae and "`model.decode(model.encode(x))` reconstructs images `x`. Samples and reconstructions are the decoder’s "
-                "means: no pixel noise is drawn.",
+        of is VAE and
+        "`model.decode(model.encode(x))` reconstructs images `x`. Samples and reconstructions are the decoder’s "
+        "means: no pixel noise is drawn.",
         "## Training",
-        _table({**{key: value for key, value in recipe["train"].items()
-                   if key not in (NOT_OF_VAE if vae else NOT_OF_GAN)},
+        _table({**{key: value for key, value in recipe["train"].items() if key not in of.unused},
                 "data": recipe["data"], "device": recipe.get("device", "")}),
         _started(recipe.get("started_from")),
         _extended(recipe.get("extended")),
         recipe.get("kept") == "best" and isinstance(recipe.get("kept_step"), int) and
         f"The weights are those of step {recipe['kept_step']:,}, not of the last step: there the FID that was measured "
         f"during the training was lowest.",
-        f"{'Encoder and decoder' if vae else 'Generator and discriminator'}:",
+        f"{of.networks}:",
         _table({key: value for key, value in architecture.items() if key != "kind"}),
         "calibration" in config and
         "The discriminator’s probability was calibrated after training. A scale and offsets in `config.json` were "
@@ -70,9 +102,7 @@ def model_card(config: dict[str, Any], metrics: dict[str, Any], history: list[di
         "data" in metrics and not on_its_own and
         f"Measured on {'a folder called ' * measured_own_data}{escaped(metrics['data'])}, on which it was not trained.",
         "\n".join(Comparison.of({name: metrics}).markdown()) if metrics else "Not measured yet.",
-        history and f"The losses of all {history[-1]['step']:,} steps are in `history.json`. "
-        + ("Their weighted sum is what it minimised. It does not say how good its samples are." if vae else
-           "A GAN's losses do not say how good its samples are."),
+        history and f"The losses of all {history[-1]['step']:,} steps are in `history.json`. {of.losses}",
         neighbours and not few and f"Samples, each above the nearest training image:\n\n{NEAREST}",
         "## Limits",
         "It was made for learning. It repeats the biases of its training data, and some of its samples are wrong.",

@@ -50,7 +50,8 @@ ENCODER = "encoder.safetensors"
 METRICS, HISTORY, CARD, SAMPLES = "metrics.json", "history.json", "README.md", "samples.png"
 GROWTH, NEAREST = "growth.png", "nearest.png"
 STATE = Path("training", "state.safetensors")  # the checkpoint of a run, in the folder that it writes
-HASHES = {GENERATOR: "weights_sha256", DISCRIMINATOR: "discriminator_sha256", ENCODER: "encoder_sha256"}  # keys in metrics.json
+# keys in metrics.json
+HASHES = {GENERATOR: "weights_sha256", DISCRIMINATOR: "discriminator_sha256", ENCODER: "encoder_sha256"}
 CLASSIFIER = {"name": classifier.NAME}  # the digit classifier's architecture in config.json
 MAX_NUMBER = 1e15  # of a measure or a loss
 WOULD_NOT_LOAD = "nothing was written, because it would not load again"

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 FETCHED = {  # the largest allowed size of each file, in bytes
     checkpoint.CONFIG: 64 * 2**10, checkpoint.GENERATOR: 256 * 2**20, checkpoint.DISCRIMINATOR: 256 * 2**20,
-    checkpoint.METRICS: 16 * 2**20, checkpoint.HISTORY: 16 * 2**20}
+    checkpoint.ENCODER: 256 * 2**20, checkpoint.METRICS: 16 * 2**20, checkpoint.HISTORY: 16 * 2**20}
 MAX_ANONYMOUS_BYTES = 64 * 2**20  # of all files together, for visitors of a page: its host pays for disk and memory
 LOG_IN = "log in by `hf auth login`, or set HF_TOKEN"
 NO_RIGHT = "your token has no right to write there, use a token with write access, or a repo of your own"

@@ -219,8 +219,8 @@ class Model:
             raise ValueError(f"{self.name} has no encoder: its invert searches for latents")
         mapped = self._in_batches(self.encoder, self.samples_of(x), None).to(self.device)
         with default_modes(self.device):
-            generator: Any = self.generator
-            z: Tensor = generator.coupling_layers.inverse(mapped)[0].cpu()
+            couplings: Any = getattr(self.generator, "coupling_layers", None)  # of others' VAEs there may be none
+            z: Tensor = (mapped if couplings is None else couplings.inverse(mapped)[0]).cpu()
         return z.clamp(-sampling.MAX_LATENT, sampling.MAX_LATENT)  # of samples unlike all that it was trained on
 
     def invert(self, x: Tensor, labels: Labels | None = None, *, seed: int = 0,

@@ -108,7 +108,7 @@ class CouplingLayers(nn.ModuleList):
 
     def inverse(self, w: Tensor) -> tuple[Tensor, Tensor]:
         """The latents of mapped ones w, and the log of the inverse's Jacobian determinant: (N, latent_dim), (N,)."""
-        log_determinant = torch.zeros(len(w), device=w.device)
+        log_determinant = w.new_zeros(w.shape[0])
         for coupling in reversed(self):
             w, added = coupling.inverse(w)  # type: ignore[operator]
             log_determinant = log_determinant + added

@@ -570,8 +570,8 @@ def _record(state: State, names: Sequence[str]) -> None:
     state.window.clear()
     if not all(map(math.isfinite, row.values())):
         found = ", ".join(f"{name.removesuffix('_loss').replace('_', ' ')} {value}" for name, value in row.items())
-        raise NonFiniteLoss(f"a loss is no longer finite at step {state.step} ({found}); lower the learning rates or "
-                            f"raise the penalties")
+        cure = "lower the learning rates" + (" or raise the penalties" if state.config.loss != ELBO else "")
+        raise NonFiniteLoss(f"a loss is no longer finite at step {state.step} ({found}); {cure}")
     if not state.config.penalties:
         row.pop("penalty", None)
     state.history.append({"step": state.step, **row})

@@ -21,7 +21,7 @@ import torch
 from torch import nn
 
 from ganlib import checkpoint
-from ganlib.architectures import ARCHITECTURES, build
+from ganlib.architectures import ARCHITECTURES, build, build_encoder
 from ganlib.data import ImageData, open_data
 from ganlib.model import Model
 
@@ -55,6 +55,15 @@ def untrained(name: str = "dcgan", **fields) -> Model:
     """A model with its initial weights, always the same."""
     architecture = replace(ARCHITECTURES[name], **fields)
     return Model(name, architecture, *build(architecture, torch.Generator().manual_seed(0)))
+
+
+def vae(**fields) -> Model:
+    """A small VAE with its initial weights, always the same."""
+    rng = torch.Generator().manual_seed(0)
+    small = {"latent_dim": 8, "generator_channels": (8, 8, 4), "encoder_channels": (4, 8), "mapping": (16,),
+             "features": 16, "couplings": 2}
+    architecture = replace(ARCHITECTURES["vae"], **small | fields)
+    return Model("small", architecture, build(architecture, rng)[0], encoder=build_encoder(architecture, rng))
 
 
 def mark_as_measured(folder: Path) -> Path:

@@ -42,7 +42,9 @@ def test_the_api_has_the_promised_names(client):
     named = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
     assert set(named) == {"/generate", "/read", "/invert", "/interpolate", "/frame", "/walk", "/explore",
                           "/plane", "/arithmetic", "/game", "/answers", "/lab", "/toy", "/quality", "/growth",
-                          "/passport"}
+                          "/passport", "/course", "/layers", "/cross_entropy", "/discriminate", "/mean_digit",
+                          "/classifiers", "/best_discriminator", "/generator_losses",
+                          "/reconstruct", "/compare", "/influence"}
     assert [p["parameter_name"] for p in named["/generate"]["parameters"]] == [
         "model", "seed", "count", "truncation", "captions", "digit"]
     assert [p["parameter_name"] for p in named["/interpolate"]["parameters"]] == [

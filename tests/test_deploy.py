@@ -59,9 +59,11 @@ def test_models_are_listed_and_fetched_while_the_space_is_built(matter):
     front = matter(deploy.space_files(ROOT, "alice/page", None, models)["README.md"])
     assert front["models"] == ["alice/gan", "bob/gans", "carol/gan"]
     plain, inside, at_a_commit = (item.split(" ") for item in front["preload_from_hub"])  # and a tag has no place there
-    assert plain == ["alice/gan", ",".join(hub.FETCHED)]
-    assert inside == ["bob/gans", ",".join(f"toys/{name}" for name in hub.FETCHED)]
-    assert at_a_commit == ["bob/gans", ",".join(f"digits/{name}" for name in hub.FETCHED), COMMIT]
+    names = ["config.json", "model.safetensors", "metrics.json", "history.json"]
+    assert plain == ["alice/gan", ",".join(names)]
+    assert inside == ["bob/gans", ",".join(f"toys/{name}" for name in names)]
+    assert at_a_commit == ["bob/gans", ",".join(f"digits/{name}" for name in names), COMMIT]
+    assert set(names) < set(hub.FETCHED)
     assert front["title"] == "ganlib"
 
 

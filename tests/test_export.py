@@ -11,7 +11,7 @@ import torch
 import ganlib
 from ganlib import checkpoint, onnx, sampling
 from ganlib.model import Model
-from tests.conftest import untrained
+from tests.conftest import untrained, vae
 from train import export
 
 ROOT = Path(__file__).parents[1]
@@ -108,6 +108,25 @@ def test_the_metadata_describe_the_model_and_its_latents(exported):
     assert plain["samples"] == "x: (N, 2) float32, in the units of the data"
 
 
+@pytest.mark.slow
+def test_an_encoder_is_exported_too(tmp_path, capsys):
+    model = vae()
+    folder = ganlib.save(model, tmp_path / "mine")
+    assert export.main([str(folder), "--onnx", "--encoder"]) == 0
+    assert "the encoder" in (said := capsys.readouterr().out)
+    assert "its latents differ from the model's by at most" in said
+    x = model.sample(range(9))
+    session = onnxruntime.InferenceSession(folder / "encoder.onnx", providers=["CPUExecutionProvider"])
+    (z,) = session.run(["z"], {"x": x.numpy()})
+    assert torch.allclose(torch.from_numpy(z), model.encode(x), atol=1e-4)
+    assert export.target("small", model, "encoder") == Path("small-encoder.onnx")
+
+
+def test_a_model_without_an_encoder_has_none_to_export(here, capsys):
+    assert export.main(["dcgan", "--onnx", "--encoder"]) == 1
+    assert capsys.readouterr().err == "train.export: dcgan has no encoder to export\n"
+
+
 def test_nothing_of_the_exporting_machine_is_in_the_file(exported):
     content = exported.read_bytes()
     for trace in (str(ROOT), str(Path(torch.__file__).parent), "stack_trace", "networks.py"):
@@ -119,7 +138,7 @@ def test_a_file_that_makes_other_samples_is_not_written(with_classes, exported, 
     for parameter in other.generator.parameters():
         parameter.mul_(1.1)
     assert onnx.largest_difference(exported.read_bytes(), other) > onnx.TOLERANCE
-    monkeypatch.setattr(onnx, "to_onnx", lambda model: exported.read_bytes())
+    monkeypatch.setattr(onnx, "to_onnx", lambda *_: exported.read_bytes())
     with pytest.raises(ValueError, match="cdcgan was not exported: .* 0.0001 is allowed"):
         onnx.save(other, tmp_path / "x.onnx")
     assert list(tmp_path.iterdir()) == []
@@ -177,7 +196,7 @@ def test_missing_packages_are_named(hidden, sentence, here, monkeypatch, capsys)
 
 
 def test_without_onnxruntime_the_file_is_not_checked(here, exported, monkeypatch, capsys):
-    monkeypatch.setattr(onnx, "to_onnx", lambda model: exported.read_bytes())
+    monkeypatch.setattr(onnx, "to_onnx", lambda *_: exported.read_bytes())
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     assert export.main(["toy-sine", "--onnx"]) == 0
     assert capsys.readouterr().out.endswith("It was not checked: onnxruntime is not installed.\n")

@@ -28,7 +28,7 @@ def parser() -> argparse.ArgumentParser:
         return ", ".join(f"{name} {getattr(config, option)}" for name, config in configs.items())
 
     p = argparse.ArgumentParser(
-        prog="python -m train", description="Train a small GAN by one of ganlib's recipes.",
+        prog="python -m train", description="Train a small GAN or VAE by one of ganlib's recipes.",
         epilog=f"Ctrl-C saves a checkpoint, and the command that is printed then continues from it. {classifier.NAME} "
                f"trains in minutes and has no checkpoints.")
     p.add_argument("recipe", choices=configs, metavar="NAME",
@@ -39,7 +39,8 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--seed", type=int, help=f"of weights and noise (default: {recipes('seed')})")
     p.add_argument("--augment", nargs="?", const=",".join(DEFAULT), metavar="NAMES",
                    help=f"for small data sets: change images at random before the discriminator sees them, by some of "
-                        f"{','.join(AUGMENTATIONS)}; without NAMES by {','.join(DEFAULT)} (default: none)")
+                        f"{','.join(AUGMENTATIONS)}; without NAMES by {','.join(DEFAULT)}; not for a vae, which has no "
+                        f"discriminator (default: none)")
     p.add_argument("--device", **DEVICE)
     p.add_argument("--precision", choices=("auto", "float32", "bfloat16"), default="auto",
                    help="auto is bfloat16 if the recipe uses it and the device computes it (default: auto)")
@@ -63,7 +64,8 @@ def parser() -> argparse.ArgumentParser:
                    help="replace the model and the checkpoint of an earlier run in --out (default: refuse to)")
     p.add_argument("--init", metavar="MODEL",
                    help="start from the weights of a shipped model, a weights folder, or user/repo on the Hugging Face "
-                        "Hub; layers for another number of classes or channels start anew (default: random weights)")
+                        "Hub, of the same kind; layers for another number of classes or channels start anew (default: "
+                        "random weights)")
     p.add_argument("--keep", choices=KEPT,
                    help="the weights that become the model: of the last step, or of the lowest FID in a run that is "
                         "measured while it trains (default: last, or as a resumed run was begun)")

@@ -138,7 +138,8 @@ def table(results: dict[str, list[dict]], floor: float, steps: int) -> list[str]
 def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(
         prog="python -m train.ablation",
-        description="Train the dcgan recipe with one ingredient changed at a time, and print a table of the measures.")
+        description="Train the dcgan recipe with one ingredient changed at a time, and print a table of the measures. "
+                    "These are the ingredients of a GAN: the recipe vae has none of them.")
     p.add_argument("--steps", type=int, default=2_000, help="of each run (default: 2000)")
     p.add_argument("--seeds", type=int, default=2, help="runs of each variant (default: 2)")
     p.add_argument("--only", nargs="+", metavar="VARIANT", choices=VARIANTS,

@@ -17,6 +17,7 @@ README, PICTURE = "README.md", "docs/page.png"
 TOP_LEVEL = ("app.py", "requirements.txt", "LICENSE", README, "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", PICTURE,
              "tests/extension/stripes.py")
 PACKAGE_FILES = (".py", ".typed", ".css", ".svg", ".html", ".js", ".json", ".png", ".gz", ".md")  # of the package
+PRELOADED = (checkpoint.CONFIG, checkpoint.GENERATOR, checkpoint.METRICS, checkpoint.HISTORY)  # files of every model
 HARDWARE = "cpu-basic"
 MODELS = "GANLIB_MODELS"  # the page's environment variable that names models on the Hub
 
@@ -60,11 +61,12 @@ def space_files(root: Path, repo: str, hardware: str | None = None, models: Sequ
 def preload_item(source: hub.Source) -> str | None:
     """A model as an item of a Space's preload_from_hub: "repo file,file" or "repo file,file commit".
 
-    None for a branch or a tag, which an item cannot name: the Space downloads that model when it is first used.
+    Only files that every model has are named, because a build may stop at one that is missing. The Space downloads the
+    others when the model is first used. None for a branch or a tag, which an item cannot name.
     """
     if source.revision is not None and not re.fullmatch("[0-9a-f]{40}", source.revision):
         return None
-    names = ",".join(f"{source.subfolder}/{name}".lstrip("/") for name in hub.FETCHED)
+    names = ",".join(f"{source.subfolder}/{name}".lstrip("/") for name in PRELOADED)
     return " ".join(filter(None, (source.repo, names, source.revision)))
 
 

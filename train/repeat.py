@@ -52,7 +52,10 @@ def run_once(run: Run, config: TrainConfig, cores: int | None = None, shown: boo
             return {}
         if len(model.shape) == 3:
             round_to_float16(model.generator)
-        calibrate(model, data, config.loss)
+        if model.encoder is not None:
+            round_to_float16(model.encoder)
+        if model.discriminator is not None:
+            calibrate(model, data, config.loss)
         return evaluate(model, data, classifier=classifier_for(data, run.device))
 
 

@@ -25,7 +25,8 @@ def train_in_memory(name: str, architecture: Architecture, config: TrainConfig, 
             pass
     except NonFiniteLoss:
         return None
-    return Model(name, architecture, step.generator, step.state.discriminator, history=step.state.history)
+    return Model(name, architecture, step.generator, step.state.discriminator, encoder=step.state.average_encoder,
+                 history=step.state.history)
 
 
 class Results:

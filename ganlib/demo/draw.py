@@ -78,7 +78,7 @@ def _has_digits(model: Model) -> bool:
 
 
 def judge(model: Model, x: Tensor, chosen: Any = None) -> dict[str, Any]:
-    """What both networks say of a drawing (1, 28, 28).
+    """What the classifier and, where there is one, the discriminator say of a drawing (1, 28, 28).
 
     Returns:
         "read" and "sure", the digit that the classifier reads and its probability; "digits", all ten probabilities;
@@ -110,12 +110,22 @@ def at_waypoint(model: Model, x: Tensor, point: Waypoint) -> Inversion:
     return Inversion(z, labels, decoded, inversion.psnr(decoded, x[None]))
 
 
+def reconstructed(model: Model, x: Tensor, label: int | None) -> dict[str, Any] | None:
+    """What `compared` says of the reconstruction of the drawing x (1, 28, 28) by one pass of the model's encoder.
+
+    None for a model without an encoder. A search begins there.
+    """
+    if model.encoder is None:
+        return None
+    return compared(model, x, at_waypoint(model, x, Waypoint.at(model.encode(x[None])[0], label)))
+
+
 def passport_of(model: Model, x: Tensor, chosen: int | None, latent: str | None) -> passport.Passport:
     """The passport of a drawing and, where there is one, the picture found for it: the values of the tab's link."""
     return passport.of(model, LINK, drawing=drawing.to_text(x), **{"class": chosen}, latent=latent)
 
 
-def _drawing(asked: Mapping[str, Any]) -> Tensor:
+def drawing_of(asked: Mapping[str, Any]) -> Tensor:
     """The drawing (1, 28, 28) that the stage sent: its text, or its ink, which is normalised."""
     if "ink" not in asked:
         return drawing.from_text(asked.get("drawing"))
@@ -137,7 +147,7 @@ def _from_base64(text: Any, most: int) -> bytes:
 @answering
 async def draw_read(asked: Any) -> dict[str, Any]:
     """What both networks say of the drawing, which is normalised: {"names": of the model's classes, "drawing": as text,
-    its pixels, and what `judge` says}; the names alone where nothing is drawn.
+    its pixels, what `judge` says, and "encoded": what `reconstructed` says}; the names alone where nothing is drawn.
 
     Args:
         asked: {"model", "class": or None, "ink": 84×84 bytes in base64, or "drawing": as text; or neither}.
@@ -148,10 +158,12 @@ async def draw_read(asked: Any) -> dict[str, Any]:
         names: dict[str, Any] = {"names": list(model.class_names), "asRead": _has_digits(model)}
         if not values.keys() & {"ink", "drawing"}:
             return names
-        x, chosen = _drawing(values), values.get("class")
+        x, chosen = drawing_of(values), values.get("class")
         if chosen is None and model.num_classes and not names["asRead"]:
             chosen = 0  # the first one of the stage's choice, which learns the names by this answer
-        return {**names, "drawing": drawing.to_text(x), **stages.pixels(x[None]), **judge(model, x, chosen)}
+        said = judge(model, x, chosen)
+        return {**names, "drawing": drawing.to_text(x), **stages.pixels(x[None]), **said,
+                "encoded": reconstructed(model, x, said["class"])}
 
     return await asyncio.to_thread(answer)
 
@@ -189,7 +201,7 @@ async def draw_find(asked: Any, request: gr.Request) -> dict[str, Any]:
 
     def answer() -> dict[str, Any]:
         values = table(asked)
-        model, x, seed = digit_model(values.get("model", "")), _drawing(values), check_seed(values.get("seed"))
+        model, x, seed = digit_model(values.get("model", "")), drawing_of(values), check_seed(values.get("seed"))
         label = class_of(model, values.get("class"), read_digit(x)[0])
         key = (model.name, drawing.to_text(x), label, seed)
         search = SEARCHES.advance(visitor, key, lambda: inversion.search(model, x[None], _labels(label), seed=seed))
@@ -215,7 +227,7 @@ async def draw_found(asked: Any) -> dict[str, Any]:
     """What `compared` says of a picture that was found before. asked: {"model", "drawing", "latent": its waypoint}."""
     def answer() -> dict[str, Any]:
         values = table(asked)
-        model, x = digit_model(values.get("model", "")), _drawing(values)
+        model, x = digit_model(values.get("model", "")), drawing_of(values)
         return compared(model, x, at_waypoint(model, x, links.waypoint(values.get("latent", ""), model)))
 
     return await asyncio.to_thread(answer)
@@ -231,7 +243,7 @@ async def draw_save(asked: Any) -> dict[str, Any]:
     """
     def answer() -> dict[str, Any]:
         values = table(asked)
-        model, x, latent = digit_model(values.get("model", "")), _drawing(values), values.get("latent")
+        model, x, latent = digit_model(values.get("model", "")), drawing_of(values), values.get("latent")
         chosen = check_class(model, values.get("class"))
         picture = images.enlarge(images.to_pil(x), SAVED_SCALE)
         if latent is not None:

@@ -14,7 +14,7 @@ from PIL import Image
 
 from ganlib import images, passport
 from ganlib.demo import models, rounds, stages
-from ganlib.demo.controls import listen
+from ganlib.demo.controls import as_sentence, listen
 from ganlib.demo.links import Reading, whole
 from ganlib.demo.picker import hub_opener
 from ganlib.demo.rounds import PICTURES, check_guesses, check_round
@@ -84,9 +84,13 @@ def _sheet(gan: Model, number: int, captions: list[str]) -> Image.Image:
 async def game_round(asked: Any) -> dict[str, Any]:
     """The pictures of a round: `stages.pixels`, "classes" in words or None, and "about": where real ones are from.
 
+    For a model without a discriminator: {"refused": why, "instead": a model of the page that has one, or None}.
+
     asked: {"model": name, "round": number}.
     """
     gan, number = await asyncio.to_thread(_asked, asked)
+    if gan.discriminator is None:
+        return {"refused": as_sentence(rounds.no_opponent(gan)), "instead": await asyncio.to_thread(_opponent)}
     drawn = await asyncio.to_thread(rounds.draw, gan, number)
     return {**stages.pixels(drawn.x), "model": gan.name, "classes": rounds.words_of(gan, drawn.labels),
             "about": drawn.about}
@@ -106,6 +110,11 @@ async def game_picture(asked: Any) -> dict[str, Any]:
     guesses = check_guesses(asked.get("guesses"))
     return await asyncio.to_thread(lambda: stages.file(solved(gan, number, guesses), passport_of(gan, number),
                                                        f"gan-game-{number}.png"))
+
+
+def _opponent() -> str | None:
+    """The first of the page's own models that has a discriminator."""
+    return next((name for name in models.image_models() if models.images(name).discriminator is not None), None)
 
 
 def _asked(asked: Any) -> tuple[Model, int]:

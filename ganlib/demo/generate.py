@@ -62,6 +62,8 @@ def generate(model: str, seed: int, count: int, truncation: float, captions: lis
         status += f" On average its discriminator says {probabilities.mean():.0%} real.{models.calibrated(gan)}"
         if "opinion" in captions:
             lines.append([f"{p:.0%} real" for p in probabilities.tolist()])
+    elif "opinion" in captions:
+        status += " It has no discriminator, so no probability is written."
     sheet = images.contact_sheet(x, columns, captions=["\n".join(texts) for texts in zip(*lines)])
     state = {"seed": seed, "count": count, "psi": float(truncation), "captions": captions, "class": digit}
     return passport.stamp(sheet, passport.of(gan, LINK, **state)), status

@@ -20,7 +20,7 @@ from ganlib.measures import Comparison
 from ganlib.model import Model
 
 TITLE, LINK = "Quality", "quality"
-EXPLANATION = ("A GAN’s losses do not say how good its pictures are. So the pictures themselves are measured here. "
+EXPLANATION = ("A model’s losses do not say how good its pictures are. So the pictures themselves are measured here. "
                "Real pictures are measured in the same way.")
 CENSUS, SEED = 1_000, 7  # samples, and their seed at first
 ASPECT = 2  # width by height of the sheet of fixed seeds

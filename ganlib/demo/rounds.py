@@ -83,12 +83,17 @@ def check_guesses(guesses: Any) -> list[str]:
     return list(guesses)
 
 
+def no_opponent(gan: Model) -> str:
+    """Why a model without a discriminator is not played against."""
+    return f"{gan.name} has no discriminator to play against: choose a model that has one"
+
+
 def draw(gan: Model, number: int) -> Round:
     """The pictures of a round: each is real with probability 1/2, else generated without truncation.
 
     Raises ValueError if the model has no discriminator, or the server no real pictures for it.
     """
-    require(gan.discriminator is not None, f"{gan.name} has no discriminator to play against")
+    require(gan.discriminator is not None, no_opponent(gan))
     reals = reals_of(gan)
     rng = numpy.random.RandomState(check_round(number))
     real = rng.random_sample(PICTURES) < 0.5

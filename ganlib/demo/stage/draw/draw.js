@@ -45,8 +45,8 @@ class Draw {
       parts.file.value = "";
     });
     parts.class.addEventListener("change", () => this.changed());
-    click("morph", () => goTo("interpolate", {model: this.model, add: this.finder.latent}));
-    click("explore", () => goTo("explore", {model: this.model, point: this.finder.latent}));
+    click("morph", () => goTo("interpolate", {model: this.model, add: this.finder.shown}));
+    click("explore", () => goTo("explore", {model: this.model, point: this.finder.shown}));
     parts.canvas.addEventListener("keydown", (event) => {
       if (event.ctrlKey || event.altKey || event.metaKey) return;
       const action = {Backspace: undo, Delete: clear}[event.key]
@@ -152,8 +152,10 @@ class Draw {
       this.answers += 1;
       if (model === this.model) this.showClasses(answer);
       if (!ink.empty && answer.drawing) this.said = {...answer, model, version};
+      if (this.current) this.finder.showPass(answer.drawing, answer.encoded);
     } catch (trouble) {
       this.failed = true;
+      this.finder.forget();
       throw trouble;
     } finally {
       this.show();
@@ -172,6 +174,7 @@ class Draw {
       bar.classList.toggle("draw-most", said?.read === digit);
     });
     const judged = said !== null && said.probability !== null;
+    for (const name of ["scale", "ends"]) parts[name].classList.toggle("draw-unjudged", said !== null && !judged);
     parts.needle.hidden = !judged;
     if (judged) parts.needle.style.left = `${100 * said.probability}%`;
     parts.real.textContent = judged ? percent(said.probability) : "";

@@ -17,7 +17,8 @@ function differenceOf(drawing, found) {
 class Finder {
   /** @param {HTMLElement} root @param {Object<string, HTMLElement>} parts @param {Draw} draw */
   constructor(root, parts, draw) {
-    Object.assign(this, {root, parts, draw, wire: new Wire(server), turn: 0, seed: 0, latent: null, searching: false});
+    Object.assign(this, {root, parts, draw, wire: new Wire(server), turn: 0, seed: 0, latent: null, searching: false,
+                         pass: null});  // the last reconstruction by the model's encoder, if it has one
     parts.find.addEventListener("click", () => this.search(0));
     parts.again.addEventListener("click", () => this.search(this.next));
     parts.stop.addEventListener("click", () => this.finish(WORDS_OF_DRAWING.stopped));
@@ -28,9 +29,42 @@ class Finder {
   reset() {
     this.end();
     this.latent = null;
+    if (this.pass && this.pass.model === this.draw.model && !this.draw.ink.empty) return this.putPass();
+    this.pass = null;
+    this.parts.caption.textContent = WORDS_OF_DRAWING.closest;
     this.parts.next.classList.add("draw-waiting");
     this.tell(WORDS_OF_DRAWING.about(this.draw.model));
     for (const name of ["found", "difference"]) this.blank(this.parts[name]);
+  }
+
+  /** @returns {?string} the latent of the picture that is shown */
+  get shown() {
+    return this.latent ?? this.pass?.latent ?? null;
+  }
+
+  /**
+   * Show what the encoder and the generator make of a drawing, until a search has found something closer.
+   * @param {string} drawing @param {?Object} encoded of the server; null for a model without an encoder
+   */
+  showPass(drawing, encoded) {
+    if (!encoded) return this.forget();
+    this.pass = {...encoded, drawing, model: this.draw.model};
+    if (this.latent === null) this.putPass();
+  }
+
+  /** The last reconstruction is not that of the drawing. */
+  forget() {
+    if (!this.pass) return;
+    this.pass = null;
+    if (this.latent === null) this.reset();
+  }
+
+  putPass() {
+    this.put(this.pass.drawing, this.pass);
+    this.parts.caption.textContent = WORDS_OF_DRAWING.passed;
+    this.tell(WORDS_OF_DRAWING.pass(this.pass.model));
+    this.parts.again.hidden = true;
+    this.parts.next.classList.remove("draw-waiting");
   }
 
   get next() {
@@ -95,10 +129,16 @@ class Finder {
   }
 
   /** @param {string} drawing @param {Object} answer of the server */
-  show(drawing, answer) {
+  put(drawing, answer) {
     const [found] = picturesOf(answer);
     putPicture(this.parts.found, found);
     putPicture(this.parts.difference, differenceOf(pictureOfText(drawing), found));
+  }
+
+  /** @param {string} drawing @param {Object} answer of the server */
+  show(drawing, answer) {
+    this.put(drawing, answer);
+    this.parts.caption.textContent = WORDS_OF_DRAWING.closest;
     this.latent = answer.latent;
     this.answer = answer;
     this.parts.progress.value = answer.share ?? 1;
@@ -109,9 +149,11 @@ class Finder {
     const focused = document.activeElement === this.parts.stop;
     this.end();
     if (focused) this.parts.find.focus({preventScroll: true});
-    const words = this.latent ? WORDS_OF_DRAWING.result(this.answer) : WORDS_OF_DRAWING.about(this.draw.model);
+    const words = this.latent ? WORDS_OF_DRAWING.result(this.answer, this.pass)
+      : this.pass ? WORDS_OF_DRAWING.pass(this.pass.model) : WORDS_OF_DRAWING.about(this.draw.model);
     this.tell(why ? `${why} ${words}` : words);
     if (!this.latent) return;
+    this.parts.again.hidden = false;
     this.parts.again.textContent = WORDS_OF_DRAWING.again(this.next);
     this.parts.next.classList.remove("draw-waiting");
   }

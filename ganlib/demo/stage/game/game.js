@@ -24,7 +24,7 @@ class Game {
   }
 
   reset() {
-    Object.assign(this, {pictures: [], classes: null, guesses: [], answers: null});
+    Object.assign(this, {pictures: [], classes: null, guesses: [], answers: null, refused: false});
   }
 
   get playing() {
@@ -41,12 +41,25 @@ class Game {
     await this.waiting.during(async () => {
       const answer = await this.wire.call("game_round", this.state, async () => turn === this.turn);
       if (turn !== this.turn || !answer) return;
+      this.parts.about.textContent = answer.about ?? "";
+      if (answer.refused) return this.refuse(answer);
       Object.assign(this, {pictures: picturesOf(answer), classes: answer.classes});
-      this.parts.about.textContent = answer.about;
       this.resume();
       this.show();
     }, {again: () => this.start(this.round), wanted: () => turn === this.turn});
     if (turn === this.turn && this.pictures.length && !this.playing) this.finish();
+  }
+
+  /** Say why this model cannot play, and offer another. */
+  refuse({refused, instead}) {
+    this.refused = true;
+    this.show();
+    this.waiting.say(refused);
+    if (instead === null) return;
+    this.parts.note.append(" ", make("button", {type: "button", onclick: () => {
+      this.choice.show(instead);
+      this.again();
+    }}, SENTENCES.instead(instead)));
   }
 
   /** Go on where the same round was before the page was loaded again. */
@@ -124,7 +137,8 @@ class Game {
   show() {
     const {parts, guesses, pictures, answers} = this, place = guesses.length;
     this.root.toggleAttribute("data-over", answers !== null);
-    [parts.board.hidden, parts.end.hidden, parts.share.hidden] = [answers !== null, answers === null, answers !== null];
+    parts.board.hidden = parts.share.hidden = answers !== null || this.refused;
+    parts.end.hidden = answers === null;
     [...parts.dots.children].forEach((dot, i) => {
       dot.dataset.guess = guesses[i] ?? "";
       dot.toggleAttribute("data-now", this.playing && i === place);

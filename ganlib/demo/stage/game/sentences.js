@@ -11,6 +11,7 @@ const SENTENCES = {
   checking: "The discriminator is looking.",
   resumed: "Your round goes on.",
   fresh: "New round",
+  instead: (model) => `Play against ${model}`,
   again: "Play again",
   save: "Save picture",
   saved: "All ten pictures with their answers, as a PNG file",
