@@ -17,6 +17,7 @@ from torch.overrides import TorchFunctionMode
 
 from ganlib.checks import check_fields, check_float, check_int, quoted, require
 from ganlib.networks import (
+    COUPLING_WIDTH,
     DCGANDiscriminator,
     DCGANEncoder,
     DCGANGenerator,
@@ -301,7 +302,7 @@ class VAE(Architecture):
 
     @property
     def widest(self) -> int:
-        return max(2 * self.latent_dim, self.features, *self.mapping,
+        return max(2 * self.latent_dim, self.features, *self.mapping, *([COUPLING_WIDTH] if self.couplings else []),
                    _widest_map(self.shape, self.generator_channels, self.encoder_channels))
 
     def fitted(self, shape: tuple[int, ...], num_classes: int | None) -> Self:

@@ -119,7 +119,8 @@ PENALTIES: dict[str, Penalty] = {
 def pixel_cross_entropy(decoded: Tensor, x: Tensor) -> Tensor:
     """Binary cross-entropy between pixels, in nats an image: −log p(x | z) of Bernoulli pixels (Kingma & Welling 2014).
 
-    Pixels between black and white count as shares of both. Its minimum is where the decoded pixels are the mean.
+    Pixels between black and white count as shares of both. Its minimum is where the decoded pixels are the mean. They
+    should be float32: bfloat16 rounds many to black and white, whose gradients are 0.
 
     Args:
         decoded, x: (N, *shape) in [-1, 1].

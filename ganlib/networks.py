@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 LOG_VARIANCE = (-12.0, 6.0)  # limits of an encoder's: its exponential stays finite, also in bfloat16
+COUPLING_WIDTH = 128  # of the hidden layers of a coupling layer
 SCALES = 1.5  # limit of the logarithm of a coupling layer's scales: several layers do not explode
 
 
@@ -92,8 +93,8 @@ class CouplingLayers(nn.ModuleList):
     "Variational lossy autoencoder", section 3.2).
     """
 
-    def __init__(self, latent_dim: int, count: int, width: int = 128):
-        super().__init__(Coupling(latent_dim, width) for _ in range(count))
+    def __init__(self, latent_dim: int, count: int):
+        super().__init__(Coupling(latent_dim, COUPLING_WIDTH) for _ in range(count))
 
     def start(self) -> None:
         """Sets the initial weights."""
@@ -113,6 +114,12 @@ class CouplingLayers(nn.ModuleList):
             w, added = coupling.inverse(w)  # type: ignore[operator]
             log_determinant = log_determinant + added
         return w, log_determinant
+
+
+def coupling_layers(generator: nn.Module) -> CouplingLayers:
+    """A generator's coupling layers; for one that has none, some that change nothing."""
+    found: CouplingLayers | None = getattr(generator, "coupling_layers", None)
+    return CouplingLayers(0, 0) if found is None else found
 
 
 class Dropout(nn.Module):
@@ -254,7 +261,7 @@ class DCGANDiscriminator(nn.Module):
 class Encoder(nn.Module, ABC):
     """The other network of a VAE: a distribution of mapped latents, those after `CouplingLayers`, for each sample.
 
-    The generator of such a VAE has `coupling_layers`, which turn them into latents.
+    The generator's `coupling_layers`, if it has any, turn them into latents; without any they are latents.
     """
 
     @abstractmethod

@@ -16,8 +16,9 @@ from torch import Tensor, nn
 
 from ganlib.card import LICENSE
 from ganlib.checkpoint import write_atomically
-from ganlib.checks import require
+from ganlib.checks import quoted, require
 from ganlib.model import Model
+from ganlib.networks import coupling_layers
 from ganlib.version import __version__
 
 OPSET = 18  # the one that torch's exporter is written for; most ONNX software supports it
@@ -78,17 +79,16 @@ def to_onnx(model: Model, network: str = "generator") -> bytes:
 
 
 class _Encoding(nn.Module):
-    """What `Model.encode` computes: the encoder, and the inverse of the generator's coupling layers."""
+    """What `Model.encode` computes before it limits latents: the encoder, and the inverse of the coupling layers."""
 
     def __init__(self, model: Model):
         super().__init__()
         self.encoder: Any = copy.deepcopy(model.encoder)
-        self.couplings: Any = copy.deepcopy(getattr(model.generator, "coupling_layers", nn.ModuleList()))
+        self.couplings: Any = copy.deepcopy(coupling_layers(model.generator))
 
     def forward(self, x: Tensor) -> Tensor:
-        z: Tensor = self.encoder(x)
-        for coupling in reversed(self.couplings):
-            z, _ = coupling.inverse(z)
+        z: Tensor
+        z, _ = self.couplings.inverse(self.encoder(x))
         return z
 
 
@@ -97,7 +97,8 @@ def _module(model: Model, network: str) -> nn.Module:
 
 
 def check_network(model: Model, network: str) -> None:
-    """Raises ValueError unless the model has a network of that name."""
+    """Raises ValueError unless the model has a network of that name, which can be exported."""
+    require(network in OUTPUTS, f"a network to export must be one of {', '.join(OUTPUTS)}, not {quoted(network)}")
     require(getattr(model, network, None) is not None, f"{model.name} has no {network} to export")
 
 

@@ -55,7 +55,7 @@ RECIPES: dict[str, Recipe] = {
         steps=15_000, batch_size=128, ema=0.0, bfloat16=True)),
     "dcgan": Recipe("dcgan", "mnist", _DCGAN),
     "vae": Recipe("vae", "mnist", TrainConfig(
-        steps=8_000, batch_size=128, loss=ELBO, generator_lr=1e-3, betas=(0.9, 0.99), final_lr=0.02, bfloat16=True,
+        steps=8_000, batch_size=128, loss=ELBO, generator_lr=1e-3, betas=(0.9, 0.99), final_lr=0.02,
         kl_weight=0.5)),
     "cdcgan": Recipe("cdcgan", "mnist", replace(_DCGAN, steps=26_000, final_lr=0.01)),
     "stacked-mnist": Recipe("stacked-mnist", "stacked-mnist", replace(_DCGAN, steps=14_000)),

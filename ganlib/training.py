@@ -27,7 +27,7 @@ from ganlib.data import Data
 from ganlib.devices import check_device
 from ganlib.files import replacing
 from ganlib.losses import ELBO, LOSSES, PENALTIES, PLACES, Loss, log_normal, pixel_cross_entropy
-from ganlib.networks import Dropout, Encoder
+from ganlib.networks import Dropout, Encoder, coupling_layers
 from ganlib.sampling import MAX_SEED
 
 MAX_COUNT = 10**9  # steps, or samples a step
@@ -98,6 +98,10 @@ class TrainConfig:
         checked["betas"] = tuple(check_float(beta, 0, 1 - 1e-9, "each of betas") for beta in self.betas)
         checked["penalties"] = {name: check_float(gamma, 0, math.inf, f"the penalty {name}")
                                 for name, gamma in self.penalties.items()}
+        require(self.loss == ELBO or self.kl_weight == 1,
+                f"kl_weight is of the loss {ELBO}, not of {self.loss}: leave it out")
+        require(self.loss != ELBO or not self.bfloat16, f"{ELBO} needs float32: bfloat16 rounds pixels to black and "
+                                                        f"white, whose gradients are 0")
         require(self.loss != ELBO or not (any(self.penalties.values()) or self.augment or self.n_critic > 1),
                 f"penalties, augment and n_critic are of a discriminator, and {ELBO} trains none: leave them out")
         vars(self).update(checked)  # numbers of NumPy and torch became Python's
@@ -354,7 +358,7 @@ def _train_vae(state: State, architecture: Architecture, data: Data) -> dict[str
     return {"reconstruction_loss": reconstruction.detach(), "kl_divergence": divergence.detach()}
 
 
-def negative_elbo(generator: Any, encoder: Encoder, x: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+def negative_elbo(generator: nn.Module, encoder: Encoder, x: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
     """The two terms whose sum is the negative evidence lower bound (Kingma & Welling 2014, eq. 3), in nats a sample.
 
     Args:
@@ -367,7 +371,7 @@ def negative_elbo(generator: Any, encoder: Encoder, x: Tensor, noise: Tensor) ->
         estimated with one latent for each sample.
     """
     mapped, log_density = encoder.sample(x, noise)
-    z, log_determinant = generator.coupling_layers.inverse(mapped)
+    z, log_determinant = coupling_layers(generator).inverse(mapped)
     divergence = log_density - log_determinant - log_normal(z)
     return pixel_cross_entropy(generator(z), x), divergence.mean()
 

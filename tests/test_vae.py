@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 import ganlib
-from ganlib import checkpoint, inversion, losses
+from ganlib import best, checkpoint, inversion, losses
 from ganlib.architectures import ARCHITECTURES, DCGAN, VAE, build, build_encoder, describe, rebuild
 from ganlib.data import DATASETS, ImageData, scale
 from ganlib.model import Model
@@ -195,12 +195,9 @@ def test_a_search_begins_at_the_latent_of_the_encoder(monkeypatch):
     assert without.psnr < 60
 
 
-@pytest.mark.parametrize(("changes", "words"), [
-    ({"loss": "relativistic"}, "vae has an encoder: its loss must be elbo, not relativistic"),
-])
-def test_a_loss_must_fit_the_networks(changes, words):
-    with pytest.raises(ValueError, match=words):
-        State.fresh(SMALL, replace(CONFIG, **changes))
+def test_an_encoder_is_trained_by_the_elbo_alone():
+    with pytest.raises(ValueError, match="vae has an encoder: its loss must be elbo, not relativistic"):
+        State.fresh(SMALL, replace(CONFIG, loss="relativistic", kl_weight=1.0))
 
 
 def test_the_elbo_needs_an_encoder():
@@ -280,3 +277,56 @@ def test_a_run_may_start_from_the_weights_of_another(run, tmp_path):
     assert start.new_layers == ()
     for encoder in (state.encoder, state.average_encoder):
         assert all(torch.equal(value, expected[key]) for key, value in encoder.state_dict().items())
+
+
+@pytest.mark.parametrize("mode", [torch.inference_mode, torch.no_grad])
+def test_latents_are_ordinary_tensors_whatever_the_caller_has_set(mode):
+    model = model_of()
+    with mode():
+        z = model.encode(torch.zeros(2, 1, 28, 28))
+    assert not z.is_inference()
+    assert (z.dtype, z.device.type) == (torch.float32, "cpu")
+
+
+class Plain(nn.Module):
+    """A generator without coupling layers."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(8, 28 * 28)
+
+    def forward(self, z, y=None):
+        return self.layer(z).tanh().view(-1, 1, 28, 28)
+
+
+def test_a_generator_without_coupling_layers_trains_and_encodes(images, monkeypatch):
+    monkeypatch.setattr(VAE, "generator", lambda self: Plain())
+    last = list(train(SMALL, images, CONFIG))[-1]
+    model = Model("plain", SMALL, last.generator, encoder=last.state.average_encoder)
+    assert last.losses["reconstruction_loss"] < next(train(SMALL, images, CONFIG)).losses["reconstruction_loss"]
+    assert torch.equal(model.encode(torch.zeros(1, 1, 28, 28)), model.encoder(torch.zeros(1, 1, 28, 28)))
+
+
+def test_a_run_may_keep_the_best_networks(images, tmp_path):
+    state = list(train(SMALL, images, CONFIG))[-1].state
+    keeper = best.Keeper(tmp_path / "best.safetensors", 0)
+    keeper.offer(state, SMALL, images, 1.0)
+    with keeper.saved():
+        pass
+    _, discriminator, encoder = best.load(tmp_path / "best.safetensors", State.fresh(SMALL, CONFIG))
+    assert discriminator is None
+    assert all(torch.equal(value, encoder.state_dict()[key])
+               for key, value in state.average_encoder.state_dict().items())
+
+
+def test_bfloat16_is_refused_where_pixels_would_have_no_gradient():
+    shade = torch.tensor([[-0.9999]], requires_grad=True)
+    losses.pixel_cross_entropy(shade.bfloat16(), torch.ones(1, 1)).backward()
+    assert shade.grad.item() == 0
+    with pytest.raises(ValueError, match="elbo needs float32: bfloat16 rounds pixels to black and white"):
+        replace(CONFIG, bfloat16=True)
+
+
+def test_a_gan_has_no_weight_of_a_kl_divergence():
+    with pytest.raises(ValueError, match="kl_weight is of the loss elbo, not of relativistic: leave it out"):
+        TrainConfig(steps=1, batch_size=1, loss="relativistic", kl_weight=0.5)
