@@ -8,21 +8,26 @@ import pytest
 from ganlib.stories import TROUBLES
 from tests.browser.test_page import CHROMIUM, NARROW, WIDE, Visit, browser  # noqa: F401, a fixture
 from tests.lab_page import lab_page
+from tests.test_labs import until
 
 pytestmark = [pytest.mark.slow,
               pytest.mark.skipif(not CHROMIUM, reason="no chromium on this machine (Debian: apt-get install chromium)")]
 
 STEPS, TROUBLES_STEP = 5, 8  # of the course
+LONGEST = 60.0  # seconds until a page has told how many labs it has
 SERVER = re.compile("/component_server")  # calls of a stage's functions
 COURSE = "[...document.querySelectorAll('#how, #how *')].find(({ganlab}) => ganlab).ganlab.course"
-# how long the figure takes from the server's answer to the next picture
-TIME_ANSWERS = f"""() => {{
-    const {{pull}} = {COURSE}.figures.steps, {{shown}} = pull;
-    window.took = [];
-    pull.shown = (...answer) => {{
-        const start = performance.now();
-        shown(...answer);
-        requestAnimationFrame(() => setTimeout(() => took.push(performance.now() - start)));
+# what is asked for by the course's wire is listed, and films come only after `release` was called
+HOLD_FILMS = f"""() => {{
+    const {{wire}} = {COURSE}, send = wire.send.bind(wire);
+    const released = new Promise(resolve => {{ window.release = resolve; }});
+    window.films = [];
+    wire.send = async (name, data) => {{
+        if (name === "how_film") {{
+            films.push(data.name);
+            await released;
+        }}
+        return send(name, data);
     }};
 }}"""
 
@@ -122,14 +127,26 @@ def test_quick_presses_are_all_counted_and_the_keyboard_presses_too(open_figure)
     figure.until(discriminator=5, generator=0, busy=False)
 
 
-def test_a_press_is_shown_within_300_milliseconds_of_the_answer(open_figure):
+def test_each_press_is_shown(open_figure):
     figure = open_figure(STEPS)
-    figure.page.evaluate(TIME_ANSWERS)
+    maps = {figure.until(discriminator=0, busy=False)["map"]}
     for i in range(1, 6):
         figure.press("Train the discriminator")
-        figure.until(discriminator=i, busy=False)
-    figure.page.wait_for_function("took.length === 5")
-    assert min(figure.page.evaluate("took")) < 300  # the shortest one: what else a machine does adds to the others
+        maps.add(figure.until(discriminator=i, busy=False)["map"])
+    assert len(maps) == 6
+
+
+def test_a_hidden_training_stops_and_goes_on_where_it_is_shown_again(open_figure):
+    figure = open_figure(STEPS)
+    figure.until(discriminator=0, busy=False)
+    # many requests' worth, which is hidden while the first one is under way
+    figure.page.evaluate(f"() => {{ {COURSE}.figures.steps.train([['both', 500]]); {COURSE}.open({STEPS + 1}); }}")
+    figure.page.wait_for_function(f"!{COURSE}.figures.steps.pull.busy")
+    answers, steps = figure.page.evaluate(f"(({{pull, place}}) => [pull.answers, place.dataset.discriminator])"
+                                          f"({COURSE}.figures.steps)")
+    assert (answers, steps) == (1, "0")
+    figure.page.get_by_role("link", name=f"Step {STEPS}").click()
+    figure.until(discriminator=500, generator=500, busy=False)
 
 
 def test_the_untrained_networks_are_drawn_without_the_server_and_a_lost_step_can_be_tried_again(open_figure):
@@ -154,19 +171,18 @@ def test_the_labs_own_training_is_kept_beside_it_and_both_end_with_the_page(brow
         figure.page.wait_for_function(f"() => {lab}?.film && !{lab}.next")
         figure.page.evaluate(f"{lab}.startPoints() && {lab}.step('both')")
         figure.page.wait_for_function(f"() => !{lab}.next && !{lab}.film.asking && {lab}.film.last.header.step === 1")
-        assert shown.labs() == 1
+        until(lambda: shown.labs() == 1, LONGEST)
         figure.tab("How it works")
         figure.press("Train the discriminator")
         figure.until(discriminator=1, busy=False)
-        assert shown.labs() == 2
+        until(lambda: shown.labs() == 2, LONGEST)
         figure.tab("Lab")
         figure.page.evaluate(f"{lab}.step('both')")
         figure.page.wait_for_function(f"() => !{lab}.film.asking && {lab}.film.last.header.step === 2")
-        assert shown.labs() == 2
+        until(lambda: shown.labs() == 2, LONGEST)
         assert figure.wrong == []
         context.close()
-        while shown.labs():  # pytest's timeout ends it where a lab stays
-            pass
+        until(lambda: shown.labs() == 0, LONGEST)
 
 
 # the films of troubles and cures
@@ -192,7 +208,7 @@ def test_both_films_play_by_themselves_in_step_to_their_end(open_figure, options
 def test_the_keyboard_scrubs_and_the_numbers_follow(open_figure):
     figure = open_figure(TROUBLES_STEP, reduced_motion="reduce")
     figure.until(loaded=True)
-    slider = figure.place.get_by_label("Time")
+    slider = figure.place.get_by_role("slider", name="Time")
     slider.focus()
     figure.page.keyboard.press("Home")
     figure.until(position=0, step=0, playing=False)
@@ -249,6 +265,23 @@ def test_each_trouble_has_its_films(open_figure):
         figure.until(name=trouble.name, loaded=True, position=39)
         assert figure.place.get_by_role("heading").all_inner_texts() == [trouble.title, cure.title]
         assert len(set(figure.pixels())) == 2
+
+
+def test_each_film_is_fetched_once_whatever_is_chosen_meanwhile_and_pause_holds(open_figure):
+    figure = open_figure(STEPS)
+    figure.page.evaluate(HOLD_FILMS)
+    figure.page.get_by_role("link", name=f"Step {TROUBLES_STEP}").click()
+    first, second = TROUBLES[:2]
+    for trouble, _ in (second, first, second):
+        figure.place.get_by_label(trouble.title, exact=True).check()
+        figure.until(name=trouble.name, loaded=False)
+    figure.page.evaluate("release()")
+    figure.until(loaded=True, playing=True)
+    figure.press("Pause")
+    figure.page.wait_for_function(f"{COURSE}.figures.troubles.films.size === 2")
+    figure.page.evaluate(f"{COURSE}.wire.last")  # what was asked for after these, if anything was
+    assert sorted(figure.page.evaluate("films")) == sorted(story.name for pair in (first, second) for story in pair)
+    assert figure.data()["playing"] == "false"
 
 
 def test_stills_are_drawn_without_the_server_and_the_films_can_be_tried_again(browser, address):  # noqa: F811

@@ -1,7 +1,8 @@
 // Figure 5: the lab's training, one half step at a time. The server trains, the browser draws; a still of the untrained
 // networks is in the page.
 // place.dataset: discriminator and generator (their steps), map and points (checksums of what is drawn), frozen (the
-// network that did not learn last, or ""), next (the network whose turn it is), busy ("true" while the server trains).
+// network that did not learn last, or ""), next (the network whose turn it is), busy ("true" until all that was asked
+// for is drawn).
 
 const LAYERS = ["real", "generated", "learned", "arrows"];
 const MOVE = 260;  // milliseconds from one frame to the next
@@ -61,7 +62,8 @@ class Half {
 
 class TwoSteps {
   constructor(place) {
-    Object.assign(this, {place, film: null, goal: [], losses: {discriminator: null, generator: null}});
+    Object.assign(this, {place, film: null, goal: [], shown: [], isShown: false,
+                         losses: {discriminator: null, generator: null}});
     this.view = new FilmView(LAYERS, () => this.colour());
     const half = (who, i) => [who, new Half(i + 1, who, () => this.train([[who, 1]]))];
     this.halves = Object.fromEntries(Object.keys(OTHER).map(half));
@@ -91,18 +93,27 @@ class TwoSteps {
   async open() {
     this.still = await readFilm(fromBase64(PAGE.twoSteps.still));
     this.film = this.still;
-    this.shown = [];
     this.tell();
     this.view.show(this.film, 0);
     this.note();
   }
 
   show() {
+    this.isShown = true;
     this.view.redraw();
+    if (!this.pull.busy) this.goOn();  // otherwise its answer does
   }
 
+  /** Nothing more is asked for: the server trains to the end of the present request at most. */
   hide() {
+    this.isShown = false;
+    this.pull.next = null;
     this.view.stop();
+  }
+
+  /** Ask for what is left of the goal; the server goes on where it was. */
+  goOn() {
+    if (this.isShown && !this.pull.next && countOf(this.shown) < countOf(this.goal)) this.pull.ask({goal: this.goal});
   }
 
   /** @param {Action[]} actions to do after all that was asked for */
@@ -115,22 +126,24 @@ class TwoSteps {
   }
 
   answered({frame}, asked) {
-    if (!begins(asked.goal, this.goal)) return;  // of a training before Reset
-    if (!frame) {
-      if (!this.pull.next) this.pull.ask(asked);  // the server goes on where it was
-      return;
-    }
+    // without a frame the goal is not reached yet; another goal is of a training before Reset
+    if (frame && begins(asked.goal, this.goal)) this.draw(frame, asked.goal);
+    this.goOn();
+  }
+
+  /** @param {string} frame in base64 @param {Action[]} actions that led to it */
+  draw(frame, actions) {
     const film = new Film(null), before = this.shown;
     film.opening = this.still.opening;
     film.add(fromBase64(frame));
-    Object.assign(this, {film, shown: asked.goal});
+    Object.assign(this, {film, shown: actions});
     this.tell(before);
     this.view.show(film, 0, MOVE, ["generated", "arrows", "probability"]);
     this.note();
   }
 
   reset() {
-    Object.assign(this.pull, {next: null});
+    this.pull.next = null;
     Object.assign(this, {goal: [], shown: [], film: this.still, losses: {discriminator: null, generator: null}});
     this.tell();
     this.view.show(this.film, 0, MOVE, ["generated", "arrows", "probability"]);

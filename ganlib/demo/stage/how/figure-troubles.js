@@ -66,7 +66,7 @@ class Side {
 class Troubles {
   constructor(place, wire) {
     Object.assign(this, {place, wire, sides: [new Side("trouble"), new Side("cure")], films: new Map(), position: 0,
-                         playing: false, timer: 0, due: 0, isShown: false});
+                         playing: false, timer: 0, due: 0, isShown: false, loading: new Set()});
     const choices = PAGE.troubles.map(([{name, title}]) => [name, title]);
     this.chips = new Chips("Trouble", choices, (name) => this.choose(name));
     this.button = make("button", {type: "button", class: "stage-primary how-troubles-play",
@@ -118,7 +118,7 @@ class Troubles {
     this.pair = PAGE.troubles.find(([trouble]) => trouble.name === name);
     this.chips.show(name);
     const {pair} = this, stills = await Promise.all(pair.map(({still}) => readFilm(fromBase64(still))));
-    if (this.pair !== pair) return;
+    if (this.pair !== pair || this.isOpen(name)) return;  // the films may have come before the stills were read
     this.open(this.films.get(name) ?? stills);
     if (this.isShown) this.load();
   }
@@ -136,17 +136,23 @@ class Troubles {
     this.scrub(this.last);
   }
 
+  /** @returns {boolean} whether the films of a trouble and its cure, not their stills, are what is shown */
+  isOpen(name) {
+    const {dataset} = this.place;
+    return dataset.loaded === "true" && dataset.name === name;
+  }
+
   /** Fetch the films of the present pair once, and play them. */
   async load() {
     const {pair} = this, [{name}] = pair;
-    if (this.loading === name || this.place.dataset.loaded === "true" && this.place.dataset.name === name) return;
-    this.loading = name;
-    const films = this.films.get(name) ?? await this.waiting.during(() => this.fetch(pair),
+    if (this.loading.has(name) || this.isOpen(name)) return;
+    this.loading.add(name);
+    const films = await this.waiting.during(() => this.fetch(pair),
       {again: () => this.load(), source: this, wanted: () => this.pair === pair});
-    this.loading = null;
+    this.loading.delete(name);
     if (!films) return;
     this.films.set(name, films);
-    if (this.pair !== pair) return this.isShown ? this.load() : undefined;
+    if (this.pair !== pair) return;
     this.open(films);
     if (this.isShown && (moves() || this.wanted)) this.play();
   }
