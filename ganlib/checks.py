@@ -37,6 +37,12 @@ def check_fields(values: dict[str, Any], cls: Any, what: str) -> None:
     require(not missing, f"{what} lacks the field {listed(missing)}")
 
 
+def check_bool(value: Any, what: str) -> bool:
+    """The value. Raises ValueError unless it is True or False: "no" counts as true in Python."""
+    require(isinstance(value, bool), f"{what} must be true or false, not {quoted(value)}")
+    return bool(value)
+
+
 def check_int(value: Any, low: int, high: int, what: str) -> int:
     """The value, of any integer type of Python, NumPy or torch, as an int. Raises ValueError unless low ≤ it ≤ high."""
     try:

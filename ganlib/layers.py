@@ -69,7 +69,7 @@ def cost(model: "Model") -> Cost:
     for module in weighted:
         module.register_forward_hook(multiply)
     with default_modes(CPU):
-        network(torch.zeros(1, model.latent_dim), model.labels_of([0]))
+        network(torch.zeros(1, model.latent_dim, dtype=torch.float, device=CPU), model.labels_of([0]))
     shared = sum(count_parameters(module) for module in weighted if isinstance(module, CONVOLUTIONS))
     return Cost(count_parameters(network), shared, sum(products))
 
@@ -86,7 +86,7 @@ class Layers:
         self.sides = model.shape[1:]
         self._network = _Traced(model.generator)
         self._connections = _Traced(_positive(model.generator))
-        self._ones = torch.ones(1, model.latent_dim, dtype=torch.double)
+        self._ones = torch.ones(1, model.latent_dim, dtype=torch.double, device=CPU)
 
     @property
     def shares_weights(self) -> bool:

@@ -52,11 +52,19 @@ class GaussianClasses:
         means: (2, D).
         covariance: (D, D), of either class.
         priors: (2,), p(y).
+
+    Raises:
+        ValueError: if the covariance has no inverse, as that of points that coincide or lie on one line.
     """
 
     means: Tensor
     covariance: Tensor
     priors: Tensor
+
+    def __post_init__(self) -> None:
+        whole = bool(self.covariance.isfinite().all())
+        require(whole and int(torch.linalg.matrix_rank(self.covariance, hermitian=True)) == len(self.covariance),
+                "the covariance has no inverse: the points of each class must differ in each direction")
 
     @classmethod
     def fit(cls, x: Tensor, y: Tensor, naive: bool = False) -> "GaussianClasses":
@@ -70,7 +78,8 @@ class GaussianClasses:
                 with variances of its own for each class, the boundary would be a curve.
 
         Raises:
-            ValueError: if a class has no points.
+            ValueError: if a class has no points, or if the points of the classes do not differ in each direction, as
+                those that coincide: their covariance has no inverse.
         """
         parts = [x[y == label].double() for label in (0, 1)]
         require(all(len(part) > 0 for part in parts), "each class needs at least one point")
@@ -115,13 +124,17 @@ def two_clouds(means: Sequence[Sequence[float]], n: int, rng: torch.Generator, s
         means: the centres of both clouds, two numbers each.
         n: points of each class.
         rng: a random generator on the CPU.
-        spread: the standard deviation of each coordinate.
-        correlation: of the two coordinates, above -1 and below 1.
+        spread: the standard deviation of each coordinate, 0 or more.
+        correlation: of the two coordinates, from -1 to 1.
         outliers: further points of class 1 around OUTLIERS.
 
     Returns:
         x (2 n + outliers, 2), and the classes y (2 n + outliers,), 0 or 1.
+
+    Raises:
+        ValueError: if the spread or the correlation is not in its range.
     """
+    spread, correlation = check_float(spread, 0, math.inf, "spread"), check_float(correlation, -1, 1, "correlation")
     shape = torch.tensor([[1.0, 0.0], [correlation, math.sqrt(1 - correlation**2)]], dtype=torch.float64)
     noise = torch.randn(2, n, 2, generator=rng, dtype=torch.float64)
     clouds = torch.tensor(means, dtype=torch.float64)[:, None] + spread * noise @ shape.T

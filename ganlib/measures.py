@@ -44,7 +44,7 @@ class Measure:
 
 
 MEASURES = (
-    Measure("fid_digit_classifier", "FID, digit-classifier features", ".3g", "low"),
+    Measure("fid_digit_classifier", "FID, digit-classifier features", "#.3g", "low"),
     Measure("kid_digit_classifier", "KID, digit-classifier features", ".2g", "low"),
     Measure("precision", "precision (k = {neighbours})", ".3f", "high"),
     Measure("recall", "recall (k = {neighbours})", ".3f", "high"),

@@ -43,8 +43,8 @@ STORIES: tuple[Story, ...] = (
           "Both networks learn at the same pace. Watch the orange points reach all eight spots while D(x) goes to ½.",
           {"target": "ring", "gamma": 0.3}, 1_500),
     Story("mode-collapse", "Mode collapse",
-          "The generator learns much faster than the discriminator. Watch all points rush to one place, and then to "
-          "another.",
+          "The generator learns much faster than the discriminator. Watch all points jump together, and reach few "
+          "spots at a time.",
           _COLLAPSE | {"generator_lr": 1e-2, "discriminator_lr": 1e-4}, 600),
     Story("two-time-scales", "Two time scales",
           "Now the discriminator learns four times as fast as the generator. Watch the points stay on all eight spots.",

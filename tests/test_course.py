@@ -1,6 +1,8 @@
 """The course: its texts, the numbers that they quote, the document that is made of them, and its links."""
 
+import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -8,7 +10,7 @@ from PIL import Image
 from torch import nn
 
 import ganlib
-from ganlib import checkpoint
+from ganlib import checkpoint, layers, maps
 from ganlib.checkpoint import shipped
 from ganlib.demo import course, how, stages
 from ganlib.demo.course import NOT_MEASURED, Step, document, is_sources, is_task, page_text, paragraphs
@@ -97,6 +99,24 @@ def test_a_number_that_is_not_there_says_so():
     assert course.number("dcgan", "encoder_parameters") == NOT_MEASURED
 
 
+@pytest.mark.parametrize("damage", [
+    lambda config: json.dumps(config | {"architecture": {"kind": "unknown"}}),
+    lambda config: json.dumps({key: value for key, value in config.items() if key != "architecture"}),
+    lambda config: "{", lambda config: "[]", None], ids=["kind", "no architecture", "no JSON", "a list", "no file"])
+def test_a_damaged_model_leaves_the_rest_of_the_course(damage, tmp_path, monkeypatch):
+    folder = tmp_path / "dcgan"
+    folder.mkdir()
+    shutil.copy(shipped()["dcgan"] / checkpoint.METRICS, folder)
+    if damage:
+        config = json.loads((shipped()["dcgan"] / checkpoint.CONFIG).read_text(encoding="utf-8"))
+        (folder / checkpoint.CONFIG).write_text(damage(config), encoding="utf-8")
+    models = shipped() | {"dcgan": folder}
+    monkeypatch.setattr(checkpoint, "shipped", lambda: models)
+    assert course.number("dcgan", "parameters") == NOT_MEASURED
+    assert course.number("mlp-gan", "parameters") != NOT_MEASURED
+    assert [step.slug for step in course.steps()] == SLUGS
+
+
 @pytest.mark.parametrize("name", ["dcgan", "mlp-gan"])
 def test_the_derived_numbers_are_those_of_the_models(name):
     model = ganlib.load(name, "cpu")
@@ -108,10 +128,39 @@ def test_the_derived_numbers_are_those_of_the_models(name):
 
 def test_the_weights_that_step_9_counts_are_those_of_a_layer():
     """Of a transposed convolution from 7×7 to 14×14, and of a linear layer between maps of these sizes."""
-    layers = ganlib.load("dcgan", "cpu").generator.modules()
-    first = next(layer for layer in layers if isinstance(layer, nn.ConvTranspose2d))
+    modules = ganlib.load("dcgan", "cpu").generator.modules()
+    first = next(layer for layer in modules if isinstance(layer, nn.ConvTranspose2d))
     assert f"{first.weight.numel():,} weights" in STEPS[8].text
     assert f"{first.in_channels * 7 * 7 * first.out_channels * 14 * 14:,}" in STEPS[8].text
+    assert STEPS[8].text.count("131,072") == STEPS[8].text.count("78,675,968") == 1
+
+
+def test_the_multiplications_that_step_9_compares_are_those_of_the_models():
+    convolutions, dense = (layers.cost(ganlib.load(name, "cpu")) for name in ("dcgan", "mlp-gan"))
+    assert "`dcgan` does about ten times as many multiplications" in STEPS[8].text
+    assert convolutions.multiplications / dense.multiplications == pytest.approx(10, abs=1)
+    assert "(`dcgan`, mostly in linear layers)" in STEPS[8].text
+    linear = [layer for layer in ganlib.load("dcgan", "cpu").generator.modules() if isinstance(layer, nn.Linear)]
+    assert sum(p.numel() for layer in linear for p in layer.parameters()) > convolutions.parameters / 2
+
+
+def test_the_sizes_that_steps_2_and_9_name_are_those_of_dcgan():
+    gan, text = ganlib.load("dcgan", "cpu"), STEPS[1].text
+    assert f"here {gan.latent_dim}." in text
+    first, second, third = (f"{layer.shape[2]} × {layer.shape[3]}" for layer in maps.way(gan, gan.latents([0])).maps)
+    assert f"small pictures of {first} numbers" in text
+    assert f"to {second}, the second one to {third}" in text
+    assert f"{gan.shape[1]} × {gan.shape[2]} pixels" in text
+    assert f"From {first} to {second}, `dcgan` has" in STEPS[8].text
+
+
+def test_the_loss_and_the_penalties_that_step_8_names_are_those_of_the_recipes():
+    assert "The **relativistic** loss" in STEPS[7].text
+    assert "`dcgan` and `mlp-gan` were trained with it, and with R1 and R2." in STEPS[7].text
+    for name in ("dcgan", "mlp-gan"):
+        train = ganlib.RECIPES[name].train
+        assert train.loss == "relativistic"
+        assert {penalty for penalty, strength in train.penalties.items() if strength > 0} == {"r1", "r2"}
 
 
 def test_front_matter_that_is_wrong_is_named(tmp_path, monkeypatch):
@@ -126,7 +175,8 @@ def test_front_matter_that_is_wrong_is_named(tmp_path, monkeypatch):
 
 def test_the_page_boxes_the_task_and_the_sources():
     text = page_text(Step(3, "a", "A title", "b", "", "First $x$.\n\n**Try:** it.\n\nSources: [a](https://b.c)."))
-    assert text == ("## 3. A title\n\nFirst $x$\u2060.\n\n<div class=\"how-task\">\n\n**Try:** it.\n\n</div>\n\n"
+    assert text == ("## 3. A title\n\nFirst <span class=\"how-joined\">$x$.</span>\n\n"
+                    "<div class=\"how-task\">\n\n**Try:** it.\n\n</div>\n\n"
                     "<div class=\"how-sources\">\n\nSources: [a](https://b.c).\n\n</div>")
 
 
@@ -159,5 +209,5 @@ def test_the_api_gives_a_step():
     found = how.read(6)
     assert (found["number"], found["slug"], found["figure"]) == (6, "ln-2", "optimum")
     assert found["text"] == STEPS[5].text
-    with pytest.raises(Exception, match="Step must be"):
+    with pytest.raises(ValueError, match="Step must be"):
         how.read(11)

@@ -4,10 +4,12 @@ import math
 
 import pytest
 import torch
+from gradio import Error
 from gradio_client import Client
 from gradio_client.exceptions import AppError
 
 from ganlib import lessons
+from ganlib.checkpoint import WeightsError
 from ganlib.demo import curves
 
 CENTRES = [-1.2, 0.6], [1.2, -0.5]
@@ -63,6 +65,9 @@ def test_the_generators_losses_through_the_api(client):
 @pytest.mark.parametrize(("endpoint", "arguments", "sentence"), [
     ("/classifiers", ([0, 0, 0], [1, 1]), "First must be two numbers."),
     ("/classifiers", ([0, 0], [1, 9]), "A coordinate of second must be a number from -4 to 4, not 9."),
+    ("/classifiers", ([0, 0], [1, 1], 0.6, 0.5, 60, "false"), "Outliers must be true or false, not 'false'."),
+    ("/course", (11,), "Step must be a whole number from 1 to 10, not 11."),
+    ("/cross_entropy", (0.5, 0.999), "D of the generated picture must be a number from 0.02 to 0.98, not 0.999."),
     ("/best_discriminator", (5, 1), "Mean must be a number from -4 to 4, not 5."),
     ("/generator_losses", ([],), "Logits must be a list of 1 to 1,000 numbers."),
 ])
@@ -70,3 +75,25 @@ def test_a_bad_value_is_refused_in_one_sentence(client, endpoint, arguments, sen
     with pytest.raises(AppError) as caught:
         client.predict(*arguments, api_name=endpoint)
     assert str(caught.value) == sentence
+
+
+@pytest.mark.parametrize(("name", "value", "sentence"), [
+    ("naive", "no", "naive must be true or false, not 'no'"), ("outliers", 1, "outliers must be true or false, not 1"),
+    ("new", "", "new must be a whole number from 0 to 200, not ''"),
+    ("new", None, "new must be a whole number from 0 to 200, not None")])
+def test_a_value_of_another_kind_is_refused(name, value, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        curves.classifiers(*CENTRES, steps=0, **{name: value})
+
+
+@pytest.mark.parametrize("error", [ValueError, WeightsError])
+def test_an_error_reaches_the_caller_as_a_sentence(error):
+    def broken() -> None:
+        """A function of the API."""
+        raise error("the file is <broken>")
+
+    refused = curves.refusing(broken)
+    assert refused.__doc__ == broken.__doc__
+    with pytest.raises(Error) as caught:
+        refused()
+    assert caught.value.message == "The file is &lt;broken&gt;."

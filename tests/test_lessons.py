@@ -80,6 +80,24 @@ def test_a_class_without_points_is_refused():
         GaussianClasses.fit(torch.zeros(3, 2), torch.zeros(3))
 
 
+@pytest.mark.parametrize("naive", [False, True])
+@pytest.mark.parametrize("points", [
+    [[1.0, 2.0]] * 4, [[0.0, 1.0], [0.0, 2.0], [3.0, 1.0], [3.0, 2.0]], [[0.1, math.nan]] * 4],
+    ids=["coinciding", "in columns", "no numbers"])
+def test_points_that_do_not_differ_in_each_direction_are_refused(points, naive):
+    with pytest.raises(ValueError, match="the covariance has no inverse: the points of each class must differ"):
+        GaussianClasses.fit(torch.tensor(points), torch.tensor([0, 0, 1, 1]), naive)
+
+
+@pytest.mark.parametrize(("options", "sentence"), [
+    ({"correlation": 1.5}, "correlation must be a number from -1 to 1, not 1.5"),
+    ({"correlation": math.nan}, "correlation must be a number from -1 to 1, not nan"),
+    ({"spread": -0.1}, "spread must be a number of at least 0, not -0.1")])
+def test_clouds_that_cannot_be_are_refused(options, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        clouds(**options)
+
+
 def test_new_points_are_like_those_the_generative_model_was_fitted_to():
     x, y = clouds(400, correlation=0.8, outliers=40)
     model = GaussianClasses.fit(x, y)

@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy
 import pytest
 import torch
+from gradio.processing_utils import encode_pil_to_bytes
 from PIL import Image
 
-from ganlib import drawing, images, inversion
+from ganlib import drawing, images, inversion, passport
 from ganlib.data import DATASETS, scale
 from ganlib.demo import models, pairs, rounds
 from ganlib.layers import Layers, cost
@@ -163,6 +164,29 @@ def test_the_models_network_is_left_as_it_was():
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in dcgan.generator.modules())
 
 
+@pytest.fixture(params=["meta device", "double precision"])
+def torchs_default(request):
+    """Another default of torch, which a program may have set."""
+    if request.param == "meta device":
+        torch.set_default_device("meta")
+    else:
+        torch.set_default_dtype(torch.double)
+    yield
+    torch.set_default_device(None)
+    torch.set_default_dtype(torch.float)
+
+
+def test_the_cost_does_not_depend_on_torchs_defaults(torchs_default):
+    assert cost(models.get("dcgan")).multiplications == 14_767_616
+
+
+def test_what_a_pixel_reads_does_not_depend_on_torchs_defaults(torchs_default):
+    dcgan = models.get("dcgan")
+    found = Layers(dcgan).reach(dcgan.latents([7]), None, 0, 0)
+    assert found[-1].numbers == 4 * 32
+    assert found[-1].strength.sum() > 0
+
+
 # the server's functions
 
 def test_the_same_seeds_of_both_networks():
@@ -271,6 +295,14 @@ def test_the_gans_closest_picture_is_searched(monkeypatch):
     assert shares == sorted(shares)
 
 
+def test_a_search_is_dropped_when_it_is_stopped():
+    asyncio.run(pairs.how_search({"start": 2}, Request("a")))
+    asyncio.run(pairs.how_search({"start": 2}, Request("b")))
+    assert asyncio.run(pairs.how_stop({}, Request("a"))) == {}
+    assert list(pairs.SEARCHES._searches) == ["b"]
+    pairs.SEARCHES.drop("b")
+
+
 def test_paths_begin_and_end_at_their_ends(vae):
     found = answer(pairs.how_between, {"digits": [{"start": 1}, {"start": 7}], "seeds": [4, 5]})
     x = torch.stack([pairs.real_digit({"start": digit})[0] for digit in (1, 7)])
@@ -331,7 +363,7 @@ def test_the_tables_numbers_are_the_measured_ones(vae):
     assert pair["FID ↓"] == [format(gan["fid_digit_classifier"], ".3g"), "1.25",
                              format(gan["fid_digit_classifier_of_real"], ".3g")]
     assert pair["Precision ↑"][1] == ""  # not measured
-    assert pair["Reconstruction PSNR ↑"] == ["no encoder", "23.5 dB", ""]
+    assert pair["PSNR, in one pass ↑"] == ["no encoder", "23.5 dB", ""]
 
 
 def test_what_is_shown_at_first_is_small_and_true(vae):
@@ -372,7 +404,6 @@ def test_reconstruct_by_a_search(tmp_path, monkeypatch):
 
 def test_compare_gives_pictures_and_numbers():
     image, numbers = pairs.compare("mlp-gan", "dcgan", [3, 8, 1])
-    assert image.info["ganlib"]
     assert numbers["mlp-gan"]["multiplications"] == 1_483_776
     assert numbers["dcgan"]["convolutional"] == 164_129
     for name in ("mlp-gan", "dcgan"):
@@ -386,6 +417,31 @@ def test_compare_measures_where_it_is_asked_to(monkeypatch):
     monkeypatch.setattr(pairs, "MAX_SECONDS", 0.02)
     _, numbers = pairs.compare("mlp-gan", "dcgan", [3], True)
     assert all(row["milliseconds"] > 0 for row in numbers.values())
+
+
+def test_compare_measures_models_with_classes(monkeypatch):
+    monkeypatch.setattr(pairs, "MAX_SECONDS", 0.02)
+    _, numbers = pairs.compare("cdcgan", "dcgan", [1], True)
+    assert numbers["cdcgan"]["milliseconds"] > 0
+
+
+def test_a_compared_picture_promises_no_settings():
+    image, _ = pairs.compare("mlp-gan", "dcgan", [3])
+    with pytest.raises(ValueError, match="no passport"):
+        passport.read(encode_pil_to_bytes(image))
+
+
+def test_influence_opens_no_model_of_the_hub(monkeypatch):
+    monkeypatch.setattr(models, "get", lambda *_: pytest.fail("a model was opened"))
+    with pytest.raises(ValueError, match="the layers of 'someone/else' are not shown here, only those of cdcgan"):
+        pairs.influence("someone/else", 1, 3, 3)
+
+
+def test_the_layers_of_few_models_are_kept():
+    pairs.layers_of.cache_clear()
+    for name in ("dcgan", "mlp-gan", "cdcgan", "vae"):
+        pairs.influence(name, 1, 3, 3)
+    assert pairs.layers_of.cache_info().currsize == pairs.MAX_LAYERS
 
 
 def test_influence_takes_models_with_classes():

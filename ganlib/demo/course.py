@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from ganlib import architectures, checkpoint
+from ganlib.checkpoint import WeightsError
 from ganlib.measures import MEASURES
 
 FOLDER = Path(__file__).with_name("steps")
@@ -27,8 +28,7 @@ On the page, in the tab *How it works*, each figure is live. To print the course
 formulas. The tab prints too: all ten texts, without figures."""
 
 NUMBER = re.compile(r"\[\[([a-z0-9-]+)\.([a-z0-9_]+)\]\]")
-INLINE = re.compile(r"((?<!\$)\$[^$\n]+\$)(?=[.,;:?!)])")  # a formula in a line, before punctuation
-JOINER = "\u2060"  # no line ends here
+INLINE = re.compile(r"((?<!\$)\$[^$\n]+\$[.,;:?!)]+)")  # a formula in a line, and the punctuation after it
 FRONT = re.compile(r"---\n(.*?)\n---\n(.*)", re.DOTALL)
 
 
@@ -75,13 +75,19 @@ def filled(text: str) -> str:
 
 
 def number(model: str, key: str) -> str:
-    """A number of a shipped model, as tables show it; `NOT_MEASURED` where the model or its number is missing."""
+    """A number of a shipped model, as tables show it; `NOT_MEASURED` where the model or its number is missing.
+
+    A damaged model has no numbers either: the page opens without it.
+    """
     folder = checkpoint.shipped().get(model)
     if folder is None:
         return NOT_MEASURED
     if key in DERIVED:
         form, derive = DERIVED[key]
-        value = derive(folder)
+        try:
+            value = derive(folder)
+        except (ValueError, WeightsError):
+            return NOT_MEASURED
         return NOT_MEASURED if value is None else format(value, form)
     measure = next((measure for measure in MEASURES if measure.key == key.removesuffix("_of_real")), None)
     value = checkpoint.read_metrics(folder).get(key)
@@ -93,7 +99,7 @@ def number(model: str, key: str) -> str:
 def _parameters(network: str) -> Callable[[Path], int | None]:
     """Counts the parameters of one of a folder's networks: "generator", "discriminator" or "encoder"."""
     def count(folder: Path) -> int | None:
-        architecture = architectures.rebuild(checkpoint.read_json(folder / checkpoint.CONFIG, dict)["architecture"])
+        architecture = architectures.rebuild(checkpoint.read_json(folder / checkpoint.CONFIG, dict).get("architecture"))
         with torch.device("meta"):  # without memory for them
             built = getattr(architecture, network, lambda: None)()
         return None if built is None else sum(parameter.numel() for parameter in built.parameters())
@@ -140,7 +146,7 @@ def page_text(step: Step) -> str:
     for paragraph in paragraphs(step.text):
         box = "how-task" if is_task(paragraph) else "how-sources" if is_sources(paragraph) else ""
         parts.append(f'<div class="{box}">\n\n{paragraph}\n\n</div>' if box else paragraph)
-    return INLINE.sub(f"\\1{JOINER}", "\n\n".join(parts))
+    return INLINE.sub(r'<span class="how-joined">\1</span>', "\n\n".join(parts))
 
 
 def document() -> str:

@@ -11,7 +11,8 @@ import gradio as gr
 import torch
 
 from ganlib import lessons
-from ganlib.checks import check_float, check_int, require
+from ganlib.checkpoint import WeightsError
+from ganlib.checks import check_bool, check_float, check_int, require
 from ganlib.demo.controls import check_seed, refusal
 
 EXTENT = (-4.0, 4.0, -3.0, 3.0)  # the plane that figure 1 shows
@@ -41,14 +42,15 @@ def classifiers(first: list[float], second: list[float], spread: float = 0.6, co
         log-odds of class 1, loss and accuracy), agreement (the share of the plane from -4 to 4 and -3 to 3 in which
         both choose the same class), and new (points of the Gaussian classes, as in points).
     """
-    count = check_int(points, 2, MOST_POINTS, "points")
+    count, new = check_int(points, 2, MOST_POINTS, "points"), check_int(new, 0, MOST_POINTS, "new")
+    outliers, naive = check_bool(outliers, "outliers"), check_bool(naive, "naive")
     rng = torch.Generator().manual_seed(check_seed(seed))
     x, y = lessons.two_clouds(
         [_centre(first, "first"), _centre(second, "second")], count, rng, check_float(spread, 0.05, 3, "spread"),
         check_float(correlation, -0.95, 0.95, "correlation"), -(-count // 5) if outliers else 0)
-    gaussian = lessons.GaussianClasses.fit(x, y, bool(naive))
+    gaussian = lessons.GaussianClasses.fit(x, y, naive)
     logistic, linear = lessons.logistic_fit(x, y, check_int(steps, 0, MOST_STEPS, "steps")), gaussian.linear()
-    drawn = gaussian.sample(check_int(new, 0, MOST_POINTS, "new"), rng) if new else (x[:0], y[:0])
+    drawn = gaussian.sample(new, rng) if new else (x[:0], y[:0])
     return {"points": _rows(x, y), "new": _rows(*drawn), "agreement": lessons.agreement(logistic, linear, EXTENT),
             **{name: {"weight": model.weight.tolist(), "bias": model.bias.item(), "accuracy": model.accuracy(x, y),
                       "loss": lessons.logistic_loss(model, x, y)}
@@ -103,12 +105,12 @@ def _rows(x: torch.Tensor, y: torch.Tensor) -> list[list[float]]:
 
 
 def refusing(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function, whose ValueError reaches the API's caller as a sentence."""
+    """The function, whose ValueError and WeightsError reach the API's caller as one sentence."""
     @functools.wraps(function)
     def wrapped(*arguments: Any, **named: Any) -> Any:
         try:
             return function(*arguments, **named)
-        except ValueError as error:
+        except (ValueError, WeightsError) as error:
             raise refusal(str(error)) from None
 
     return wrapped

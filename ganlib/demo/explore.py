@@ -44,11 +44,12 @@ EXAMPLES = {
     "cdcgan": (("36:7", "6:7", "25:3"), "A bold 7 minus a thin 7, plus a thin 3, is a bold 3."),
     "dcgan": (("114", "64", "37"), "A bold, slanted 7 minus an upright 7, plus a thin 0, is a bold, slanted 0."),
     "mlp-gan": (("62", "10", "16"), "A bold, slanted 0 minus a thin 0, plus a thin 5, is a bold, slanted 5."),
+    "vae": (("37", "26", "61"), "A bold 9 minus a thin 9, plus a thin 0, is a bold 0."),
 }
 EXAMPLE = (("1", "2", "3"), "")  # of other models
-POINTS = {"cdcgan": "48", "dcgan": "45", "mlp-gan": "57"}
+POINTS = {"cdcgan": "48", "dcgan": "45", "mlp-gan": "57", "vae": "28"}
 CORNERS = {"cdcgan": ("36:3", "9:8", "6:5", "14:9"), "dcgan": ("5", "9", "25", "103"),
-           "mlp-gan": ("5", "13", "8", "40")}
+           "mlp-gan": ("5", "13", "8", "40"), "vae": ("40", "10", "44", "42")}
 FOUR, POINT = ("1", "2", "3", "4"), "7"
 
 

@@ -20,12 +20,12 @@ from ganlib.checkpoint import write_atomically
 from ganlib.checks import check_float, check_int, require
 from ganlib.data import scale
 from ganlib.demo import links, models, rounds, stages
-from ganlib.demo.controls import MAX_SEED, listen, refusal
+from ganlib.demo.controls import MAX_SEED, listen
+from ganlib.demo.curves import refusing
 from ganlib.demo.quality import digit_classifier
 from ganlib.demo.stages import answering, table
 from ganlib.model import Model
 from ganlib.networks import SoftChoice
-from ganlib.waypoints import Waypoint
 
 LINK, NOISE_STEP, ENTROPY_STEP, MEAN_STEP = "how", 2, 3, 7  # in links
 MODEL, CLASS_MODEL = "dcgan", "cdcgan"
@@ -36,13 +36,14 @@ MAX_NUMBER = 4.0  # of a latent that is changed by hand
 MAPS, REFERENCE = 9, 128  # maps of each size that are shown; latents on which they are chosen
 MAX_PAIR = MAX_SET = 9_999
 MOST_DIGITS, SHOWN_DIGITS = 100, 21
-LEAST_D, MOST_D = 0.001, 0.999
+LEAST_D, MOST_D = 0.02, 0.98  # that can be set; the discriminator may say less or more
+LEAST_EXACT = 1e-6  # of a D and of 1 - D, in a logarithm
 
 
 # 2: noise to picture
 
-def noise(asked: Mapping[str, Any]) -> tuple[maps.Way, Tensor, Waypoint]:
-    """What `dcgan` computes for a latent, the latent (1, 100), and its waypoint.
+def noise(asked: Mapping[str, Any]) -> tuple[maps.Way, Tensor]:
+    """What `dcgan` computes for a latent, and the latent (1, 100).
 
     Args:
         asked: {"latent": a seed or a found latent as text, "changes": {a place in it, from 0: its new number}}.
@@ -53,7 +54,7 @@ def noise(asked: Mapping[str, Any]) -> tuple[maps.Way, Tensor, Waypoint]:
     for place, number in changes.items():
         z[0, links.whole(0, gan.latent_dim - 1, "a place in the latent")(place)] = check_float(
             number, -MAX_NUMBER, MAX_NUMBER, "a number of the latent")
-    return maps.way(gan, z), z, Waypoint.at(z[0]) if changes else point
+    return maps.way(gan, z), z
 
 
 @functools.lru_cache(maxsize=models.KEPT)
@@ -84,7 +85,7 @@ def noise_numbers(found: maps.Way, z: Tensor) -> dict[str, Any]:
 
 def noise_answer(asked: Mapping[str, Any]) -> dict[str, Any]:
     """What `how_noise` gives."""
-    found, z, _ = noise(asked)
+    found, z = noise(asked)
     return {**noise_numbers(found, z), **stages.pixels(found.x), "maps": [
         {**stages.pixels(shown), "of": layer.shape[1]} for layer, shown in zip(found.maps, map_pictures(found))]}
 
@@ -106,12 +107,12 @@ def api_layers(latent: str, changes: dict[str, float]) -> tuple[Image.Image, dic
         a sheet of nine maps of each size and the picture, and {"latent": its numbers, "kind": that the first 48 numbers
         choose, "weight": of that kind, from 0 to 1, "maps": [channels, height, width] of each layer}.
     """
-    found, z, point = noise({"latent": latent, "changes": changes})
+    found, z = noise({"latent": latent, "changes": changes})
     side = found.x.shape[-1]
     tiles = [torch.nn.functional.interpolate(shown, (side, side)) for shown in map_pictures(found)]
     sheet = images.contact_sheet(torch.cat([*tiles, found.x]), MAPS)
     sizes = [list(layer.shape[1:]) for layer in found.maps]
-    return _stamped(sheet, MODEL, NOISE_STEP, latent=str(point)), {**noise_numbers(found, z), "maps": sizes}
+    return _stamped(sheet, MODEL, NOISE_STEP), {**noise_numbers(found, z), "maps": sizes}
 
 
 # 3: the discriminator's loss
@@ -151,39 +152,32 @@ def api_pair(number: int) -> tuple[Image.Image, dict[str, Any]]:
 
     Returns:
         the pictures side by side, and {"pair": the number, "probabilities": that each is real, "origin": of the real
-        one, "seed": of the generated one, "about": sentences on the real ones, "loss": what `/cross_entropy` gives for
-        them}.
+        one, "seed": of the generated one, "about": sentences on the real ones, "loss": as that of
+        `/cross_entropy`, for them}.
     """
     x, told = pair(number)
     sheet = images.contact_sheet(x, 2, captions=["real", "generated"])
-    loss = cross_entropy(*(min(MOST_D, max(LEAST_D, d)) for d in told["probabilities"]))
-    return _stamped(sheet, MODEL, ENTROPY_STEP, pair=number), {**told, "loss": loss}
+    return _stamped(sheet, MODEL, ENTROPY_STEP), {**told, "loss": _entropy(*told["probabilities"])}
 
 
 def cross_entropy(real: float, generated: float) -> dict[str, float]:
     """The discriminator's loss on one real and one generated picture: binary cross-entropy.
 
     Args:
-        real, generated: D, its probability that the picture is real, from 0.001 to 0.999.
+        real, generated: D, its probability that the picture is real, from 0.02 to 0.98.
 
     Returns:
         {"real": -log D of the real picture, "generated": -log(1 - D) of the generated one, "loss": their mean}
     """
-    on_real, on_fake = (torch.tensor([check_float(d, LEAST_D, MOST_D, f"D of the {kind} picture")], dtype=torch.float64)
-                        .logit() for d, kind in ((real, "real"), (generated, "generated")))
+    return _entropy(*(check_float(d, LEAST_D, MOST_D, f"D of the {kind} picture")
+                      for d, kind in ((real, "real"), (generated, "generated"))))
+
+
+def _entropy(real: float, generated: float) -> dict[str, float]:
+    on_real, on_fake = (torch.tensor([d], dtype=torch.float64).logit(LEAST_EXACT) for d in (real, generated))
     return {"real": float(torch.nn.functional.softplus(-on_real)),
             "generated": float(torch.nn.functional.softplus(on_fake)),
             "loss": float(losses.logistic_discriminator(on_real, on_fake))}
-
-
-def api_cross_entropy(real: float, generated: float) -> dict[str, float]:
-    try:
-        return cross_entropy(real, generated)
-    except ValueError as error:
-        raise refusal(str(error)) from None
-
-
-api_cross_entropy.__doc__ = cross_entropy.__doc__
 
 
 # 7: squared error
@@ -258,7 +252,7 @@ def api_mean_digit(digit: int, count: int, set: int) -> tuple[Image.Image, dict[
     pictures, told = mean_digit({"class": digit, "count": count, "set": set})
     sheet = images.contact_sheet(torch.cat([pictures[-2:], pictures[:-2]]),
                                  captions=["mean", "generated", *["real"] * told["count"]])
-    return _stamped(sheet, CLASS_MODEL, MEAN_STEP, **{name: told[name] for name in ("class", "count", "set")}), told
+    return _stamped(sheet, CLASS_MODEL, MEAN_STEP), told
 
 
 # the page
@@ -289,7 +283,7 @@ def write_first() -> None:
 
 def build_api() -> None:
     """Components that nobody sees: pictures travel through the API by them."""
-    gr.api(api_cross_entropy, api_name="cross_entropy")  # type: ignore[attr-defined]
+    gr.api(refusing(cross_entropy), api_name="cross_entropy")  # type: ignore[attr-defined]
     with gr.Group(visible=False):
         latent, changes = gr.Textbox(FIRST_LATENT, label="Latent"), gr.JSON({}, label="Changes")
         number, digit = gr.Number(FIRST_PAIR, label="Number"), gr.Number(FIRST_CLASS, label="Digit")
@@ -300,6 +294,6 @@ def build_api() -> None:
     listen([call.click], api_mean_digit, [digit, count, chosen], [picture, told], api_name="mean_digit")
 
 
-def _stamped(image: Image.Image, model: str, step: int, **state: Any) -> Image.Image:
-    """The picture with a passport, which opens the step."""
-    return passport.stamp(image, passport.of(models.images(model), LINK, step=step, **state))
+def _stamped(image: Image.Image, model: str, step: int) -> Image.Image:
+    """The picture with a passport, which opens the step. It names nothing that the step would not restore."""
+    return passport.stamp(image, passport.of(models.images(model), LINK, step=step))

@@ -25,7 +25,6 @@ from ganlib.demo import (
     scenes,
     stages,
 )
-from ganlib.demo.controls import refusal
 from ganlib.demo.links import Reading, whole
 
 TITLE, LINK = "How it works", "how"
@@ -49,10 +48,7 @@ def read(number: int) -> dict[str, Any]:
         A dictionary: number, slug, title, figure (its name), more (the tab where one can go on, or ""), and text
         (Markdown, with formulas in LaTeX between $ or $$, and the measured numbers).
     """
-    try:
-        return asdict(course.steps()[check_int(number, 1, STEPS, "Step") - 1])
-    except ValueError as error:
-        raise refusal(str(error)) from None
+    return asdict(course.steps()[check_int(number, 1, STEPS, "Step") - 1])
 
 
 def restore(reading: Reading) -> list[Any]:
@@ -76,9 +72,10 @@ def build(demo: gr.Blocks) -> list[gr.HTML]:
         for step in steps:
             gr.Markdown(course.page_text(step), latex_delimiters=DELIMITERS, elem_id=f"how-text-{step.number}",
                         elem_classes="how-text")
-    gr.api(read, api_name="course")  # type: ignore[attr-defined]
+    gr.api(curves.refusing(read), api_name="course")  # type: ignore[attr-defined]
     curves.build_api()
     figures.build_api()
     pairs.build_api()
     demo.unload(scenes.leave)
+    demo.unload(pairs.leave)
     return [stage]

@@ -19,7 +19,7 @@ INTRODUCTION = """<header>
 <svg viewBox="0 0 46 32" aria-hidden="true"><circle cx="16" cy="16" r="15" fill="#3b82f6"/>
 <circle cx="30" cy="16" r="15" fill="#f97316" fill-opacity="0.88"/></svg>
 <h1>ganlib</h1>
-<p>Two networks were trained against each other.
+<p>A GAN is two networks, trained against each other.
 <span class="wide-only">The <b class="generated">generator</b> makes pictures. The <b>discriminator</b>
 tries to tell them from <b class="real">real ones</b>.</span></p>
 <p class="wide-only">Make new digits, draw your own, turn one into another, guess what is real, and watch a GAN

@@ -20,10 +20,10 @@ from torch import Tensor
 
 from ganlib import classifier, drawing, images, inversion, passport
 from ganlib.checkpoint import WeightsError
-from ganlib.checks import check_int, quoted, require
+from ganlib.checks import check_bool, check_int, quoted, require
 from ganlib.data import scale
 from ganlib.demo import draw, models, rounds, worker
-from ganlib.demo.controls import MAX_SEED, check_seed, listen
+from ganlib.demo.controls import check_seed, listen
 from ganlib.demo.searches import Searches
 from ganlib.demo.stages import FOLDER, answering, in_text, table
 from ganlib.inversion import Inversion
@@ -47,6 +47,7 @@ DIGITS, DIGITS_FILE = (3, 2, 1, 18, 4, 15, 11, 0, 61, 9), FOLDER / "how" / "digi
 MAX_INDEX = 9_999
 TIMED, MAX_RUNS, MAX_SECONDS = 64, 15, 0.5  # pictures, and how often and long they are made for a time
 MAX_WAITING = 4  # measurements
+MAX_LAYERS = 3  # models whose layers are kept: the figure's two, and one of the API
 FAINTEST = 40  # of 255: how bright a place is that a pixel depends on by almost nothing
 
 QUALITY = {"fid_digit_classifier": "FID\u00a0↓", "precision": "Precision\u00a0↑", "recall": "Recall\u00a0↑"}
@@ -94,7 +95,7 @@ def check_seeds(seeds: Any) -> list[int]:
 
 # networks
 
-@functools.lru_cache(maxsize=models.KEPT)
+@functools.lru_cache(maxsize=MAX_LAYERS)
 def layers_of(model: Model) -> Layers:
     """The layers of a model, kept because they hold copies of its network."""
     return Layers(model)
@@ -125,14 +126,14 @@ def reach(model: Model, seed: Any, row: Any, column: Any) -> list[dict[str, Any]
 
 def milliseconds(known: Sequence[Model]) -> dict[str, dict[str, Any]]:
     """The time that each model takes for 64 pictures: {name: {"milliseconds": median, "runs"}}. They take turns."""
-    latents = {model.name: model.latents(range(TIMED)) for model in known}
+    asked = {model.name: (model.latents(range(TIMED)), model.labels_of(range(TIMED))) for model in known}
     times: dict[str, list[float]] = {model.name: [] for model in known}
     for model in known:
-        model.decode(latents[model.name])  # the first time is slower
+        model.decode(*asked[model.name])  # the first time is slower
     for model in list(known) * MAX_RUNS:
         if sum(times[model.name]) < MAX_SECONDS:
             start = models.now()
-            model.decode(latents[model.name])
+            model.decode(*asked[model.name])
             times[model.name].append(models.now() - start)
     return {name: {"milliseconds": 1000 * statistics.median(runs), "runs": len(runs)} for name, runs in times.items()}
 
@@ -309,19 +310,33 @@ async def how_search(asked: Any, request: gr.Request) -> dict[str, Any]:
 
 
 @answering
+async def how_stop(asked: Any, request: gr.Request) -> dict[str, Any]:
+    """Drop the visitor's search, so that others have its place. asked: {}."""
+    SEARCHES.drop((await request.json())["session_hash"])
+    return {}
+
+
+def leave(request: gr.Request) -> None:
+    """Drop the search of a page that was closed."""
+    if request.session_hash:
+        SEARCHES.drop(request.session_hash)
+
+
+@answering
 async def how_between(asked: Any) -> dict[str, Any]:
     """What `between` gives. asked: {"digits": two numbers, "seeds": two seeds}."""
     return await asyncio.to_thread(lambda: between(table(asked)))
 
 
-FUNCTIONS: list[Callable[..., Any]] = [how_compare, how_reach, how_measure, how_reconstruct, how_search, how_between]
+FUNCTIONS: list[Callable[..., Any]] = [how_compare, how_reach, how_measure, how_reconstruct, how_search, how_stop,
+                                       how_between]
 
 
 # what the figures show at first
 
 def page() -> dict[str, Any]:
     """What the two figures know of the server: PAGE.networks and PAGE.pair in the stage's JavaScript."""
-    return {"networks": _networks(), "pair": _pair(), "maxSeed": MAX_SEED}
+    return {"networks": _networks(), "pair": _pair()}
 
 
 def _networks() -> dict[str, Any]:
@@ -341,7 +356,7 @@ def _pair() -> dict[str, Any]:
             "sheets": {model.name: sheet(model.sample(SEEDS)) for model in known},
             "digit": reconstructed({"start": DIGIT}),
             "paths": between({"digits": digits_at_first, "seeds": seeds}),
-            "quality": [*quality_of(known), ("Reconstruction PSNR\u00a0↑", [*map(_reconstruction, known), ""])]}
+            "quality": [*quality_of(known), ("PSNR, in one pass\u00a0↑", [*map(_reconstruction, known), ""])]}
 
 
 def _reconstruction(model: Model) -> str:
@@ -379,7 +394,7 @@ def reconstruct(model: str, picture: dict[str, Any]) -> tuple[Image.Image, dict[
 
 
 def compare(first: str, second: str, seeds: list[int], measure: bool = False) -> tuple[Image.Image, dict[str, Any]]:
-    """Two models on the same seeds: a row of pictures for each, and numbers.
+    """Two models on the same seeds: a row of pictures for each, and numbers. The picture has no passport.
 
     Args:
         first, second: their names, of models whose pictures have the same shape.
@@ -393,15 +408,20 @@ def compare(first: str, second: str, seeds: list[int], measure: bool = False) ->
     """
     both, seeds = [models.images(first), models.images(second)], check_seeds(seeds)
     require(both[0].shape == both[1].shape, f"{first} and {second} make pictures of different shapes")
-    require(isinstance(measure, bool), f"measure must be true or false, not {quoted(measure)}")
+    check_bool(measure, "measure")
     rows = torch.cat([model.sample(seeds) for model in both])
     times = _timing.submit(milliseconds, both).result() if measure else {}
-    image = passport.stamp(images.contact_sheet(rows, len(seeds)), passport.of(both[0], "how", step=10))
-    return image, {model.name: numbers(model) | times.get(model.name, {}) for model in both}
+    said = {model.name: numbers(model) | times.get(model.name, {}) for model in both}
+    return images.contact_sheet(rows, len(seeds)), said
 
 
 def influence(model: str, seed: int, row: int, column: int) -> list[dict[str, Any]]:
-    """Which numbers of each layer of a generator a pixel of a picture depends on: see `reach`."""
+    """Which numbers of each layer of a generator a pixel of a picture depends on: see `reach`.
+
+    It takes the page's own models only, because it keeps two copies of a network, in double precision.
+    """
+    require(isinstance(model, str) and model in models.own(),
+            f"the layers of {quoted(model)} are not shown here, only those of {', '.join(models.image_models())}")
     return reach(models.images(model), seed, row, column)
 
 

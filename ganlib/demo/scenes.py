@@ -19,7 +19,7 @@ from ganlib.stories import TROUBLES, Story
 
 # of the training in two steps: its losses are those of the course, and one step is large enough to be seen
 TWO_STEPS = {"target": "ring", "loss": "non-saturating", "penalty": "r1+r2", "discriminator_lr": 1e-2,
-             "generator_lr": 5e-3}
+             "generator_lr": 2.5e-3}
 MAX_STEPS = 4_000  # of either network, in one training
 FOLDER = lab.FILM_FOLDER / "course"  # `python -m train.film course` makes them
 

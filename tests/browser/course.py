@@ -19,7 +19,7 @@ SEARCHED = "() => !/search: \\d+%/.test(document.querySelector('#how .how-place'
 
 
 def stills(browser, address: str) -> None:
-    """The text and the figures, light, in few colours."""
+    """The text and the figures, light."""
     page = browser.new_page(**SCREEN, color_scheme="light", reduced_motion="reduce")
     page.set_default_timeout(300_000)
     page.goto(f"{address}?tab=how")
@@ -28,12 +28,10 @@ def stills(browser, address: str) -> None:
     for step in course.steps():
         page.locator("#how .how-steps a").nth(step.number - 1).click()
         page.locator(f"#how [data-figure={step.figure}]").wait_for()
-        page.wait_for_load_state("networkidle")
         page.wait_for_timeout(SETTLED)
         page.wait_for_function(SEARCHED)
         with Image.open(io.BytesIO(page.locator("#how .how-place").screenshot())) as shown:
-            few = shown.convert("RGB").quantize(256, dither=Image.Dither.NONE)
-            few.save(folder / f"{step.number:02}.png", optimize=True)
+            shown.convert("RGB").save(folder / f"{step.number:02}.png", optimize=True)
     page.close()
     (DOCS / "course.md").write_text(course.document(), encoding="utf-8")
 

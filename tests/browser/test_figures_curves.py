@@ -280,6 +280,7 @@ def test_a_constant_discriminator_has_ln_2_for_each_q(opened):
         assert figure.place.locator(".how-optimum-row b").first.inner_text() == "0.693"
     figure.set("Mean of q", 2)
     figure.press("Let q learn")
+    figure.until("Number(data.steps) > 0")
     assert figure.note() == "The gradient of a constant D is 0: q learns nothing."
     assert figure.told("mean") == 2
 
@@ -299,10 +300,29 @@ def test_q_is_dragged_and_learns_to_be_p(opened):
     check_optimum(figure)
 
 
+def test_with_reduced_motion_q_is_drawn_at_its_end_alone_and_the_page_is_not_blocked(opened):
+    figure = opened("optimum")
+    figure.page.evaluate(f"""() => {{
+        const figure = {COURSE}.figures.optimum, own = figure.tell.bind(figure);
+        window.shown = [];
+        window.frames_between = 0;
+        figure.tell = () => {{ own(); shown.push(figure.steps); }};
+        const count = () => {{ frames_between++; if (shown.length < 2) requestAnimationFrame(count); }};
+        figure.begin();
+        requestAnimationFrame(count);
+    }}""")
+    figure.until("Number(data.steps) > 0")
+    assert figure.told("divergence") <= 1e-4
+    assert figure.page.evaluate("shown") == [0, figure.told("steps")]
+    assert figure.page.evaluate("frames_between") > 2
+    check_optimum(figure)
+
+
 def test_q_takes_the_steps_of_gradient_descent(opened):
     figure = opened("optimum")
     mean, log_width = 2.0, 0.0
     figure.press("Let q learn")
+    figure.until("Number(data.steps) > 0")
     for _ in range(figure.told("steps")):
         width = math.exp(log_width)
         q = lessons.normal_density(GRID, mean, width)

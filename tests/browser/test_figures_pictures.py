@@ -97,7 +97,7 @@ def test_a_bar_that_is_dragged_changes_the_maps_and_the_picture(opened, screen):
 
 def test_the_keys_of_the_bars_choose_and_change_a_number(opened):
     figure = opened("noise")
-    figure.place.get_by_role("slider", name="Numbers that choose the kind").focus()
+    figure.place.get_by_role("slider", name="Numbers that choose a category").focus()
     for key in ("Home", "ArrowRight", *["PageUp"] * 7):
         figure.page.keyboard.press(key)
     assert (figure.told()["chosen"], figure.told()["kind"], figure.told()["changes"]) == ("1", "1", "1")
@@ -197,7 +197,7 @@ def test_a_server_that_does_not_answer_leaves_the_figure_alive(opened, name):
     figure.place.get_by_role("button", name=button).click()
     figure.place.get_by_role("button", name="Try again").wait_for()
     if name == "noise":
-        figure.place.get_by_role("slider", name="Numbers that choose the kind").press("PageUp")
+        figure.place.get_by_role("slider", name="Numbers that choose a category").press("PageUp")
         assert figure.told()["changes"] == "1"
     elif name == "entropy":
         figure.move(figure.place.get_by_label("D(x)", exact=True), 0.2)

@@ -69,7 +69,6 @@ def test_a_step_opens_by_its_link_and_fits_the_screen(browser, address, step, sc
     assert page.locator("#how").get_by_role("textbox", name="Link", exact=True).input_value() == (
         f"{address}/?tab=how&step={step.number}")
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
-    page.wait_for_load_state("networkidle")
     assert page.locator(".how-figure .stage-wrong >> visible=true").all_inner_texts() == []
     assert closed(visit) == []
 
@@ -88,7 +87,6 @@ def test_a_link_to_no_step_says_so_and_opens_the_first(browser, address, step): 
 def test_a_change_of_step_needs_no_server(browser, address):  # noqa: F811
     visit = opened(browser, address, **WIDE)
     page = visit.page
-    page.wait_for_load_state("networkidle")
     page.route("**/*", lambda route: None)  # nothing is answered any more
     for step in STEPS[1:]:
         page.locator("#how .how-steps a").nth(step.number - 1).click()
@@ -133,13 +131,62 @@ def test_on_a_phone_the_figure_comes_before_the_text(browser, address):  # noqa:
 def test_a_figure_that_fails_leaves_the_rest_of_the_course(browser, address):  # noqa: F811
     visit = opened(browser, address, **WIDE)
     page = visit.page
-    page.evaluate(f"{ROOT}.ganlab.FIGURES.noise = () => {{ throw new Error('broken for the test'); }}")
+    # within a function: the page would be asked to call what the assignment gives
+    page.evaluate(f"() => {{ {ROOT}.ganlab.FIGURES.noise = () => {{ throw new Error('broken for the test'); }}; }}")
     page.locator("#how .how-steps a").nth(1).click()
     page.get_by_text("This figure does not work in your browser.").wait_for()
     page.locator("#how-text-2 .katex-display").first.wait_for()
     page.locator("#how .how-steps a").nth(5).click()
     shows(page, STEPS[5])
     assert [message for message in closed(visit) if "broken for the test" not in message] == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("screen", [WIDE, NARROW], ids=["desktop", "phone"])
+def test_a_formula_takes_part_in_the_tab_order_if_it_scrolls(browser, address, screen):  # noqa: F811
+    visit = opened(browser, address, **screen)
+    page = visit.page
+    for step in STEPS:
+        page.locator("#how .how-steps a").nth(step.number - 1).click()
+        shows(page, step)
+        page.wait_for_function("document.fonts.status === 'loaded'")
+        found = page.locator(f"#how-text-{step.number} .katex-display").evaluate_all(
+            "boxes => boxes.map((box) => [box.scrollWidth > box.clientWidth, box.tabIndex === 0])")
+        assert [scrolls for scrolls, _ in found] == [focusable for _, focusable in found], step.slug
+    assert closed(visit) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("change", [
+    "box.querySelector('.katex-html').append('a long formula that is wide '.repeat(8))", "box.style.width = '60px'"],
+    ids=["in other fonts", "in a narrower box"])
+def test_a_formula_that_becomes_too_wide_is_made_smaller(browser, address, change):  # noqa: F811
+    visit = opened(browser, address, **WIDE)
+    page = visit.page
+    box = page.locator("#how-text-1 .katex-display").first
+    box.evaluate(f"box => {{ {change}; document.fonts.dispatchEvent(new Event('loadingdone')); }}")
+    size = "box => [Number(box.style.getPropertyValue('--how-fit')), box.tabIndex]"
+    assert box.evaluate(size) == [0.72, 0]
+    assert closed(visit) == []
+
+
+@pytest.mark.slow
+def test_a_course_that_was_removed_listens_no_more(browser, address):  # noqa: F811
+    visit = opened(browser, address, **WIDE)
+    removed = visit.page.evaluate(f"""() => {{
+        const removed = [];
+        for (const place of [window, document, document.fonts]) {{
+            const own = place.removeEventListener;
+            place.removeEventListener = (name, ...given) => {{ removed.push(name); own.call(place, name, ...given); }};
+        }}
+        {ROOT}.remove();
+        window.dispatchEvent(new Event("resize"));
+        document.dispatchEvent(new Event("visibilitychange"));
+        document.fonts.dispatchEvent(new Event("loadingdone"));
+        return removed;
+    }}""")
+    assert {"resize", "visibilitychange", "loadingdone"} <= set(removed)
+    visit.page.context.close()
 
 
 @pytest.mark.slow
@@ -190,7 +237,6 @@ def test_no_step_has_a_serious_fault(browser, address, screen, scheme):  # noqa:
     for step in STEPS:
         visit.page.locator("#how .how-steps a").nth(step.number - 1).click()
         shows(visit.page, step)
-        visit.page.wait_for_load_state("networkidle")
         found[step.slug] = faults(visit.page)
     assert found == {step.slug: [] for step in STEPS}
     visit.page.context.close()

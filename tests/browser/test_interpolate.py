@@ -41,6 +41,7 @@ class Walk:
         self.root.evaluate("(root, values) => root.ganlab.open(values)", values)
 
 
+@pytest.mark.slow
 def test_a_walk_plays_changes_and_is_taken_away(visit):  # noqa: F811
     visit.tab("Interpolate")
     walk, page = Walk(visit.page), visit.page

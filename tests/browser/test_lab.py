@@ -211,6 +211,7 @@ def test_a_story_trains_unseen_where_motion_is_reduced(open_lab):
     assert (lab.state()["step"], lab.state()["playing"]) == (30, False)
 
 
+@pytest.mark.slow
 @ON_BOTH
 def test_a_story_plays_to_its_end(lab):
     name = lab.page.evaluate(f"""{LAB}.page.stories.filter(({{settings}}) => settings.target !== 'digits')
@@ -282,6 +283,7 @@ def test_a_step_is_done_right_after_a_change(lab):
     assert lab.state()["actions"] == [["discriminator", 1]]
 
 
+@pytest.mark.slow
 def test_a_step_is_done_on_a_recorded_film(lab):
     row = lab.open_film("ring")
     lab.press("D step")
@@ -293,6 +295,7 @@ def test_a_step_is_done_on_a_recorded_film(lab):
     assert not lab.root.get_by_text(row["sentence"]).is_visible()  # this is another film
 
 
+@pytest.mark.slow
 def test_the_film_of_a_recipe_has_no_settings_of_the_lab(lab, open_lab):
     row = lab.open_film("ring")
     lab.root.get_by_text("These are the networks of toy-ring, not the lab’s.").wait_for()
@@ -320,6 +323,7 @@ def test_what_is_real_and_whether_probabilities_are_calibrated_is_said(lab):
     assert words == f"{truth[0].upper()}{truth[1:]}. D’s probability is calibrated on these samples."
 
 
+@pytest.mark.slow
 def test_the_longest_film_asks_for_no_more(lab):
     lab.train("normal", 5)
     lab.page.evaluate(f"() => {{ {LAB}.page.limits.steps = {LAB}.film.last.header.step; }}")
@@ -331,6 +335,7 @@ def test_the_longest_film_asks_for_no_more(lab):
     assert lab.page.evaluate(f"{LAB}.wire.sent") == []
 
 
+@pytest.mark.slow
 def test_a_film_that_is_chosen_ends_the_wait_for_another(lab):
     lab.page.evaluate(f"""() => {{
         const {{wire}} = {LAB}, {{server}} = wire;

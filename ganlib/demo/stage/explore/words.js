@@ -19,8 +19,8 @@ const EXPLORE = {
   mixes: "While a slider moves, the browser may mix the two nearest pictures. When it rests, the model makes the exact one.",
   keys: "Drag the point, or use the arrow keys. Shift makes small steps. While it moves, the browser mixes the four nearest "
     + "pictures of the grid. When it rests, the model makes the exact one.",
-  sum: "What A has and B lacks is added to C. The first example was chosen because it works. With other seeds it often "
-    + "fails.",
+  sum: "What A has and B lacks is added to C. The first examples of ganlib’s own models were chosen because they work. "
+    + "With other seeds it often fails.",
   terms: (words) => `A minus B plus C is shown for ${words.join(", ")}.`,
   /** A place on the plane. */
   place: ([x, y]) => `${Math.round(100 * x)}% across, ${Math.round(100 * y)}% down`,

@@ -2,7 +2,7 @@
 // place.dataset: real, generated (D of the two pictures); loss (the mean of both terms); pair (number of the pictures);
 // asked (what dcgan's discriminator says of them, once it was asked).
 
-const D_ENDS = [0.02, 0.98], TERM_TOP = 4;  // of D that can be set; of the terms that are drawn: -log 0.02 is 3.9
+const D_ENDS = PAGE.figures.d, TERM_TOP = 4;  // of D that can be set; of the terms that are drawn: -log 0.02 is 3.9
 const SIDES = ["real", "generated"];
 const TERMS = {real: (d) => -Math.log(d), generated: (d) => -Math.log(1 - d)};
 const D_WORDS = {real: "D(x)", generated: "D(G(z))"};
@@ -146,20 +146,9 @@ class EntropyFigure {
     const colours = {real: "#3b82f6", generated: style.getPropertyValue("--fake")};
     const words = {real: style.getPropertyValue("--real"), generated: style.getPropertyValue("--generated")};
     context.clearRect(0, 0, width, height);
-    const line = (points, colour, wide, dash = []) => {
-      context.strokeStyle = colour;
-      context.lineWidth = wide;
-      context.setLineDash(dash);
-      context.beginPath();
-      points.forEach(([x, y]) => context.lineTo(x, y));
-      context.stroke();
-    };
-    const say = (text, x, y, colour, align = "left", weight = 400) => {
-      context.font = `${weight} 12px ${FONT}`;
-      context.fillStyle = colour;
-      context.textAlign = align;
-      context.fillText(text, x, y);
-    };
+    const line = (...given) => plotLine(context, ...given);
+    const say = (text, x, y, colour, align = "left", weight = 400) =>
+      plotText(context, text, x, y, colour, {align, weight});
     context.globalAlpha = 0.18;
     for (let term = 0; term <= TERM_TOP; term++) {
       line([[frame.left, this.y(term)], [frame.right, this.y(term)]], ink, 1);
@@ -168,7 +157,7 @@ class EntropyFigure {
     for (let term = 0; term <= TERM_TOP; term++) say(String(term), frame.left - 8, this.y(term) + 4, soft, "right");
     for (const at of [0, 0.5, 1]) say(String(at), this.x(at), frame.bottom + 17, soft, "center");
     say("D", this.x(0.75), frame.bottom + 17, soft, "center", 600);
-    line([[frame.left, this.y(Math.LN2)], [width - 6, this.y(Math.LN2)]], soft, 1, [4, 4]);
+    line([[frame.left, this.y(Math.LN2)], [width - 6, this.y(Math.LN2)]], soft, 1, [3, 5]);
     say("ln 2", frame.right + 6, this.y(Math.LN2) - 5, soft);
     for (const side of SIDES) {
       const places = Array.from({length: 193}, (_, i) => D_ENDS[0] + i / 200);
@@ -178,15 +167,8 @@ class EntropyFigure {
     say(TERM_WORDS.generated, this.x(0.9), this.y(2.75), words.generated, "right", 600);
     for (const side of SIDES) {
       const x = this.x(this.d[side]), y = this.y(terms[side]);
-      line([[x, frame.bottom], [x, y]], colours[side], 1.5, [2, 3]);
-      context.setLineDash([]);
-      context.beginPath();
-      context.arc(x, y, 8, 0, 2 * Math.PI);
-      context.fillStyle = colours[side];
-      context.fill();
-      context.strokeStyle = style.getPropertyValue("--block-background-fill") || "#fff";
-      context.lineWidth = 2;
-      context.stroke();
+      line([[x, frame.bottom], [x, y]], colours[side], 1.5, [2, 5]);
+      plotDot(context, [x, y], 8, colours[side], style.getPropertyValue("--block-background-fill"));
     }
     this.paintBar(context, terms, loss, colours, say, ink, soft);
   }
@@ -195,7 +177,6 @@ class EntropyFigure {
   paintBar(context, terms, loss, colours, say, ink, soft) {
     const {barLeft, bar, bottom} = this.frame;
     let low = 0;
-    context.setLineDash([]);
     for (const side of ["generated", "real"]) {
       const high = low + terms[side] / 2;
       context.fillStyle = colours[side];

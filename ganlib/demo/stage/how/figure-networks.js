@@ -92,6 +92,10 @@ class Networks {
     this.waiting = new Waiting(this.note);
     this.waiting.say(SAID.pixel);
     this.pull = new Pull("how_reach", this.waiting, (answer) => this.drawReach(answer));
+    this.compare = new Pull("how_compare", this.waiting, async (sheets, {seeds}) => {
+      await this.open(sheets, seeds);
+      this.ask();
+    });
     this.networks = models.map((name) => new Network(this, name));
     this.measureButton = make("button", {type: "button", onclick: () => this.measure()}, SAID.measure);
     this.times = models.map(() => make("span", {}, "–"));
@@ -112,7 +116,9 @@ class Networks {
   }
 
   async open(sheets, seeds) {
+    this.newest = sheets;
     const made = await sheetsOf(sheets);
+    if (this.newest !== sheets) return;
     this.seeds = seeds;
     for (const network of this.networks) network.sheet = made[network.name];
     this.update();
@@ -150,12 +156,8 @@ class Networks {
   }
 
   /** Other seeds. */
-  async draw() {
-    const seeds = this.seeds.map(() => Number(randomSeed()));
-    await this.waiting.during(async () => {
-      await this.open(await this.wire.call("how_compare", {models: PAGE.networks.models, seeds}), seeds);
-      this.ask();
-    }, {again: () => this.draw(), source: "seeds"});
+  draw() {
+    this.compare.ask({models: PAGE.networks.models, seeds: this.seeds.map(() => Number(randomSeed()))});
   }
 
   async measure() {

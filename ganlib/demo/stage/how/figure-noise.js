@@ -124,7 +124,7 @@ class NoiseFigure {
                   choose: (at) => this.choose(at), change: (at, value) => this.change(at, value)};
     const end = noise.latent.length;
     this.bars = [
-      new LatentBars("Numbers that choose the kind", [0, noise.choices], host),
+      new LatentBars("Numbers that choose a category", [0, noise.choices], host),
       new LatentBars("Numbers that set the details", [noise.choices, end], host)];
     this.kind = make("b", {class: "how-noise-kind"});
     this.maps = noise.maps.map(({height, width, of, count}) => ({
@@ -143,7 +143,7 @@ class NoiseFigure {
       make("div", {class: "stage-bar"}, make("label", {class: "how-noise-seed"}, "Seed ", this.input),
            dice("A new seed", () => this.open(randomSeed()), "New noise"), this.undo),
       make("div", {class: "how-noise-latent"},
-           make("p", {class: "how-noise-head"}, `The largest of ${noise.choices} sets the kind.`, this.kind),
+           make("p", {class: "how-noise-head"}, `The largest of ${noise.choices} numbers chooses a category.`, this.kind),
            this.bars[0].canvas,
            make("p", {class: "how-noise-head"}, `${end - noise.choices} numbers set the details.`),
            this.bars[1].canvas,
@@ -221,7 +221,7 @@ class NoiseFigure {
     const {weights, latent, chosen} = this, changed = Object.keys(this.changes).length, most = Math.max(...weights);
     const kind = weights.indexOf(most);
     for (const bars of this.bars) bars.draw();
-    this.kind.textContent = `Kind ${kind + 1}, ${percent(most)}`;
+    this.kind.textContent = `Category ${kind + 1}, ${percent(most)}`;
     this.number.textContent = `Number ${chosen + 1}`;
     this.slider.value = latent[chosen];
     this.value.textContent = latent[chosen].toFixed(2).replace("-", "\u2212");

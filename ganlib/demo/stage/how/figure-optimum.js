@@ -7,19 +7,22 @@ const START = {mean: 2, width: 1}, REACH = 4, WIDTHS = [0.5, 2];
 const SHOWN = 6, FAR = 14, CELL = 0.02;  // what the axis shows; how far the integrals reach, and how finely
 const TALLEST = 0.85;  // density at the top
 const LEFT = 6, RIGHT = 30, TOP = 20, BOTTOM = 24;
+const SLICE = 12;  // milliseconds of a frame in which q takes steps that are not drawn
 const RATE = 0.06, MOST_STEPS = 1500, NEAR = 1e-4;  // of q's gradient descent, which ends at such a divergence
 const GRID = Array.from({length: 2 * FAR / CELL + 1}, (_, i) => -FAR + CELL * i);
+const CELLS = GRID.map((_, i) => i === 0 || i === GRID.length - 1 ? CELL / 2 : CELL);  // the trapezoid rule
 
 const density = (x, mean, width) => Math.exp(-(((x - mean) / width) ** 2) / 2) / (width * Math.sqrt(2 * Math.PI));
 /** At least −100, as in torch's binary_cross_entropy: the best D rounds to 1 where q is very small. */
 const log = (share) => Math.max(-100, Math.log(share));
 const plogp = (p, q) => p > 0 ? p * Math.log(p / q) : 0;
+const P = GRID.map((x) => density(x, 0, 1));  // of real samples
 
-/** By the trapezoid rule. */
+/** @param {(i: number) => number} value at each place of the grid */
 function integral(value) {
   let sum = 0;
-  for (let i = 0; i < GRID.length; i++) sum += value(GRID[i]) * (i === 0 || i === GRID.length - 1 ? 0.5 : 1);
-  return sum * CELL;
+  for (let i = 0; i < CELLS.length; i++) sum += CELLS[i] * value(i);
+  return sum;
 }
 
 class Optimum {
@@ -65,15 +68,26 @@ class Optimum {
   move({mean = this.mean, width = this.width}, write = true) {
     this.learning.stop();
     this.steps = 0;
-    this.put(mean, width, write);
+    this.put(mean, width);
+    if (write) this.write();
+    this.tell();
     this.say();
   }
 
-  put(mean, width, write = true) {
+  /** Compute with another q. `tell` shows it. */
+  put(mean, width) {
     this.mean = Math.min(REACH, Math.max(-REACH, mean));
     this.width = Math.min(WIDTHS[1], Math.max(WIDTHS[0], width));
-    if (write) for (const name of ["mean", "width"]) this.fields[name].show(Math.round(100 * this[name]) / 100);
-    this.tell();
+    this.onGrid = GRID.map((x) => this.q(x));
+    this.divergence = integral((i) => {
+      const middle = (P[i] + this.onGrid[i]) / 2;
+      return (plogp(P[i], middle) + plogp(this.onGrid[i], middle)) / 2;
+    });
+  }
+
+  /** Its mean and width in the fields. */
+  write() {
+    for (const name of ["mean", "width"]) this.fields[name].show(Math.round(100 * this[name]) / 100);
   }
 
   p(x) {
@@ -84,47 +98,60 @@ class Optimum {
     return density(x, this.mean, this.width);
   }
 
-  best(x) {
-    const p = this.p(x), q = this.q(x);
+  best(p, q) {
     return p + q > 0 ? p / (p + q) : 0.5;
   }
 
-  d(x) {
-    return this.mode === "best" ? this.best(x) : 0.5;
+  /** D where the densities are p and q. */
+  d(p, q) {
+    return this.mode === "best" ? this.best(p, q) : 0.5;
+  }
+
+  dAt(x) {
+    return this.d(this.p(x), this.q(x));
   }
 
   /** q learns by gradient descent on the minimax loss, the mean of log(1 − D), with D as it is at each step. */
   begin() {
     this.move({});
-    if (!moves()) while (this.learn());
-    else this.learning.start();
+    this.learning.start();
   }
 
+  /** In each frame one step. Where nothing shall move: several, and nothing is shown before the last of all. */
   learn() {
-    const z = (x) => (x - this.mean) / this.width, value = (x) => this.q(x) * log(1 - this.d(x));
-    const slopes = [integral((x) => value(x) * z(x) / this.width), integral((x) => value(x) * (z(x) ** 2 - 1))];
-    if (this.mode === "best") this.put(this.mean - RATE * slopes[0], this.width * Math.exp(-RATE * slopes[1]));
+    const end = performance.now() + (moves() ? 0 : SLICE);
+    let more;
+    do more = this.descend(); while (more && performance.now() < end);
+    if (more && !moves()) return true;
+    this.write();
+    this.tell();
+    return more;
+  }
+
+  /** One step of q, which is not shown. Gives whether there is more to do. */
+  descend() {
+    const {mean, width, onGrid} = this, z = (i) => (GRID[i] - mean) / width;
+    const values = onGrid.map((q, i) => q * log(1 - this.d(P[i], q)));
+    const slopes = [integral((i) => values[i] * z(i) / width), integral((i) => values[i] * (z(i) ** 2 - 1))];
+    if (this.mode === "best") this.put(mean - RATE * slopes[0], width * Math.exp(-RATE * slopes[1]));
     this.steps++;
-    this.place.dataset.steps = this.steps;
     const learns = Math.hypot(...slopes) > 1e-4, more = learns && this.divergence > NEAR && this.steps < MOST_STEPS;
     if (!more) this.say(learns || this.mode === "best" ? null : "The gradient of a constant D is 0: q learns nothing.");
     return more;
   }
 
   tell() {
-    const p = (x) => this.p(x), q = (x) => this.q(x), {dataset} = this.place;
-    const divergence = integral((x) => {
-      const middle = (p(x) + q(x)) / 2;
-      return (plogp(p(x), middle) + plogp(q(x), middle)) / 2;
-    });
-    const loss = -integral((x) => p(x) * log(this.d(x)) + q(x) * log(1 - this.d(x))) / 2;
-    Object.assign(this, {divergence, loss});
+    const {divergence, onGrid} = this;
+    const loss = this.loss = -integral((i) => {
+      const d = this.d(P[i], onGrid[i]);
+      return P[i] * log(d) + onGrid[i] * log(1 - d);
+    }) / 2;
     for (const [name, {fill, value}] of Object.entries(this.bars)) {
       fill.style.width = `${100 * Math.min(1, Math.max(0, this[name] / LN2))}%`;
       value.textContent = decimals(this[name], 3);
     }
-    Object.assign(dataset, {mean: this.mean, width: this.width, mode: this.mode, loss, divergence, steps: this.steps,
-                            best: [-2, 0, 2].map((x) => this.best(x)).join()});
+    const {mean, width, mode, steps} = this, best = [-2, 0, 2].map((x) => this.best(this.p(x), this.q(x))).join();
+    Object.assign(this.place.dataset, {mean, width, mode, steps, loss, divergence, best});
     this.plot.redraw();
   }
 
@@ -155,7 +182,7 @@ class Optimum {
       context.globalAlpha = 1;
       plotLine(context, line, colour, 2);
     }
-    plotLine(context, places.map((value) => [x(value), share(this.d(value))]), colours.strong, 2);
+    plotLine(context, places.map((value) => [x(value), share(this.dAt(value))]), colours.strong, 2);
     this.paintNames(scene);
   }
 
@@ -174,15 +201,16 @@ class Optimum {
   paintNames({context, colours, places, x, y, share, right}) {
     const side = this.mean < 0 ? -1 : 1, named = {weight: 600, ground: colours.ground};
     const put = (words, mean, std, way, of, colour) => {  // beside a shoulder, on the side away from the other density
-      const place = mean + way * 0.9 * std;
-      plotText(context, words, Math.min(right - 4, Math.max(LEFT + 4, x(place) + 8 * way)), y(of(place)) - 6, colour,
+      const place = mean + way * 0.9 * std, size = plotWidth(context, words, named);
+      const [least, most] = way > 0 ? [LEFT + 4, right - 4 - size] : [LEFT + 4 + size, right - 4];
+      plotText(context, words, Math.min(most, Math.max(least, x(place) + 8 * way)), y(of(place)) - 6, colour,
                {...named, align: way > 0 ? "left" : "right"});
     };
     put("p, real", 0, 1, -side, (value) => this.p(value), colours.real);
     put("q, generated", this.mean, this.width, side, (value) => this.q(value), colours.generated);
-    const top = places.reduce((best, at) => this.d(at) > this.d(best) + 0.005 ? at : best);  // no line is above it
+    const top = places.reduce((best, at) => this.dAt(at) > this.dAt(best) + 0.005 ? at : best);  // no line is above it
     plotText(context, this.mode === "best" ? "D* = p / (p + q)" : "D = ½", Math.min(right - 90, Math.max(LEFT + 56, x(top))),
-             share(this.d(top)) - 7, colours.strong, {...named, align: "center"});
+             share(this.dAt(top)) - 7, colours.strong, {...named, align: "center"});
   }
 
   show() {

@@ -1,7 +1,8 @@
 // Figure 10: `dcgan` and `vae` side by side: they reconstruct a digit, make samples, and interpolate.
 //
 // place.dataset: mode ("reconstruct", "sample" or "interpolate"), digit (JSON of the request that names it), vae and dcgan
-// (JSON {psnr, milliseconds} of their reconstructions; dcgan also {done}), seeds "1,2,…", t (0 to 1), ends (JSON).
+// (JSON {psnr, milliseconds} of their reconstructions; dcgan also {done}, and absent until its search
+// begins), seeds "1,2,…", t (0 to 1), ends (JSON).
 
 const {gan: GAN, vae: VAE, start: START} = PAGE.pair;
 const MODES = {reconstruct: "Reconstruct", sample: "Sample", interpolate: "Interpolate"};
@@ -39,20 +40,21 @@ class Tile {
     onSize(this.canvas, () => this.draw());
   }
 
-  show(sheet, n = 0) {
-    Object.assign(this, {sheet, n});
+  /** @param {boolean} crisp whether its pixels are seen as squares */
+  show(sheet, n = 0, crisp = true) {
+    Object.assign(this, {sheet, n, crisp});
     this.draw();
   }
 
   draw() {
     const context = this.sheet && squareOf(this.canvas);
-    if (context) this.sheet.draw(context, this.n, 0, 0, this.canvas.clientWidth, true);
+    if (context) this.sheet.draw(context, this.n, 0, 0, this.canvas.clientWidth, this.crisp);
   }
 
   /** Show no picture, and why. */
   forget(words) {
     this.sheet = null;
-    squareOf(this.canvas);
+    this.canvas.width = 1;  // which empties it, also where it is not shown
     this.value.textContent = words;
   }
 
@@ -67,7 +69,7 @@ class Reconstruct {
   constructor(figure) {
     const {models} = PAGE.pair;
     Object.assign(this, {figure, asked: {start: START.digit}, answer: PAGE.pair.digit, latents: {}, ink: null, timer: 0, run: 0,
-                         searchWire: new Wire(server)});
+                         open: false, searchWire: new Wire(server)});
     this.original = new Tile(SAID.original, SAID.yours, "real");
     this.tiles = Object.fromEntries(models.map((name) => [name, new Tile(name, SAID.kinds[name], "fake")]));
     this.searching = new Waiting(figure.note, SAID.search);
@@ -91,8 +93,9 @@ class Reconstruct {
 
   /** Show what the server made of a picture. Of a drawing that goes on, the original stays as it is drawn. */
   async take(answer, asked) {
-    Object.assign(this, {answer, asked});
     const {vae} = answer, drawn = Boolean(asked.ink);
+    Object.assign(this, {answer, asked, latents: vae ? {[VAE]: vae.latent} : {}});
+    this.drop(this.ink ? SAID.later : "");
     this.original.value.textContent = answer.about;
     this.figure.keep({digit: JSON.stringify(drawn ? {drawing: answer.drawing} : asked)});
     const [original, mean] = await Promise.all([answer.picture, vae?.picture].map((png) => png && Sheet.of(png)));
@@ -100,7 +103,6 @@ class Reconstruct {
     if (!this.ink) this.original.show(original);
     this.normalised = original;
     if (vae) {
-      this.latents[VAE] = vae.latent;
       this.tiles[VAE].show(mean);
       this.tiles[VAE].measured(vae);
       this.figure.keep({vae: JSON.stringify({psnr: vae.psnr, milliseconds: vae.milliseconds})});
@@ -110,10 +112,10 @@ class Reconstruct {
 
   /** The GAN has no encoder: its latent is searched, a little with each request. */
   async search() {
-    const tile = this.tiles[GAN], run = ++this.run, wanted = () => run === this.run && this.figure.seen;
-    if (!tile || !this.figure.seen) return;
+    const tile = this.tiles[GAN], run = ++this.run, wanted = () => run === this.run && this.isShown;
+    if (!tile || !this.isShown) return;
     const asked = this.asked.ink ? {drawing: this.answer.drawing} : this.asked;
-    delete this.latents[GAN];
+    this.open = true;
     tile.value.textContent = SAID.searching(0);
     await this.searching.during(async () => {
       for (let done = false; !done && wanted();) {
@@ -121,6 +123,7 @@ class Reconstruct {
         const sheet = found && await Sheet.of(found.picture);
         if (!wanted()) return;
         ({done} = found);
+        this.open = !done;
         tile.show(sheet);
         if (done) tile.measured(found);
         else tile.value.textContent = SAID.searching(found.share);
@@ -133,11 +136,32 @@ class Reconstruct {
     if (wanted() && !this.latents[GAN]) tile.value.textContent = SAID.stopped;
   }
 
-  /** Forget the strokes, and the search. */
+  get isShown() {
+    return this.figure.seen && this.figure.modes[this.figure.mode] === this;
+  }
+
+  /** Forget the search and what it found, which is of another picture. The server has its place for others. */
+  drop(words) {
+    delete this.latents[GAN];
+    delete this.figure.place.dataset.dcgan;
+    this.abandon();
+    this.tiles[GAN]?.forget(words);
+  }
+
+  /** End the search that is under way, if one is. Its latest picture stays. */
+  abandon() {
+    this.run++;
+    if (!this.open) return;
+    this.open = false;
+    this.tiles[GAN].value.textContent = SAID.stopped;
+    this.searchWire.call("how_stop", {}).catch(() => {});
+  }
+
+  /** Forget the strokes, and end the search. */
   stop() {
     clearTimeout(this.timer);
     this.ink = null;
-    this.run++;
+    this.abandon();
   }
 
   /** Strokes on the original: the VAE follows them, the search begins after the last one. */
@@ -154,8 +178,7 @@ class Reconstruct {
       context.lineTo(...to);
       context.stroke();
       last = to;
-      const field = squareOf(canvas);
-      field?.drawImage(this.ink, 0, 0, canvas.clientWidth, canvas.clientWidth);
+      this.original.draw();
       this.pull.ask({ink: inkOf(this.ink)});
     };
     canvas.addEventListener("pointerdown", (event) => {
@@ -163,18 +186,17 @@ class Reconstruct {
       event.preventDefault();
       canvas.setPointerCapture(event.pointerId);
       clearTimeout(this.timer);
-      this.run++;
-      this.original.sheet = null;
       if (!this.ink) {
         this.ink = scratch(INK, INK);
         this.ink.getContext("2d", {willReadFrequently: true}).fillRect(0, 0, INK, INK);
+        this.original.show(new Sheet(this.ink), 0, false);
         this.figure.tell("");
-        this.tiles[GAN]?.forget(SAID.later);
+        this.drop(SAID.later);
       }
       last = place(event);
       line(last.map((at) => at + 0.01));  // a dot
     });
-    canvas.addEventListener("pointermove", (event) => last && event.isPrimary && line(place(event)));
+    canvas.addEventListener("pointermove", (event) => last && this.ink && event.isPrimary && line(place(event)));
     const lift = () => {
       if (!last) return;
       last = null;
@@ -199,6 +221,7 @@ class Reconstruct {
 
   hide() {
     this.stop();
+    clearTimeout(this.searching.timer);  // it does not say in another mode that it waits
     if (this.normalised) this.original.show(this.normalised);
   }
 }
@@ -221,20 +244,20 @@ class Samples {
       make("div", {class: "how-pair-two"}, ...models.map((name) => make("section", {class: "how-card how-pair-fake"},
         make("h3", {}, name), this.grids[name].canvas))),
       make("div", {class: "stage-bar"}, dice(SAID.noise, () => this.draw(), SAID.noise)));
+    this.pull = new Pull("how_compare", figure.waiting, (sheets, {seeds}) => this.open(sheets, seeds));
     this.open(PAGE.pair.sheets, START.seeds);
   }
 
   async open(sheets, seeds) {
+    this.newest = sheets;
     const made = await sheetsOf(sheets);
+    if (this.newest !== sheets) return;
     for (const [name, grid] of Object.entries(this.grids)) grid.show(made[name]);
     this.figure.keep({seeds: seeds.join(",")});
   }
 
-  async draw() {
-    const seeds = START.seeds.map(() => Number(randomSeed()));
-    await this.figure.waiting.during(async () => {
-      await this.open(await this.figure.wire.call("how_compare", {models: PAGE.pair.models, seeds}), seeds);
-    }, {again: () => this.draw(), source: this});
+  draw() {
+    this.pull.ask({models: PAGE.pair.models, seeds: START.seeds.map(() => Number(randomSeed()))});
   }
 
   show() {}
@@ -259,11 +282,15 @@ class Paths {
     this.element = make("div", {class: "how-pair-panel"},
       make("div", {class: "how-pair-two"}, ...this.rows.map(({tile}) => tile.element)),
       make("div", {class: "how-pair-t"}, this.slider, dice(SAID.ends, () => this.draw(), SAID.ends)));
+    this.pull = new Pull("how_between", figure.waiting, (paths, ends) => this.open(paths, ends));
     this.open(PAGE.pair.paths, {digits: START.ends[0].map((start) => ({start})), seeds: START.ends[1]});
   }
 
   async open(paths, ends) {
-    this.sheets = await sheetsOf(paths);
+    this.newest = paths;
+    const made = await sheetsOf(paths);
+    if (this.newest !== paths) return;
+    this.sheets = made;
     this.figure.keep({ends: JSON.stringify(ends)});
     this.move();
     for (const {name, strip} of this.rows) this.drawStrip(name, strip);
@@ -272,7 +299,7 @@ class Paths {
   move() {
     const n = Number(this.slider.value), t = n / (PAGE.pair.frames - 1);
     this.slider.setAttribute("aria-valuetext", `${Math.round(100 * t)}%`);
-    for (const {name, tile} of this.rows) tile.show(this.sheets[name], n);
+    for (const {name, tile} of this.rows) tile.show(this.sheets?.[name], n);
     this.figure.keep({t: String(t)});
   }
 
@@ -292,12 +319,9 @@ class Paths {
     }
   }
 
-  async draw() {
+  draw() {
     const digits = [0, 1].map(() => ({index: Math.floor(Math.random() * PAGE.pair.count)}));
-    const ends = {digits, seeds: [Number(randomSeed()), Number(randomSeed())]};
-    await this.figure.waiting.during(async () => {
-      await this.open(await this.figure.wire.call("how_between", ends), ends);
-    }, {again: () => this.draw(), source: this});
+    this.pull.ask({digits, seeds: [0, 1].map(() => Number(randomSeed()))});
   }
 
   show() {}
@@ -308,7 +332,7 @@ class Paths {
 class Pair {
   constructor(place) {
     const {models, wrong, quality} = PAGE.pair;
-    Object.assign(this, {place, seen: false, wire: new Wire(server)});
+    Object.assign(this, {place, seen: false});
     this.note = make("p", {class: "stage-note", role: "status"});
     this.waiting = new Waiting(this.note);
     this.modes = {reconstruct: new Reconstruct(this), sample: new Samples(this), interpolate: new Paths(this)};

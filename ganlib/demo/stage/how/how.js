@@ -8,7 +8,7 @@ const FIGURE_MARGIN = 12;  // pixels of the window above or below a figure that 
 class Course {
   /** @param {HTMLElement} root of the stage, with the texts as children @param {Wire} wire */
   constructor(root, wire) {
-    Object.assign(this, {root, wire, parts: partsOf(root), step: 0, seen: false, places: {}, figures: {}});
+    Object.assign(this, {root, wire, parts: partsOf(root), step: 0, seen: false, fitting: 0, places: {}, figures: {}});
     const {parts} = this, last = PAGE.steps.length;
     this.links = PAGE.steps.map(({title}, i) => make("a", {
       href: `?${linkQuery({tab: PAGE.tab, step: i + 1})}`, title, "aria-label": `Step ${i + 1}: ${title}`,
@@ -26,6 +26,7 @@ class Course {
     })).observe(root);
     // a figure that is taller than the window stays in view with its lower end
     const stick = () => {
+      if (!root.isConnected) return window.removeEventListener("resize", stick);
       const room = window.innerHeight - parts.place.offsetHeight;
       parts.place.style.top = `${Math.min(FIGURE_MARGIN, room - FIGURE_MARGIN)}px`;
     };
@@ -33,6 +34,9 @@ class Course {
     window.addEventListener("resize", stick);
     const look = () => root.isConnected ? this.look() : document.removeEventListener("visibilitychange", look);
     document.addEventListener("visibilitychange", look);
+    // formulas are wider or narrower in their own fonts, which come late
+    const fit = () => root.isConnected ? this.fit() : document.fonts.removeEventListener("loadingdone", fit);
+    document.fonts.addEventListener("loadingdone", fit);
   }
 
   /** A click without a key that means a new tab or window. */
@@ -93,12 +97,14 @@ class Course {
 
   /** Make wide formulas of the shown text a little smaller; what is still too wide can be scrolled, by keys too. */
   fit() {
-    for (const box of this.root.querySelectorAll(`#how-text-${this.step} .katex-display`)) {
-      if (box.dataset.fits === String(box.clientWidth)) continue;
+    cancelAnimationFrame(this.fitting);
+    const boxes = this.root.querySelectorAll(`#how-text-${this.step} .katex-display`);
+    // KaTeX makes the formulas some frames after the texts come
+    if (!boxes.length && this.seen) this.fitting = requestAnimationFrame(() => this.fit());
+    for (const box of boxes) {
       box.style.setProperty("--how-fit", 1);
       const share = (box.clientWidth - FORMULA_SIDES) / (box.scrollWidth - FORMULA_SIDES);
       if (share < 1) box.style.setProperty("--how-fit", Math.max(SMALLEST_FORMULA, Math.floor(100 * share) / 100 - 0.01));
-      box.dataset.fits = box.clientWidth;
       if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
       else box.removeAttribute("tabindex");
     }

@@ -56,6 +56,12 @@ function plotText(context, text, x, y, colour, {align = "left", base = "alphabet
   context.fillText(text, x, y);
 }
 
+/** @returns {number} the width of a text in pixels, as `plotText` writes it */
+function plotWidth(context, text, {size = 12, weight = 400} = {}) {
+  context.font = `${weight} ${size}px ${FONT}`;
+  return context.measureText(text).width;
+}
+
 /** A line through points in pixels. @param {number[]} dash */
 function plotLine(context, points, colour, width = 1.75, dash = []) {
   context.beginPath();

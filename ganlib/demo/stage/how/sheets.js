@@ -10,8 +10,10 @@ class Sheet {
     return new Sheet(image);
   }
 
+  /** @param {HTMLImageElement | HTMLCanvasElement} image */
   constructor(image) {
-    Object.assign(this, {image, side: image.naturalWidth, count: image.naturalHeight / image.naturalWidth});
+    const {naturalWidth: width = image.width, naturalHeight: height = image.height} = image;
+    Object.assign(this, {image, side: width, count: height / width});
   }
 
   /** Draw picture n. @param {boolean} crisp whether its pixels are seen as squares */
