@@ -213,7 +213,7 @@ def best_discriminator(p: Tensor, q: Tensor) -> Tensor:
 
 
 def discriminator_loss(d: Tensor, p: Tensor, q: Tensor, x: Tensor) -> float:
-    """The loss of a discriminator whose values are known: half of −∫ p log D dx − ∫ q log(1 − D) dx.
+    """The loss of a discriminator whose values are known: half of minus the integral of p log D + q log(1 − D).
 
     It is what `LOSSES["non-saturating"].discriminator` estimates from samples. It is ln 2 for D = 1/2, whatever q is,
     and ln 2 − `jensen_shannon` for the best discriminator (Goodfellow et al. 2014, theorem 1).
@@ -245,10 +245,10 @@ def jensen_shannon(p: Tensor, q: Tensor, x: Tensor) -> Tensor:
 
 
 def slope_of_generator(d: Tensor, mean: float, std: float, x: Tensor) -> tuple[float, float]:
-    """How the generator's minimax loss ∫ q log(1 − D) dx changes with the mean and the log std of q = N(mean, std²).
+    """How the generator's minimax loss, the integral of q log(1 − D), changes with the mean and the log std of q.
 
-    D stays as it is, as in a generator's step. For the best discriminator this is the gradient of twice the
-    Jensen-Shannon divergence. For a constant D it is (0, 0): the generator learns nothing.
+    q is N(mean, std²). D stays as it is, as in a generator's step. For the best discriminator this is the gradient of
+    twice the Jensen-Shannon divergence. For a constant D it is (0, 0): the generator learns nothing.
 
     Args:
         d: D(x) (N,), from 0 to 1.

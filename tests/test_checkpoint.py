@@ -420,5 +420,5 @@ def test_a_missing_folder_is_named(source, tmp_path, monkeypatch):
 
 def test_the_digit_classifier_is_not_among_the_shipped_models():
     assert list(checkpoint.shipped()) == ["cdcgan", "dcgan", "mlp-gan", "toy-gaussian", "toy-grid", "toy-ring",
-                                          "toy-sine"]
+                                          "toy-sine", "vae"]
     assert checkpoint.has_classifier()

@@ -22,7 +22,7 @@ STEPS = course.steps()
 SLUGS = ["two-kinds", "noise-to-picture", "discriminator", "generator-loss", "two-steps", "ln-2", "squared-error",
          "what-goes-wrong", "mlp-or-convolutions", "gan-and-vae"]
 MOST_WORDS = 19  # of a sentence
-MOST_BYTES = 900_000  # of all stills
+MOST_BYTES = 2_000_000  # of all stills
 
 each_step = pytest.mark.parametrize("step", STEPS, ids=lambda step: step.slug)
 

@@ -164,7 +164,7 @@ def test_what_cannot_be_played_is_said_in_a_sentence(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize(("asked", "sentence"), [
-    (None, "The request must be a table"), ({"model": "vae", "round": 1}, "There is no model 'vae'"),
+    (None, "The request must be a table"), ({"model": "flow", "round": 1}, "There is no model 'flow'"),
     ({"model": ["dcgan"], "round": 1}, "There is no model"),
     ({"model": "dcgan"}, "Round must be a whole number from 0 to 999999, not None."),
     ({"model": "dcgan", "round": 1, "guesses": ["real"] * 9}, "Guesses must be a list of 10 words"),

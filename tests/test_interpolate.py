@@ -54,7 +54,7 @@ def test_the_stage_learns_the_class_of_each_waypoint(found):
 
 
 @pytest.mark.parametrize(("changes", "sentence"), [
-    ({"model": "vae"}, "There is no model 'vae' on this page; it has "),
+    ({"model": "flow"}, "There is no model 'flow' on this page; it has "),
     ({"model": None}, "There is no model None on this page; it has "),
     ({"waypoints": ["3"]}, "A walk has 2 to 6 waypoints, separated by commas, not 1."),
     ({"waypoints": "1,2,3,4,5,6,7"}, "A walk has 2 to 6 waypoints, separated by commas, not 7."),

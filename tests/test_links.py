@@ -52,7 +52,7 @@ def test_a_link_restores_quality():
     (generate, "seed=10000", "Seed must be a whole number from 0 to 9999, not 10000."),
     (generate, "seed=<b>", "Seed must be a whole number from 0 to 9999, not '<b>'."),
     (generate, "seed=5.5", "Seed must be a whole number from 0 to 9999, not 5.5."),
-    (generate, "model=vae", "There is no model 'vae' on this page; it has cdcgan, dcgan, mlp-gan and, from the "),
+    (generate, "model=flow", "There is no model 'flow' on this page; it has cdcgan, dcgan, mlp-gan, vae and, from "),
     (generate, "model=toy-sine", "The model toy-sine makes points, which are no pictures."),
     (generate, "model=dcgan&class=3", "The model dcgan has no classes: Digit must be any, not '3'."),
     (generate, "class=10", "Digit must be any, all or a class of cdcgan, from 0 to 9, not '10'."),
@@ -69,7 +69,7 @@ def test_a_bad_value_falls_back_to_the_default_with_a_word(tab, query, word):
     restored = tab.restore(reading)
     assert reading.message.startswith(word)
     assert reading.message.endswith(". The default is used.") == ("chosen" not in word)
-    if "model=vae" in query:
+    if "model=flow" in query:
         assert restored[0]["value"] == "cdcgan"
 
 

@@ -106,6 +106,7 @@ def test_each_tab_opens_and_fits_the_screen(visit):
         box = tab.bounding_box()
         assert box["height"] >= 32, name
         assert 0 <= box["x"] <= box["x"] + box["width"] <= width, name
+    visit.tab("Quality")
     for name in ("growth", "nearest"):
         page.locator(f"#{name} img").wait_for()
     assert page.locator("#quality svg").count() == 2
