@@ -32,6 +32,7 @@ screenshots: .venv/dev
 bench: .venv/dev
 	$(BIN)/python -m tests.benchmarks.training
 	$(BIN)/python -m tests.benchmarks.page
+	$(BIN)/python -m tests.benchmarks.course
 	$(BIN)/python -m tests.benchmarks.lab
 
 clean:

@@ -63,7 +63,6 @@ def _steps(browser, address: str, screen: dict) -> list[float]:
     page = context.new_page()
     page.goto(f"{address}/?tab=how")
     page.locator("#how .katex-display >> visible=true").first.wait_for()
-    page.wait_for_load_state("networkidle")
     found = page.evaluate(STEPS_OF_COURSE)
     context.close()
     return found
