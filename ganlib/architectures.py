@@ -247,7 +247,8 @@ class DCGAN(Architecture):
     def fitted(self, shape: tuple[int, ...], num_classes: int | None) -> Self:
         """The same for images of another shape and, if the networks take classes, another number of them.
 
-        Maps are added or left out, so that the smallest ones have 4 to 8 pixels on their shorter side.
+        Maps are added or left out, so that the generator's first one has 4 to 8 pixels on its shorter side, and the
+        discriminator's last one at most 4 on both.
 
         Raises:
             ValueError: no doubling reaches the size, or the networks take classes and there are none.

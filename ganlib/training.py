@@ -348,8 +348,7 @@ def _train_vae(state: State, architecture: Architecture, data: Data) -> dict[str
     real, _ = draw(state, data)
     with _float32(state.rng.device):
         noise = _latents(state, architecture)
-        with _autocast(state):
-            reconstruction, divergence = negative_elbo(state.generator, state.encoder, real, noise)
+        reconstruction, divergence = negative_elbo(state.generator, state.encoder, real, noise)
         _descend(state.generator_optimizer, reconstruction + config.kl_weight * divergence,
                  config.generator_lr * _decay(state))
         for average, network in ((state.average, state.generator), (state.average_encoder, state.encoder)):

@@ -10,7 +10,7 @@ from gradio_client.exceptions import AppError
 
 from ganlib import lessons
 from ganlib.checkpoint import WeightsError
-from ganlib.demo import curves
+from ganlib.demo import controls, curves
 
 CENTRES = [-1.2, 0.6], [1.2, -0.5]
 
@@ -92,7 +92,7 @@ def test_an_error_reaches_the_caller_as_a_sentence(error):
         """A function of the API."""
         raise error("the file is <broken>")
 
-    refused = curves.refusing(broken)
+    refused = controls.refusing(broken)
     assert refused.__doc__ == broken.__doc__
     with pytest.raises(Error) as caught:
         refused()

@@ -41,6 +41,23 @@ def refusal(text: str) -> gr.Error:
     return gr.Error(html.escape(as_sentence(text), quote=False), print_exception=False)
 
 
+def refusing(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function, whose ValueError and WeightsError reach the visitor, or the API's caller, as one sentence."""
+    @functools.wraps(function)
+    def wrapped(*arguments: Any, **named: Any) -> Any:
+        try:
+            return function(*arguments, **named)
+        except (ValueError, WeightsError) as error:
+            raise refusal(str(error)) from None
+
+    return wrapped
+
+
+def endpoint(function: Callable[..., Any], name: str) -> None:
+    """Add a function without components to the API, by its annotations. Its errors reach the caller as one sentence."""
+    gr.api(refusing(function), api_name=name)  # type: ignore[attr-defined]
+
+
 def show(triggers: Sequence[Any], handler: Callable[..., Any], inputs: Sequence[Any], outputs: Sequence[Any],
          settle: Callable[..., Sequence[Any]] = lambda *values: values, waits: bool = False,
          **options: Any) -> list[Any]:
@@ -87,15 +104,8 @@ def listen(triggers: Sequence[Any], handler: Callable[..., Any], inputs: Any, ou
     Its ValueError and WeightsError reach the visitor, or the API's caller, as one sentence, and are not logged.
     Arguments are those of `gradio.on`; a component as a trigger means its change.
     """
-    @functools.wraps(handler)
-    def wrapped(*args: Any) -> Any:
-        try:
-            return handler(*args)
-        except (ValueError, WeightsError) as error:
-            raise refusal(str(error)) from None
-
     events = [getattr(trigger, "change", trigger) for trigger in triggers]
     options = {"show_progress": "hidden", "trigger_mode": "always_last", "api_visibility": "private"} | options
     if "api_name" in options:
         options["api_visibility"] = "public"
-    gr.on(events, wrapped, inputs, outputs, preprocess=False, **options)
+    gr.on(events, refusing(handler), inputs, outputs, preprocess=False, **options)

@@ -3,17 +3,13 @@
 In the browser the figures compute by themselves. Here `ganlib.lessons` does.
 """
 
-import functools
-from collections.abc import Callable
 from typing import Any
 
-import gradio as gr
 import torch
 
 from ganlib import lessons
-from ganlib.checkpoint import WeightsError
 from ganlib.checks import check_bool, check_float, check_int, require
-from ganlib.demo.controls import check_seed, refusal
+from ganlib.demo.controls import check_seed, endpoint
 
 EXTENT = (-4.0, 4.0, -3.0, 3.0)  # the plane that figure 1 shows
 MOST_POINTS, MOST_STEPS, MOST_LOGITS = 200, 3_000, 1_000
@@ -104,18 +100,6 @@ def _rows(x: torch.Tensor, y: torch.Tensor) -> list[list[float]]:
     return [[*point, label] for point, label in zip(x.tolist(), y.tolist())]
 
 
-def refusing(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function, whose ValueError and WeightsError reach the API's caller as one sentence."""
-    @functools.wraps(function)
-    def wrapped(*arguments: Any, **named: Any) -> Any:
-        try:
-            return function(*arguments, **named)
-        except (ValueError, WeightsError) as error:
-            raise refusal(str(error)) from None
-
-    return wrapped
-
-
 def build_api() -> None:
     for function in (classifiers, best_discriminator, generator_losses):
-        gr.api(refusing(function), api_name=function.__name__)  # type: ignore[attr-defined]
+        endpoint(function, function.__name__)

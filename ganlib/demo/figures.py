@@ -20,8 +20,7 @@ from ganlib.checkpoint import write_atomically
 from ganlib.checks import check_float, check_int, require
 from ganlib.data import scale
 from ganlib.demo import links, models, rounds, stages
-from ganlib.demo.controls import MAX_SEED, listen
-from ganlib.demo.curves import refusing
+from ganlib.demo.controls import MAX_SEED, endpoint, listen
 from ganlib.demo.quality import digit_classifier
 from ganlib.demo.stages import answering, table
 from ganlib.model import Model
@@ -283,7 +282,7 @@ def write_first() -> None:
 
 def build_api() -> None:
     """Components that nobody sees: pictures travel through the API by them."""
-    gr.api(refusing(cross_entropy), api_name="cross_entropy")  # type: ignore[attr-defined]
+    endpoint(cross_entropy, "cross_entropy")
     with gr.Group(visible=False):
         latent, changes = gr.Textbox(FIRST_LATENT, label="Latent"), gr.JSON({}, label="Changes")
         number, digit = gr.Number(FIRST_PAIR, label="Number"), gr.Number(FIRST_CLASS, label="Digit")

@@ -25,6 +25,7 @@ from ganlib.demo import (
     scenes,
     stages,
 )
+from ganlib.demo.controls import endpoint
 from ganlib.demo.links import Reading, whole
 
 TITLE, LINK = "How it works", "how"
@@ -72,7 +73,7 @@ def build(demo: gr.Blocks) -> list[gr.HTML]:
         for step in steps:
             gr.Markdown(course.page_text(step), latex_delimiters=DELIMITERS, elem_id=f"how-text-{step.number}",
                         elem_classes="how-text")
-    gr.api(curves.refusing(read), api_name="course")  # type: ignore[attr-defined]
+    endpoint(read, "course")
     curves.build_api()
     figures.build_api()
     pairs.build_api()
