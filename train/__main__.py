@@ -15,9 +15,10 @@ from ganlib.pictures import Reading
 from ganlib.recipes import DIGIT_CLASSIFIER, RECIPES
 from ganlib.runs import KEPT, Run, occupied
 from ganlib.training import check_augment
-from train import classifier, publish, track
-from train.command import DEVICE, add_reading, command, configured, parse_size, pick_device, reading_of
-from train.progress import measuring, train
+
+from . import classifier, publish, track
+from .command import DEVICE, add_reading, command, configured, parse_size, pick_device, reading_of
+from .progress import measuring, train
 
 
 def parser() -> argparse.ArgumentParser:

@@ -21,8 +21,9 @@ from ganlib.devices import has_bfloat16
 from ganlib.evaluation import NEIGHBOURS, measure_briefly, subsample
 from ganlib.recipes import RECIPES
 from ganlib.training import TrainConfig
-from train.command import DEVICE, command, pick_device
-from train.results import Results, train_in_memory
+
+from .command import DEVICE, command, pick_device
+from .results import Results, train_in_memory
 
 SAMPLES = 10_000
 

@@ -40,9 +40,10 @@ from ganlib.model import Model
 from ganlib.pictures import Reading
 from ganlib.recipes import RECIPES
 from ganlib.training import TrainConfig
-from train.command import DEVICE, add_reading, command, parse_size, pick_device, reading_of
-from train.progress import measuring
-from train.results import Results, train_in_memory
+
+from .command import DEVICE, add_reading, command, parse_size, pick_device, reading_of
+from .progress import measuring
+from .results import Results, train_in_memory
 
 NETWORKS = replace(ARCHITECTURES["cdcgan"], generator_channels=(128, 64, 32), discriminator_channels=(32, 64, 128))
 BLOCK = 1_000  # images that are generated at a time

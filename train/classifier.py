@@ -19,7 +19,8 @@ from ganlib.recipes import DIGIT_CLASSIFIER
 from ganlib.report import to_png
 from ganlib.runs import check_free
 from ganlib.training import NonFiniteLoss
-from train.command import configured, pick_device
+
+from .command import configured, pick_device
 
 ROWS = 100  # of the history
 MISTAKES = 64  # shown in the picture, at most

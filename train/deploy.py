@@ -8,8 +8,9 @@ from pathlib import Path
 
 from ganlib import checkpoint, hub
 from ganlib.checks import listed, require
-from train.command import command
-from train.publish import show
+
+from .command import command
+from .publish import show
 
 ROOT = Path(__file__).resolve().parents[1]
 README, PICTURE = "README.md", "docs/page.png"

@@ -10,8 +10,9 @@ from ganlib.measures import Comparison
 from ganlib.model import Model
 from ganlib.pictures import Reading
 from ganlib.report import write_report
-from train.command import DEVICE, command, pick_device
-from train.progress import measuring
+
+from .command import DEVICE, command, pick_device
+from .progress import measuring
 
 
 def parser() -> argparse.ArgumentParser:

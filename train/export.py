@@ -8,7 +8,8 @@ from pathlib import Path
 from ganlib import checkpoint, hub, onnx
 from ganlib.checks import require
 from ganlib.model import Model
-from train.command import command
+
+from .command import command
 
 
 def parser() -> argparse.ArgumentParser:

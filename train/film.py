@@ -23,8 +23,9 @@ from ganlib.recipes import RECIPES
 from ganlib.runs import Run, check_free
 from ganlib.stories import STORIES, TROUBLES
 from ganlib.training import State
-from train.command import command
-from train.progress import measuring
+
+from .command import command
+from .progress import measuring
 
 STORY = {story.name: story for story in STORIES}
 COURSE = "course"

@@ -12,7 +12,8 @@ from ganlib.devices import threads
 from ganlib.evaluation import Progress
 from ganlib.runs import Run
 from ganlib.version import __version__
-from train.track import Tracker
+
+from .track import Tracker
 
 # how the bar shows the losses of a history's rows
 LOSSES = {"discriminator_loss": "D {discriminator_loss:.3f}", "generator_loss": "G {generator_loss:.3f}",

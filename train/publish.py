@@ -5,7 +5,8 @@ import sys
 from typing import Any
 
 from ganlib import checkpoint, hub
-from train.command import command
+
+from .command import command
 
 
 def parser() -> argparse.ArgumentParser:

@@ -21,8 +21,9 @@ from ganlib.measures import MEASURES
 from ganlib.recipes import RECIPES
 from ganlib.runs import Run
 from ganlib.training import TrainConfig
-from train.command import DEVICE, command, pick_device
-from train.results import Results, train_in_memory
+
+from .command import DEVICE, command, pick_device
+from .results import Results, train_in_memory
 
 
 def parser() -> argparse.ArgumentParser:

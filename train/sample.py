@@ -32,7 +32,8 @@ from ganlib.checks import check_float, check_int, listed, quoted, require
 from ganlib.files import replacing
 from ganlib.model import Model
 from ganlib.sampling import MAX_SEED, MAX_TRUNCATION
-from train.command import DEVICE, command, pick_device
+
+from .command import DEVICE, command, pick_device
 
 NUMBER = 100
 MOST = 10**7  # samples of one call
