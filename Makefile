@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
-MODULES := $(patsubst ganlib/%.py,ganlib.%,$(filter-out ganlib/__init__.py,$(wildcard ganlib/*.py)))
+MODULES := $(patsubst ganlib/%.py,ganlib.%,$(filter-out ganlib/_%.py,$(wildcard ganlib/*.py)))
 
 .PHONY: app test test-slow lint docs screenshots bench clean
 

@@ -2,16 +2,14 @@
 
 import sys
 
-from ganlib import console
-from ganlib.demo import build, launch
+from ganlib.checks import MissingPackage
+
+try:
+    from ganlib.demo import build, main
+except MissingPackage as error:
+    sys.exit(f"app.py: {error}")
 
 demo = build()
 
-
-@console.command
-def main() -> None:
-    launch(demo, inbrowser="--open" in sys.argv)
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(demo=demo))

@@ -9,25 +9,32 @@ they register is available to command lines and the page too.
 """
 
 import importlib as _importlib
+import importlib.util as _util
 import os as _os
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+from typing import Any as _Any
 
-from ganlib import toys as _toys  # noqa: F401  adds its distributions to DATASETS
-from ganlib.architectures import ARCHITECTURES, register
-from ganlib.checkpoint import WeightsError, save, shipped
-from ganlib.data import DATASETS, ImageData, open_data
-from ganlib.evaluation import EVALUATIONS, calibrate, evaluate
-from ganlib.hub import load
-from ganlib.losses import LOSSES, PENALTIES, Loss, Penalty
-from ganlib.model import Model
-from ganlib.recipes import RECIPES, Recipe
-from ganlib.training import State, Step, TrainConfig, train
-from ganlib.version import __version__
+from ganlib.version import __version__ as __version__
 
-__all__ = [
-    "ARCHITECTURES", "DATASETS", "EVALUATIONS", "LOSSES", "PENALTIES", "RECIPES", "ImageData", "Loss", "Model",
-    "Penalty", "Recipe", "State", "Step", "TrainConfig", "WeightsError", "__version__", "calibrate", "evaluate", "load",
-    "open_data", "register", "save", "shipped", "train",
-]
+if _TYPE_CHECKING:
+    from ganlib._public import *  # noqa: F403
+
+
+def __getattr__(name: str) -> _Any:
+    """A module of ganlib, or a public name: they are imported when first used, so that `ganlib --help` is quick."""
+    if not name.startswith("_") and _util.find_spec(f"ganlib.{name}"):
+        return _importlib.import_module(f"ganlib.{name}")
+    if name == "__all__" or not name.startswith("_"):
+        public = _importlib.import_module("ganlib._public")
+        globals().update({known: getattr(public, known) for known in public.__all__}, __all__=public.__all__)
+        if name in globals():
+            return globals()[name]
+    raise AttributeError(f"module 'ganlib' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__getattr__("__all__")})
+
 
 for _name in filter(None, map(str.strip, _os.environ.get("GANLIB_IMPORT", "").split(","))):
     _importlib.import_module(_name)

@@ -17,6 +17,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ganlib.checks import needs
+
 
 @contextmanager
 def _quiet(name: str) -> Iterator[None]:
@@ -30,6 +32,7 @@ def _quiet(name: str) -> Iterator[None]:
         logger.setLevel(before)
 
 
+needs("a chart", "app", "matplotlib")
 with _quiet("matplotlib"):  # without a home folder it says that its cache is a temporary folder
     from matplotlib import rc_context
     from matplotlib.colors import LinearSegmentedColormap

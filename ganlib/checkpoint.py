@@ -32,7 +32,7 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from ganlib import architectures, calibration, classifier
+from ganlib import architectures, calibration, classifier, console
 from ganlib.architectures import Architecture
 from ganlib.calibration import Calibration
 from ganlib.checks import listed, quoted, require
@@ -178,7 +178,7 @@ def _written_at(folder: Path) -> int | None:
 
 def resuming(recipe: str, folder: Path) -> str:
     """The command that goes on with a run, for a shell."""
-    return shlex.join(["python", "-m", "train", recipe, "--out", str(folder), "--resume"])
+    return f"{console.spelled()} {shlex.join([recipe, '--out', str(folder), '--resume'])}"
 
 
 def _check_config(config: dict[str, Any], architecture: Architecture) -> None:

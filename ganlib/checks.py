@@ -6,7 +6,11 @@ import operator
 import re
 import reprlib
 from dataclasses import MISSING, fields
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
+
+CHECKOUT = (Path(__file__).parents[1] / "pyproject.toml").exists()  # or an installed package
 
 _brief = reprlib.Repr()
 _brief.maxstring = 80
@@ -27,6 +31,23 @@ def require(condition: bool, message: str) -> None:
     """Raises ValueError with the message unless the condition holds."""
     if not condition:
         raise ValueError(message)
+
+
+class MissingPackage(ImportError, ValueError):
+    """A package of one of ganlib's extras is not installed."""
+
+
+def needs(what: str, extra: str, *packages: str) -> None:
+    """Raises MissingPackage, with the command that installs an extra, if one of its packages is missing.
+
+    Args:
+        what: what the packages are needed for, such as "the page".
+        extra: of ganlib.
+        packages: names of modules.
+    """
+    if missing := [package for package in packages if find_spec(package) is None]:
+        source = f'-e ".[{extra}]"' if CHECKOUT else f'"ganlib[{extra}]"'
+        raise MissingPackage(f"{what} needs {' and '.join(missing)}: pip install {source}")
 
 
 def check_fields(values: dict[str, Any], cls: Any, what: str) -> None:

@@ -1,4 +1,4 @@
-"""Output of command lines in any encoding, and for a reader that leaves early, such as `head`."""
+"""Output of command lines in any encoding, and for a reader that leaves early, such as `head`; how they are typed."""
 
 import codecs
 import errno
@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, ParamSpec
 
+from ganlib.checks import CHECKOUT
+
 READER_LEFT = 141  # the exit code of a program that SIGPIPE ends, in a shell
 SIMILAR = {  # of the package's own texts, and of what NFKD makes of the letters and signs in names
     "×": "x", "·": "*", "⁄": "/", "−": "-", "≈": "~", "≤": "<=", "≥": ">=", "√": "sqrt", "∇": "grad", "‖": "||",
@@ -20,6 +22,32 @@ SIMILAR = {  # of the package's own texts, and of what NFKD makes of the letters
 LETTER = re.compile(r"(?:GREEK|LATIN) (SMALL|CAPITAL) LETTER (?:FINAL |DOTLESS )?([A-Z]+)(?: WITH .*)?")
 
 Parameters = ParamSpec("Parameters")
+_installed = False  # whether this process runs the installed command `ganlib`
+
+
+def spelled(command: str = "train") -> str:
+    """The start of a command line, as the user types it here.
+
+    Args:
+        command: "train", "app" or a module of `train`, such as "evaluate".
+
+    Returns:
+        "ganlib evaluate" where the command `ganlib` runs and outside a checkout, else "python -m train.evaluate".
+    """
+    if _installed or not CHECKOUT:
+        return f"ganlib {command}"
+    return {"app": "python app.py", "train": "python -m train"}.get(command, f"python -m train.{command}")
+
+
+@contextmanager
+def as_ganlib() -> Iterator[None]:
+    """While it lasts, commands are spelled as those of the installed command `ganlib`."""
+    global _installed
+    before, _installed = _installed, True
+    try:
+        yield
+    finally:
+        _installed = before
 
 
 def to_ascii(character: str) -> str:

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from ganlib import pictures
-from ganlib.checks import quoted, require
+from ganlib.checks import needs, quoted, require
 from ganlib.devices import check_device
 from ganlib.pictures import Reading
 
@@ -211,12 +211,14 @@ class ImageSet:
         Raises:
             NotDownloaded: it is missing, and download is False.
             ValueError: it cannot be downloaded or read.
+            MissingPackage: torchvision is not installed.
         """
         root = default_root() if root is None else root
         folder = root / self.folder
+        if not folder.is_dir() and not download:
+            raise NotDownloaded(f"{self.name} is not in {root} yet")
+        needs(self.name, "train", "torchvision")
         if not folder.is_dir():
-            if not download:
-                raise NotDownloaded(f"{self.name} is not in {root} yet")
             try:
                 self._download(root)
             except (OSError, RuntimeError) as error:
@@ -343,3 +345,6 @@ def _root_if_any() -> Path | None:
 def holds_sets(root: Path) -> bool:
     """Whether a folder holds an image set in torchvision's layout."""
     return any((root / opener.folder).is_dir() for opener in DATASETS.values() if isinstance(opener, ImageSet))
+
+
+import ganlib.toys  # noqa: E402, F401  adds its distributions to DATASETS

@@ -4,9 +4,13 @@ An address of the Hub means the same as the name: see `ganlib.addresses`. Files 
 and are loaded from there if there is no network.
 """
 
+import copy
+import hashlib
 import json
 import os
 import re
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -15,9 +19,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
-from ganlib import addresses, checkpoint
+from ganlib import addresses, checkpoint, console
 from ganlib.addresses import Source
-from ganlib.card import is_our_card, model_card
+from ganlib.card import model_card, renewed
 from ganlib.checkpoint import WeightsError
 from ganlib.checks import quoted, require
 from ganlib.devices import check_device
@@ -25,14 +29,17 @@ from ganlib.model import Model
 from ganlib.version import __version__
 
 if TYPE_CHECKING:
-    from huggingface_hub import HfApi, RepoCard
+    from huggingface_hub import HfApi, SpaceCard
+    from huggingface_hub.hf_api import RepoFile
 
 FETCHED = {  # the largest allowed size of each file, in bytes
     checkpoint.CONFIG: 64 * 2**10, checkpoint.GENERATOR: 256 * 2**20, checkpoint.DISCRIMINATOR: 256 * 2**20,
     checkpoint.ENCODER: 256 * 2**20, checkpoint.METRICS: 16 * 2**20, checkpoint.HISTORY: 16 * 2**20}
 MAX_ANONYMOUS_BYTES = 64 * 2**20  # of all files together, for visitors of a page: its host pays for disk and memory
+ZERO_GPU = "zero-a10g"  # the Hub's name of ZeroGPU, which lends a GPU for one call at a time
 LOG_IN = "log in by `hf auth login`, or set HF_TOKEN"
 NO_RIGHT = "your token has no right to write there, use a token with write access, or a repo of your own"
+COLLECTION = "Small generative networks by ganlib, to explore, run and retrain"  # a new collection's description
 NOT_PUBLIC = "the Hub has no public model of that name: it does not exist, or is private or gated"
 
 
@@ -63,7 +70,9 @@ def _on_hub(text: str) -> Source | None:
         raise
 
 
-def load(source: str | Path, device: torch.device | str | None = None) -> Model:
+def load(source: str | Path, device: torch.device | str | None = None, *, revision: str | None = None,
+         cache_dir: str | Path | None = None, local_files_only: bool = False,
+         token: str | bool | None = None) -> Model:
     """Load a trained model. One on the Hub is downloaded once, and afterwards loads without a network too.
 
     Every tensor must have the name and shape that the architecture requires. Nothing is unpickled.
@@ -72,16 +81,38 @@ def load(source: str | Path, device: torch.device | str | None = None) -> Model:
         source: the name of a shipped model, a weights folder, or, if there is no such folder, one on the Hub:
             "user/repo", "user/repo@revision", "user/repo/subfolder", or its address.
         device: None for the best one available.
+        revision: a branch, tag or commit of a model on the Hub.
+        cache_dir: the folder that downloads are kept in, None for the cache of the Hub's client.
+        local_files_only: use cached files only, and no network.
+        token: of the Hub; None for that of `hf auth login` or HF_TOKEN, False for none.
 
     Raises:
-        ValueError: this machine does not have the device.
+        ValueError: this machine does not have the device, or the source has no such revision or another one.
         WeightsError: which file is wrong, and what is wrong with it, or why it could not be downloaded.
     """
+    require(isinstance(source, str | Path), f"a model is named by a text or a Path, not {quoted(source)}")
     on_hub = _on_hub(source) if isinstance(source, str) else None
-    return checkpoint.load(source, device) if on_hub is None else load_source(on_hub, device)
+    if revision is not None:
+        on_hub = _at(source, on_hub, revision)
+    if on_hub is None:
+        return checkpoint.load(source, device)
+    return load_source(on_hub, device, cache_dir=cache_dir, local_files_only=local_files_only, token=token)
 
 
-def load_source(source: Source, device: torch.device | str | None = None, anonymous: bool = False) -> Model:
+def _at(source: str | Path, on_hub: Source | None, revision: str) -> Source:
+    """A source at a revision. Raises ValueError if it is not on the Hub, or names another revision."""
+    if on_hub is None:
+        raise ValueError(f"only a model on the Hub has revisions, and {quoted(str(source))} is none: leave out "
+                         f"revision {quoted(revision)}")
+    require(on_hub.revision in (None, revision),
+            f"{on_hub} names a revision already, and {quoted(revision)} is another one: give one of them")
+    check_repo(on_hub.repo, revision)
+    return Source(on_hub.repo, revision, on_hub.subfolder)
+
+
+def load_source(source: Source, device: torch.device | str | None = None, anonymous: bool = False, *,
+                cache_dir: str | Path | None = None, local_files_only: bool = False,
+                token: str | bool | None = None) -> Model:
     """Load a model from the Hub; its name is the source. Nothing is downloaded if a file is larger than in FETCHED.
 
     Args:
@@ -89,13 +120,14 @@ def load_source(source: Source, device: torch.device | str | None = None, anonym
         device: None for the best one available.
         anonymous: use no token, use cached files only if the Hub says that the repo is public now, and download at
             most MAX_ANONYMOUS_BYTES.
+        cache_dir, local_files_only, token: as in `load`.
 
     Raises:
         HubError: why it could not be downloaded.
         ValueError, WeightsError: as in `load`; files are named by the source, not by their path in the cache.
     """
     device = check_device(device)  # before the download
-    folder = _fetch(source, anonymous)
+    folder = _fetch(source, anonymous, cache_dir, local_files_only, token)
     try:
         model = checkpoint.load(folder, device)
     except WeightsError as error:
@@ -104,25 +136,33 @@ def load_source(source: Source, device: torch.device | str | None = None, anonym
     return model
 
 
-def _fetch(source: Source, anonymous: bool) -> Path:
+def _fetch(source: Source, anonymous: bool, cache_dir: str | Path | None, local_files_only: bool,
+           token: str | bool | None) -> Path:
     """Download a weights folder's config, safetensors and JSON files, or find them in the cache. Returns the folder."""
-    from huggingface_hub.errors import DryRunError, LocalEntryNotFoundError
+    from huggingface_hub.errors import DryRunError, LocalEntryNotFoundError, RevisionResolutionError
 
     outcome = f"{'' if anonymous else f'there is no folder {str(source)!r}, and '}{source} could not be fetched"
-    with _hub_errors(outcome, source.repo, anonymous):
-        api = _api(anonymous)
+    cache: dict[str, Any] = {"cache_dir": cache_dir, "local_files_only": local_files_only}
+    with _hub_errors(outcome, source.repo, anonymous, token):
+        api = _api(False if anonymous else token, cache_dir)
         # the cache may hold files that only the host's token may read
         if anonymous and api.repo_info(source.repo, revision=source.revision).gated:
             raise HubError(f"{outcome}: {NOT_PUBLIC}")
         prefix = f"{source.subfolder}/" if source.subfolder else ""
-        download: Callable[..., Any] = partial(
-            api.snapshot_download, source.repo, revision=api.resolve_revision(source.repo, revision=source.revision),
-            allow_patterns=[prefix + name for name in FETCHED])
+        download: Callable[..., Any] = partial(api.snapshot_download, source.repo, **cache,
+                                               allow_patterns=[prefix + name for name in FETCHED])
+        if local_files_only:
+            try:
+                return Path(download(revision=source.revision)) / source.subfolder
+            except (LocalEntryNotFoundError, RevisionResolutionError):
+                raise HubError(f"{outcome}: it is not in the cache, and no network may be used") from None
+        revision = api.resolve_revision(source.repo, revision=source.revision, cache_dir=cache_dir)
+        download = partial(download, revision=revision)
         try:
             plan = download(dry_run=True)
         except DryRunError:  # the sizes are unknown: nothing is downloaded, but cached files may be used
             with suppress(LocalEntryNotFoundError):
-                return Path(download(local_files_only=True)) / source.subfolder
+                return Path(download(**{**cache, "local_files_only": True})) / source.subfolder
             raise
         _check_sizes(source, {file.filename.removeprefix(prefix): file.file_size for file in plan}, anonymous)
         return Path(download()) / source.subfolder
@@ -143,26 +183,27 @@ def _check_sizes(source: Source, sizes: dict[str, int | None], anonymous: bool) 
 
 
 @contextmanager
-def _hub_errors(outcome: str, repo: str, anonymous: bool = False) -> Iterator[None]:
+def _hub_errors(outcome: str, repo: str, anonymous: bool = False,
+                token: str | bool | None = None) -> Iterator[None]:
     """Turns errors of the Hub's client into a HubError of one sentence: the outcome, its cause, and what would help."""
     from huggingface_hub.errors import HTTPError, RevisionResolutionError  # type: ignore[attr-defined]
 
     try:
         yield
     except (HTTPError, OSError, ValueError, RuntimeError, RevisionResolutionError) as error:
-        raise HubError(f"{outcome}: {_cause(error, repo, anonymous)}") from None
+        raise HubError(f"{outcome}: {_cause(error, repo, anonymous, token)}") from None
 
 
-def _cause(error: BaseException, repo: str, anonymous: bool) -> str:
+def _cause(error: BaseException, repo: str, anonymous: bool = False, token: str | bool | None = None) -> str:
     """Why the Hub's client failed, without tokens or advice on other software."""
     from huggingface_hub import constants, errors, get_token
     from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]
 
     while error.__cause__ is not None and not isinstance(error, HTTPError | ValueError):
         error = error.__cause__
-    token, status = None, getattr(getattr(error, "response", None), "status_code", None)
+    status = getattr(getattr(error, "response", None), "status_code", None)
     with suppress(OSError):  # its file cannot be read, which may be the very error
-        token = get_token()
+        token = get_token() if token is None else token
     no_token = f"there is no token, {LOG_IN}"
     causes = {
         errors.LocalTokenNotFoundError: no_token,
@@ -204,11 +245,63 @@ def offline() -> Iterator[None]:
         constants.HF_HUB_OFFLINE = before
 
 
+class Space(NamedTuple):
+    """A Space as it is now.
+
+    Args:
+        readme: its README.md, "" if there is none.
+        hardware: the Hub's name of what it runs on, or of what was asked for; None if that is unknown.
+    """
+
+    readme: str = ""
+    hardware: str | None = None
+
+
+def limit_waits(seconds: float) -> None:
+    """Keep requests of the Hub's client of this process from waiting longer for an answer, or for its next bytes.
+
+    Without a limit of its own, the client asks about a repo and waits for ever.
+    """
+    from huggingface_hub import get_session
+
+    def limit(request: Any) -> None:
+        limits = request.extensions.get("timeout") or {}
+        request.extensions["timeout"] = {kind: min(limits.get(kind) or seconds, seconds)
+                                         for kind in ("connect", "read", "write", "pool")}
+
+    hooks = get_session().event_hooks
+    if not any(hook.__qualname__ == limit.__qualname__ for hook in hooks["request"]):
+        get_session().event_hooks = {**hooks, "request": [*hooks["request"], limit]}
+
+
 class Publication(NamedTuple):
-    """The files to be sent to a repo on the Hub, by their names there, each as a path or as bytes."""
+    """What is to be sent to a repo on the Hub.
+
+    Args:
+        repo: its name.
+        files: by their names there, each as a path or as bytes.
+        card: makes a model's card from the names of the pictures that it can show; None for a Space.
+        edited: the sentence of `ganlib.card.renewed` if the card among the files has been edited, else "".
+    """
 
     repo: str
     files: dict[str, Path | bytes]
+    card: Callable[..., Any] | None = None
+    edited: str = ""
+
+
+class Published(NamedTuple):
+    """What was sent to the Hub.
+
+    Args:
+        address: of the commit or the pull request; of the newest commit if nothing was changed.
+        card: a sentence on a card that somebody has edited, or "".
+        changed: whether anything was sent.
+    """
+
+    address: str
+    card: str
+    changed: bool
 
 
 def check_repo(repo: str, revision: str | None = None, repo_type: str = "model") -> str:
@@ -226,25 +319,24 @@ def check_repo(repo: str, revision: str | None = None, repo_type: str = "model")
     return name
 
 
-def check_access(repo: str, repo_type: str = "model") -> str:
-    """The name of a repo that the user's token may write to, or create.
+def check_access(repo: str | list[str], repo_type: str = "model") -> str:
+    """The name of a repo, or of the first of several, if the user's token may write to each, or create it.
 
-    Raises HubError for another, and ValueError as `check_repo`.
+    Raises HubError if it may not, and ValueError as `check_repo`.
     """
     from huggingface_hub.errors import RepositoryNotFoundError
 
-    repo = check_repo(repo, repo_type=repo_type)
-    with _hub_errors(f"{repo} cannot be written to", repo):
+    names = [check_repo(name, repo_type=repo_type) for name in ([repo] if isinstance(repo, str) else repo)]
+    with _hub_errors(f"{', '.join(names)} cannot be written to", names[0]):
         api = _api()
-        user = api.whoami(token=True)
-        try:
-            api.auth_check(repo, repo_type=repo_type, write=True)
-        except RepositoryNotFoundError:
-            read_only = user.get("auth", {}).get("accessToken", {}).get("role") == "read"
-            owners = [user["name"], *(group["name"] for group in user.get("orgs", []))]
-            if read_only or repo.split("/")[0] not in owners:
-                raise HubError(f"{repo} cannot be written to: {NO_RIGHT}") from None
-    return repo
+        owners = _owners(api.whoami(token=True))  # once: the Hub limits the rate of this request
+        for name in names:
+            try:
+                api.auth_check(name, repo_type=repo_type, write=True)
+            except RepositoryNotFoundError:
+                if name.split("/")[0] not in owners:
+                    raise HubError(f"{name} cannot be written to: {NO_RIGHT}") from None
+    return names[0]
 
 
 def check_local(folder: str) -> None:
@@ -256,17 +348,23 @@ def check_local(folder: str) -> None:
                        f"{source.repo}{revision} --local-dir FOLDER`")
 
 
-def prepare(folder: str | Path, repo: str) -> Publication:
+def prepare(folder: str | Path, repo: str, space: str | None = None) -> Publication:
     """Check a weights folder and collect the files to be published. Uses no network.
 
-    The card is written anew with the repo's name, unless it has been edited.
+    The card is written anew with the repo's name; of one that somebody has edited, only the measures.
+
+    Args:
+        folder: the weights folder.
+        repo: "user/name".
+        space: a Space "user/space" that the card names, or None.
 
     Raises:
-        ValueError: the repo is not "user/name".
+        ValueError: the repo is not "user/name", or the Space is not "user/space".
         WeightsError: the folder does not load, its run has not ended, or its metrics are missing or were measured on
             other weights.
     """
     repo = check_repo(repo)
+    space = check_repo(space, repo_type="space") if space else None
     check_local(str(folder))
     if unfinished := checkpoint.unfinished(Path(folder)):
         raise WeightsError(f"nothing was published: {unfinished}")
@@ -274,43 +372,139 @@ def prepare(folder: str | Path, repo: str) -> Publication:
     folder = model.folder or Path(folder)
     if not checkpoint.is_measured(folder, model.metrics):
         raise HubError(f"{folder / checkpoint.METRICS} is missing, or was measured on other weights: measure the model "
-                       f"first by python -m train.evaluate {folder}")
+                       f"first by {console.spelled('evaluate')} {folder}")
+    return _publication(folder, model, repo, space)
+
+
+def _publication(folder: Path, model: Model, repo: str, space: str | None = None) -> Publication:
+    """The files of a model's folder, and its card with the repo's name."""
     files: dict[str, Path | bytes] = {path.name: path for path in checkpoint.files(folder)}
-    if checkpoint.CARD not in files or _is_ours(folder / checkpoint.CARD):
-        card = model_card(checkpoint.config_of(model), model.metrics, model.history, source=repo)
-        files[checkpoint.CARD] = card.encode()
-    return Publication(repo, files)
-
-
-def _is_ours(card: str | Path) -> bool:
-    return is_our_card(Path(card).read_text(encoding="utf-8", errors="replace"))
+    card = partial(model_card, checkpoint.config_of(model), model.metrics, model.history, repo, space)
+    known = (folder / checkpoint.CARD).read_bytes() if checkpoint.CARD in files else None
+    files[checkpoint.CARD], edited = renewed(known, card(pictures=files))
+    return Publication(repo, files, card, edited and f"{folder / checkpoint.CARD} {edited}.")
 
 
 def publish(publication: Publication, *, private: bool | None = None, revision: str | None = None,
-            message: str | None = None) -> tuple[str, bool]:
+            message: str | None = None, create_pr: bool = False, token: str | None = None) -> Published:
     """Send a weights folder to a model repo in one commit. The repo and the branch are created if they are missing.
 
-    Files of a weights folder that only the repo has are removed. Other files there are kept. A card that has been
-    edited there is kept, unless the card of the folder has been edited too. The commit succeeds or fails as a whole.
+    Files of a weights folder that only the repo has are removed, but not the pictures of the same weights. Other files
+    there are kept. Of a card that has been edited there, only the measures change, unless the card of the folder has
+    been edited too. The commit succeeds or fails as a whole. If nothing has changed, there is none.
 
     Args:
         publication: from `prepare`.
         private: whether a new repo is private, None for the account's default.
         revision: the branch, None for main.
         message: of the commit, None for a default.
-
-    Returns:
-        The commit's address, and whether the card in the repo was kept because it had been edited there.
+        create_pr: open a pull request with the commit, which needs no right to write to the repo.
+        token: None for that of `hf auth login` or HF_TOKEN.
 
     Raises:
         HubError: why it could not be sent.
     """
     return _send(publication, "model", checkpoint.is_weights_file, private, revision,
-                 message or f"Weights, metrics and card by ganlib {__version__}")
+                 message or f"Weights, metrics and card by ganlib {__version__}", create_pr=create_pr, token=token)
+
+
+def push(model: Model, repo: str, *, private: bool | None = None, revision: str | None = None,
+         message: str | None = None, create_pr: bool = False, token: str | None = None) -> str:
+    """Publish a model in memory as `Model.push_to_hub` says, and return the address."""
+    from ganlib import report
+
+    repo = check_repo(repo, revision)
+    model, known = copy.copy(model), model.folder
+    if model.revision is not None and "/" in model.name:  # its name is where it was loaded from
+        model.name = model.config.get("name", repo.partition("/")[2])
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = checkpoint.save(model, temporary)
+        hashes = checkpoint.hashes(folder)
+        if any(model.metrics.get(key, value) != value for key, value in hashes.items()):
+            model.metrics = {}
+            checkpoint.write_atomically(folder / checkpoint.METRICS, checkpoint.to_json({}))
+        if known is not None and known.is_dir() and checkpoint.hashes(known) == hashes:
+            for path in checkpoint.files(known):  # the card and the pictures
+                if not (folder / path.name).exists():
+                    shutil.copyfile(path, folder / path.name)
+        if len(model.shape) == 3 and not (folder / checkpoint.SAMPLES).exists():
+            (folder / checkpoint.SAMPLES).write_bytes(report.picture(model, None))
+        return publish(_publication(folder, model, repo), private=private, revision=revision, message=message,
+                       create_pr=create_pr, token=token).address
+
+
+def check_collection(name: str) -> str:
+    """The name of a collection, "user/title" or "user/slug", which may be given as its address. Raises ValueError."""
+    found = name.strip().rpartition("/collections/")[2]
+    owner, _, title = found.partition("/")
+    require(bool(title.strip()) and addresses.parse(f"{owner}/x") == Source(f"{owner}/x"),
+            f"a collection on the Hub is named user/title, such as user/ganlib, not {quoted(name)}")
+    return found
+
+
+def check_owner(owner: str) -> None:
+    """Raises HubError if the user's token may not write in a user's or an organisation's name."""
+    with _hub_errors(f"nothing can be written for {owner}", owner):
+        if owner not in _owners(_api().whoami(token=True)):
+            raise HubError(f"nothing can be written for {owner}: {NO_RIGHT}")
+
+
+def _owners(user: dict[str, Any]) -> list[str]:
+    """The user and the organisations for which a token may write, by the Hub's answer to whoami."""
+    if user.get("auth", {}).get("accessToken", {}).get("role") == "read":
+        return []
+    return [user["name"], *(group["name"] for group in user.get("orgs", []))]
+
+
+def collect(collection: str, notes: dict[str, str], private: bool | None = None) -> tuple[str, int]:
+    """Add models to a collection on the Hub, at its end. It is created if it is missing; its other items stay.
+
+    Args:
+        collection: "user/title" or "user/slug", from `check_collection`.
+        notes: on each model, by its repo, in order.
+        private: whether a new collection is private.
+
+    Returns:
+        The collection's address, and how many models were new in it.
+
+    Raises:
+        HubError: why it could not be done.
+    """
+    owner, _, title = collection.partition("/")
+    with _hub_errors(f"not all models are in the collection {collection}", collection):
+        api = _api()
+        slug = _slug(api, collection)
+        if slug is None and re.search("-[0-9a-f]{24}$", collection):
+            raise HubError(f"there is no collection {collection} on the Hub")
+        slug = slug or api.create_collection(title, namespace=owner, private=bool(private), exists_ok=True,
+                                             description=COLLECTION).slug
+        there = api.get_collection(slug)
+        missing = notes.keys() - {item.item_id for item in there.items if item.item_type == "model"}
+        for repo, note in notes.items():
+            if repo in missing:
+                api.add_collection_item(slug, repo, "model", note=note, exists_ok=True)
+    return there.url, len(missing)
+
+
+def collected(collection: str) -> list[str]:
+    """The repos of the models in a collection on the Hub, named as in `collect`. Raises HubError if there is none."""
+    with _hub_errors(f"the collection {collection} could not be read", collection):
+        api = _api()
+        slug = _slug(api, collection)
+        if slug is None:
+            raise HubError(f"there is no collection {collection} on the Hub")
+        return [item.item_id for item in api.get_collection(slug).items if item.item_type == "model"]
+
+
+def _slug(api: "HfApi", collection: str) -> str | None:
+    """The slug of a collection that is named by its slug or by its title, None if it is not on the Hub."""
+    owner = collection.partition("/")[0]
+    return next((known.slug for known in api.list_collections(owner=owner)
+                 if collection in (known.slug, f"{owner}/{known.title}")), None)
 
 
 def deploy(publication: Publication, *, private: bool | None = None, hardware: str | None = None,
-           variables: dict[str, str] | None = None) -> str:
+           variables: dict[str, str] | None = None, defaults: dict[str, str] | None = None) -> str:
     """Send files to a Gradio Space in one commit. The Space is created if it is missing. Returns the commit's address.
 
     Files of an earlier version of the package are removed. Other files there are kept. Variables and hardware are set
@@ -321,80 +515,143 @@ def deploy(publication: Publication, *, private: bool | None = None, hardware: s
         private: whether a new Space is private, None for the account's default.
         hardware: the Hub's name of it, such as "cpu-basic" or "zero-a10g"; None does not change it.
         variables: environment variables, added to those of the Space.
+        defaults: environment variables that are added if the Space has none of that name.
 
     Raises:
         HubError: why it could not be done, and which part was done.
     """
-    address, _ = _send(publication, "space", lambda name: name.startswith("ganlib/"), private, None,
-                       f"The page of ganlib {__version__}")
+    sent = _send(publication, "space", lambda name: name.startswith("ganlib/"), private, None,
+                 f"The page of ganlib {__version__}", hardware)
     repo = publication.repo
     with _hub_errors(f"the files are in {repo}, but not all of its variables and hardware are set", repo):
         api = _api()
-        for name, value in (variables or {}).items():
+        known = api.get_space_variables(repo) if defaults else {}
+        missing = {name: value for name, value in (defaults or {}).items() if name not in known}
+        for name, value in {**missing, **(variables or {})}.items():
             api.add_space_variable(repo, name, value)
-        if hardware is not None:
+        if hardware not in (None, _hardware(api, repo)):
             api.request_space_hardware(repo, hardware)  # type: ignore[arg-type]  # also one that the client does not know
-    return address
+    return sent.address
 
 
 def _send(publication: Publication, repo_type: str, replaced: Callable[[str], bool], private: bool | None,
-          revision: str | None, message: str) -> tuple[str, bool]:
-    """Send files in one commit, which removes those that only the repo has and whose names are `replaced`."""
-    from huggingface_hub import CommitOperationAdd, CommitOperationDelete
+          revision: str | None, message: str, hardware: str | None = None, create_pr: bool = False,
+          token: str | None = None) -> Published:
+    """Send what has changed in one commit, which removes files that only the repo has, if their name is `replaced`."""
+    from huggingface_hub import CommitOperationAdd, CommitOperationDelete, get_token
+    from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError
 
-    repo, files = publication
-    with _hub_errors(f"nothing was sent to {repo}", repo):
-        api = _api()
-        api.whoami(token=True)
-        api.create_repo(repo, repo_type=repo_type, space_sdk="gradio" if repo_type == "space" else None,
-                        private=private, exist_ok=True)
-        if private and not api.repo_info(repo, repo_type=repo_type).private:
+    repo, files, card, said = publication
+    with _hub_errors(f"nothing was sent to {repo}", repo, token=token):
+        api = _api(token)
+        if not (token or get_token()):
+            raise LocalTokenNotFoundError
+        of_space: Any = {"space_sdk": "gradio", "space_hardware": hardware} if repo_type == "space" else {}
+        try:
+            api.create_repo(repo, repo_type=repo_type, private=private, exist_ok=True, **of_space)
+        except HfHubHTTPError as error:
+            if repo_type != "space" or error.response.status_code != 402:
+                raise
+            if not api.repo_exists(repo, repo_type=repo_type):
+                raise HubError(f"nothing was sent to {repo}: {_cause(error, repo)}; hardware {ZERO_GPU} needs "
+                               f"no subscription") from None
+        if private and not create_pr and not api.repo_info(repo, repo_type=repo_type).private:
             raise HubError(f"{repo} exists already, and is public: make it private in its settings first")
-        if revision is not None:
+        if revision is not None and not create_pr:
             api.create_branch(repo, branch=revision, exist_ok=True)
-        existing = set(api.list_repo_files(repo, repo_type=repo_type, revision=revision))
-        # a card in bytes is generated; one in a file has been edited by the user
-        card_kept = (repo_type == "model" and checkpoint.CARD in existing and isinstance(files[checkpoint.CARD], bytes)
-                     and not _is_ours(api.hf_hub_download(repo, checkpoint.CARD, revision=revision)))
-        added = [CommitOperationAdd(name, files[name]) for name in sorted(files)
-                 if not (card_kept and name == checkpoint.CARD)]
-        removed = [CommitOperationDelete(name) for name in sorted(existing - set(files)) if replaced(name)]
-        commit = api.create_commit(repo, [*added, *removed], commit_message=message, repo_type=repo_type,
-                                   revision=revision)
-    return commit.commit_url, card_kept
+        there = _contents(api, repo, repo_type, revision)
+        networks = {name for name in checkpoint.HASHES if name in there or name in files}
+        same = {name for name in networks if name in files and _is_same(files[name], there.get(name))}
+        # pictures are of the networks
+        kept = {name for name in there.keys() - files.keys()
+                if not replaced(name) or (networks and same == networks and name.endswith(".png"))}
+        if card is not None and not said:
+            known = None
+            if checkpoint.CARD in there:
+                known = Path(api.hf_hub_download(repo, checkpoint.CARD, revision=revision)).read_bytes()
+            content, said = renewed(known, card(pictures=kept | files.keys()))
+            files, said = {**files, checkpoint.CARD: content}, said and f"The {checkpoint.CARD} in {repo} {said}."
+        changes: list[Any] = [CommitOperationAdd(name, files[name]) for name in sorted(files)
+                              if not _is_same(files[name], there.get(name))]
+        changes += [CommitOperationDelete(name) for name in sorted(there.keys() - files.keys() - kept)]
+        if not changes:
+            newest = api.repo_info(repo, repo_type=repo_type, revision=revision)
+            prefix = "spaces/" if repo_type == "space" else ""
+            return Published(f"{api.endpoint}/{prefix}{repo}/commit/{newest.sha}", said, False)
+        commit = api.create_commit(repo, changes, commit_message=message, repo_type=repo_type, revision=revision,
+                                   create_pr=create_pr)
+    return Published(commit.pr_url or commit.commit_url, said, True)
 
 
-def space_readme(repo: str) -> str:
-    """The README of a Space, "" if there is none. Raises HubError if the Hub does not answer."""
+def _contents(api: "HfApi", repo: str, repo_type: str, revision: str | None) -> dict[str, "RepoFile"]:
+    """The files of a repo, by their names."""
+    from huggingface_hub.hf_api import RepoFile
+
+    tree = api.list_repo_tree(repo, recursive=True, repo_type=repo_type, revision=revision)
+    return {file.path: file for file in tree if isinstance(file, RepoFile)}
+
+
+def _is_same(content: Path | bytes, file: "RepoFile | None") -> bool:
+    """Whether a file of a repo has a content already."""
+    from huggingface_hub.utils.sha import git_hash
+
+    if file is None:
+        return False
+    data = content if isinstance(content, bytes) else content.read_bytes()
+    if file.lfs is not None:
+        return hashlib.sha256(data).hexdigest() == file.lfs.sha256
+    return git_hash(data) == file.blob_id
+
+
+def space(repo: str) -> Space:
+    """A Space of the Hub, `Space()` if it does not exist. Raises HubError if the Hub does not answer."""
     from huggingface_hub.errors import RemoteEntryNotFoundError, RepositoryNotFoundError
 
-    with (_hub_errors(f"nothing was sent to {repo}", repo),
-          suppress(RemoteEntryNotFoundError, RepositoryNotFoundError)):
-        path = _api().hf_hub_download(repo, checkpoint.CARD, repo_type="space")
-        return Path(path).read_text(encoding="utf-8", errors="replace")
-    return ""
+    readme, hardware = "", None
+    with _hub_errors(f"nothing was sent to {repo}", repo), suppress(RepositoryNotFoundError):
+        api = _api()
+        with suppress(RemoteEntryNotFoundError):
+            path = api.hf_hub_download(repo, checkpoint.CARD, repo_type="space")
+            readme = Path(path).read_text(encoding="utf-8", errors="replace")
+        hardware = _hardware(api, repo)
+    return Space(readme, hardware)
 
 
-def _api(anonymous: bool = False) -> "HfApi":
+def _hardware(api: "HfApi", repo: str) -> str | None:
+    """What a Space runs on, or is to run on; None if the Hub does not say."""
+    from huggingface_hub.errors import HfHubHTTPError
+
+    with suppress(HfHubHTTPError):
+        runtime = api.get_space_runtime(repo)
+        return runtime.requested_hardware or runtime.hardware
+    return None
+
+
+def _api(token: str | bool | None = None, cache_dir: str | Path | None = None) -> "HfApi":
     """The Hub's client. Raises ValueError without a home folder, HubError for a token that cannot be sent.
 
     The client would make a folder named ~, and its own error would show the token.
+
+    Args:
+        token: None for the user's, False for none.
+        cache_dir: where downloads are kept, None for the client's own folder.
     """
     from huggingface_hub import HfApi, constants, get_token
 
-    if constants.HF_HUB_CACHE.startswith("~"):
+    if cache_dir is None and constants.HF_HUB_CACHE.startswith("~"):
         raise ValueError("there is no home folder to keep models in: name one by HF_HOME")
-    if not anonymous and not re.fullmatch("[!-~]*", get_token() or ""):
+    sent = token if isinstance(token, str) else "" if token is False else get_token() or ""
+    if not re.fullmatch("[!-~]*", sent):
         raise HubError(f"your token has characters that no token has, {LOG_IN} anew")
-    return HfApi(library_name="ganlib", library_version=__version__, token=False if anonymous else None)
+    return HfApi(library_name="ganlib", library_version=__version__, token=token)
 
 
-def card(readme: str) -> "RepoCard":
-    """A README as huggingface_hub's RepoCard. Its `data` are the front matter, empty if that cannot be read."""
-    from huggingface_hub import RepoCard
+def card(readme: str) -> "SpaceCard":
+    """A Space's README as huggingface_hub's SpaceCard, an empty one if the front matter cannot be read."""
+    from huggingface_hub import SpaceCard
     from yaml import YAMLError  # type: ignore[import-untyped]
 
     empty = "---\n{}\n---\n"
-    with suppress(ValueError, YAMLError):
-        return RepoCard(readme if readme.startswith("---") else empty + readme)
-    return RepoCard(empty + readme)
+    with suppress(ValueError, TypeError, YAMLError):
+        return SpaceCard(readme or empty)
+    return SpaceCard(empty)

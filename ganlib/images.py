@@ -15,7 +15,7 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from ganlib.checks import check_float, check_int, quoted, require
+from ganlib.checks import check_float, check_int, needs, quoted, require
 from ganlib.files import replacing
 
 BACKGROUND = (13, 15, 22)
@@ -201,7 +201,8 @@ def write_mp4(x: Tensor, path: str | Path, scale: int = 8, seconds: float = 2.0,
     Sides of an odd number of pixels get one pixel more, because H.264 needs even ones. At most 60 frames a second. The
     same frames give the same bytes. Raises ValueError without PyAV.
     """
-    require(can_write_mp4(), "MP4 needs the package av: install it by pip install av, or write a GIF, which needs none")
+    needs("MP4", "app", "av")
+    require(can_write_mp4(), "MP4 needs an encoder of H.264, which this PyAV lacks: write a GIF, which needs none")
     import av
 
     frames, rate = _film(x, scale, seconds, closed, comment)

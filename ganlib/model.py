@@ -66,6 +66,65 @@ class Model:
     def __repr__(self) -> str:
         return f"<ganlib.Model {self.name}: {self.latent_dim} -> {self.shape} on {self.device}>"
 
+    @classmethod
+    def from_pretrained(cls, name_or_path: str | Path, *, revision: str | None = None,
+                        token: str | bool | None = None, cache_dir: str | Path | None = None,
+                        local_files_only: bool = False, device: torch.device | str | None = None) -> "Model":
+        """A trained model, as `ganlib.load` loads it: a shipped one, a weights folder, or "user/repo" on the Hub.
+
+        Args:
+            name_or_path: as in `ganlib.load`.
+            revision: a branch, tag or commit of a model on the Hub.
+            token: of the Hub; None for that of `hf auth login` or HF_TOKEN, False for none.
+            cache_dir: the folder that downloads are kept in, None for the cache of the Hub's client.
+            local_files_only: use cached files only, and no network.
+            device: None for the best one available.
+
+        Raises:
+            ValueError: the device or the revision is wrong.
+            WeightsError: which file is wrong, and what is wrong with it, or why it could not be downloaded.
+        """
+        from ganlib import hub
+
+        return hub.load(name_or_path, device, revision=revision, cache_dir=cache_dir,
+                        local_files_only=local_files_only, token=token)
+
+    def save_pretrained(self, folder: str | Path) -> Path:
+        """Write the model as a weights folder, as `ganlib.save` does. Returns the folder.
+
+        Raises ValueError if it would not load again.
+        """
+        from ganlib import checkpoint
+
+        return checkpoint.save(self, folder)
+
+    def push_to_hub(self, repo: str, *, private: bool | None = None, revision: str | None = None,
+                    commit_message: str | None = None, create_pr: bool = False, token: str | None = None) -> str:
+        """Send the model, as it is in memory, to a model repo on the Hub, in one commit.
+
+        It need not be measured: then its card says so. Measures of other weights are left out. The pictures and an
+        edited card of its folder are sent if the weights are those of the folder.
+
+        Args:
+            repo: "user/name". It is created if it is missing.
+            private: whether a new repo is private, None for the account's default.
+            revision: the branch, None for main. It is created if it is missing.
+            commit_message: None for a default.
+            create_pr: open a pull request, which needs no right to write to the repo.
+            token: None for that of `hf auth login` or HF_TOKEN.
+
+        Returns:
+            The address of the commit, or of the pull request; of the newest commit if nothing has changed.
+
+        Raises:
+            ValueError: the repo or the branch has no valid name, or the model could not be saved.
+            WeightsError: why it could not be sent.
+        """
+        from ganlib import hub
+
+        return hub.push(self, repo, private=private, revision=revision, message=commit_message, create_pr=create_pr,
+                        token=token)
+
     @property
     def class_names(self) -> tuple[str, ...]:
         """The names of the classes in order, by default their numbers; empty without classes."""

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from ganlib.card import LICENSE
 from ganlib.checkpoint import write_atomically
-from ganlib.checks import quoted, require
+from ganlib.checks import needs, quoted, require
 from ganlib.model import Model
 from ganlib.networks import coupling_layers
 from ganlib.version import __version__
@@ -58,8 +58,7 @@ def to_onnx(model: Model, network: str = "generator") -> bytes:
     no such network, or a package is missing.
     """
     check_network(model, network)
-    missing = [package for package in ("onnx", "onnxscript") if find_spec(package) is None]
-    require(not missing, f'exporting to ONNX needs {" and ".join(missing)}: pip install -e ".[onnx]"')
+    needs("exporting to ONNX", "onnx", "onnx", "onnxscript")
     import onnx
 
     inputs, dim = _inputs(model, network, range(2)), torch.export.Dim
@@ -67,7 +66,7 @@ def to_onnx(model: Model, network: str = "generator") -> bytes:
     program = torch.onnx.export(
         _module(model, network).cpu(), tuple(inputs.values()), input_names=list(inputs),
         output_names=[OUTPUTS[network][0]], opset_version=OPSET,
-        dynamic_shapes=tuple(batches[:len(inputs)]), external_data=False, verbose=False)
+        dynamic_shapes=tuple(batches[:len(inputs)]), external_data=False, verbose=False, dynamo=True)
     assert program is not None
     proto = program.model_proto
     graph = proto.graph

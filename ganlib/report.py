@@ -13,8 +13,8 @@ from torch import Tensor
 
 from ganlib import checkpoint, images
 from ganlib.augmentation import augment
-from ganlib.card import is_our_card, model_card
-from ganlib.checks import require
+from ganlib.card import is_our_card, model_card, renewed
+from ganlib.checks import needs, require
 from ganlib.data import Data, ImageData, scale
 from ganlib.evaluation import calibrate, evaluate, nearest_image, subsample
 from ganlib.model import Model
@@ -25,8 +25,10 @@ POINTS = 2_000
 SEED = 7  # of the points of a toy's picture
 
 
-def finish(model: Model, data: Data, loss: str, folder: Path, growth_rows: list[Path], progress: Progress) -> None:
+def finish(model: Model, data: Data, loss: str, folder: Path, growth_rows: list[Path], progress: Progress) -> str:
     """Save a model that has just been trained as a weights folder: calibrate, round, save, measure, describe.
+
+    Returns a sentence as `write_card`.
 
     Args:
         model: with its config and history.
@@ -48,7 +50,7 @@ def finish(model: Model, data: Data, loss: str, folder: Path, growth_rows: list[
     checkpoint.save(model, folder)
     if growth_rows:
         checkpoint.write_atomically(folder / checkpoint.GROWTH, growth(growth_rows))
-    write_report(model, data, folder, progress)
+    return write_report(model, data, folder, progress)
 
 
 def remove(folder: Path) -> None:
@@ -59,21 +61,34 @@ def remove(folder: Path) -> None:
             (folder / name).unlink(missing_ok=True)
 
 
-def write_report(model: Model, data: Data, folder: Path, progress: Progress) -> None:
+def write_report(model: Model, data: Data, folder: Path, progress: Progress) -> str:
     """Measure a model, and write its measures, its card and its pictures into its folder.
 
-    A card that somebody has edited is not changed.
+    Returns a sentence as `write_card`. Raises MissingPackage as `check_picture`.
     """
+    check_picture(model.shape)
     model.metrics = evaluate(model, data, classifier=checkpoint.classifier_for(data, model.device), progress=progress)
     model.metrics |= checkpoint.hashes(folder)
     checkpoint.write_atomically(folder / checkpoint.METRICS, checkpoint.to_json(model.metrics))
-    card = folder / checkpoint.CARD
-    if not card.exists() or is_our_card(card.read_text(encoding="utf-8", errors="replace")):
-        text = model_card(checkpoint.config_of(model), model.metrics, model.history)
-        checkpoint.write_atomically(card, text.encode())
+    said = write_card(folder, model_card(checkpoint.config_of(model), model.metrics, model.history))
     checkpoint.write_atomically(folder / checkpoint.SAMPLES, picture(model, data))
     if data.evaluation == "images":
         checkpoint.write_atomically(folder / checkpoint.NEAREST, nearest_real(model, data))  # type: ignore[arg-type]
+    return said
+
+
+def write_card(folder: Path, generated: Any) -> str:
+    """Write a folder's card; of one that somebody has edited, only the measures. Returns a sentence on that, or ""."""
+    path = folder / checkpoint.CARD
+    content, said = renewed(path.read_bytes() if path.exists() else None, generated)
+    checkpoint.write_atomically(path, content)
+    return f"{path} {said}." if said else ""
+
+
+def check_picture(shape: tuple[int, ...]) -> None:
+    """Raises MissingPackage if the picture of samples of a shape cannot be made."""
+    if len(shape) != 3:
+        needs("a chart of points", "train", "matplotlib")
 
 
 def picture(model: Model, data: Any) -> bytes:

@@ -197,6 +197,10 @@ class Run:
         every = history_interval(self.config)
         return max(every, (self.checkpoint_every or self.config.steps // 20) // every * every)
 
+    def saves(self, step: int) -> bool:
+        """Whether a checkpoint is written after a step of the training."""
+        return step == self.config.steps or step % self.checkpoint_interval == 0
+
     def open(self, download: bool = True,
              progress: Progress = lambda what, share: None) -> tuple["Run", Data]:
         """The run with the shape and classes of its data, and the data.
@@ -334,6 +338,7 @@ class Run:
 
     def _train(self, data: Data) -> Iterator[State]:
         """`train` without the lock. What may fail is done before anything of an earlier run is removed."""
+        report.check_picture(data.shape)
         state, identity, measure = self._first_state(), self._identity(data), self._measurer(data)
         data, steps = data.to(self.device), self.picture_steps
         self._make_room()
@@ -347,7 +352,7 @@ class Run:
                     self._keep_picture(state, data)
                     if measure and _is_finite(state):
                         self._measure(state, data, measure, keeper)
-                if step.number == self.config.steps or step.number % self.checkpoint_interval == 0:
+                if self.saves(step.number):
                     self._save(state, identity, keeper)
                     saved = step.number
                 yield state
@@ -400,14 +405,16 @@ class Run:
                 "device": torch.device(self.device).type, "tracked_as": self.label, "keep": self.keep,
                 "reading": asdict(self.reading), **self.origin}
 
-    def finish(self, data: Data, state: State, progress: Progress = lambda what, share: None) -> None:
+    def finish(self, data: Data, state: State, progress: Progress = lambda what, share: None) -> str:
         """Calibrates and measures the model of the last state or the best checkpoint, and writes the weights folder.
+
+        Returns a sentence on a card that somebody has edited, or "".
 
         Raises ValueError if another process trains in `out`, or the best checkpoint is damaged.
         """
         with self.alone():
             model = self._finished(data, state)
-            report.finish(model, data, self.config.loss, self.out, self._growth_rows(), progress)
+            return report.finish(model, data, self.config.loss, self.out, self._growth_rows(), progress)
 
     def _finished(self, data: Data, state: State) -> Model:
         """The model of the last state or the best checkpoint, as `keep` says."""

@@ -6,6 +6,7 @@ no setting of the process.
 """
 
 import copy
+import inspect
 import json
 import math
 from collections.abc import Iterator, Sequence
@@ -164,7 +165,7 @@ class State:
 
             def optimizer(lr: float, *networks: nn.Module | None) -> torch.optim.Optimizer:
                 parameters = [p for network in filter(None, networks) for p in network.parameters()]
-                return torch.optim.Adam(parameters, lr=lr, betas=config.betas, fused=True)
+                return Adam(parameters, lr=lr, betas=config.betas, fused=True)
 
             return cls(config, generator, discriminator, _averaged(generator),
                        optimizer(config.generator_lr, generator, encoder),
@@ -248,6 +249,14 @@ def open_tensors(path: str | Path, what: str) -> Iterator[Any]:
     except (OSError, safetensors.SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
         reason, *_ = [*str(error).splitlines(), type(error).__name__]
         raise ValueError(f"{path} is not {what} ({reason})") from None
+
+
+class Adam(torch.optim.Adam):
+    """PyTorch's Adam, without the wrappers for `torch.compile`, whose import takes 150 MB and seconds."""
+
+    add_param_group = inspect.unwrap(torch.optim.Adam.add_param_group)
+    zero_grad = inspect.unwrap(torch.optim.Adam.zero_grad)
+    step = torch.no_grad()(inspect.unwrap(torch.optim.Adam.step))
 
 
 def _load_optimizer(optimizer: torch.optim.Optimizer, name: str, tensors: dict[str, Tensor]) -> None:

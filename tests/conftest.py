@@ -37,6 +37,13 @@ def _few_threads():
     torch.set_num_threads(min(1 if "PYTEST_XDIST_WORKER" in os.environ else 2, torch.get_num_threads()))
 
 
+@pytest.fixture(autouse=True)
+def _nothing_kept():
+    """The page's answers are made anew in each test."""
+    if cache := sys.modules.get("ganlib.demo.cache"):
+        cache.clear()
+
+
 @pytest.fixture(scope="session")
 def digits() -> ImageData:
     """Real digits, 28×28: MNIST where it is at hand, else scikit-learn's 1,797 of 8×8, enlarged."""

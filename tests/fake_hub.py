@@ -14,12 +14,14 @@ import os
 import re
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import unquote
+from urllib.parse import parse_qs, unquote
+
+from tests.fake_jobs import Jobs
 
 
 class Seen(NamedTuple):
@@ -41,6 +43,7 @@ class Repo:
     gated: bool = False
     branches: dict[str, list[Commit]] = field(default_factory=dict)  # the newest commit is the last
     claimed_sizes: dict[str, int] = field(default_factory=dict)
+    made: int = 0  # commits so far
 
     def at(self, revision: str) -> Commit:
         """The commit that a branch or a sha names."""
@@ -53,7 +56,8 @@ class Repo:
 
     def add(self, branch: str, files: dict[str, bytes], message: str) -> Commit:
         commits = self.branches.setdefault(branch, list(self.branches.get("main", [])))
-        sha = hashlib.sha1(f"{self.kind} {self.name} {branch} {len(commits)}".encode()).hexdigest()
+        self.made += 1
+        sha = hashlib.sha1(f"{self.kind} {self.name} {branch} {self.made}".encode()).hexdigest()
         commits.append(Commit(sha, message, files))
         return commits[-1]
 
@@ -74,6 +78,8 @@ class FakeHub:
     roles: of tokens, "write" if not listed
     requests: all requests so far
     hardware, variables: of Spaces, by their names
+    jobs: of Hugging Face Jobs, None if there are none
+    collections: by their slugs
     """
 
     def __init__(self, users: dict[str, str] | None = None):
@@ -82,6 +88,8 @@ class FakeHub:
         self.requests: list[Seen] = []
         self.hardware: dict[str, str] = {}
         self.variables: dict[str, dict[str, str]] = {}
+        self.jobs: Jobs | None = None
+        self.collections: dict[str, dict[str, Any]] = {}
         self._repos: dict[tuple[str, str], Repo] = {}
         self._answers: list[tuple[str, int, str]] = []
         self._held: tuple[str, threading.Event, threading.Event] | None = None
@@ -95,7 +103,7 @@ class FakeHub:
             def serve(self) -> None:
                 hub._serve(self)
 
-            do_GET = do_HEAD = do_POST = serve
+            do_GET = do_HEAD = do_POST = do_DELETE = serve
 
             def log_message(self, *arguments) -> None:
                 pass
@@ -138,12 +146,15 @@ class FakeHub:
         known = found.at(revision).files if revision in found.branches else {}
         return found.add(revision, known | files, "put").sha
 
-    def files(self, repo: str, repo_type: str = "model") -> dict[str, bytes]:
-        return self._repos[f"{repo_type}s", repo].at("main").files
+    def files(self, repo: str, repo_type: str = "model", revision: str = "main") -> dict[str, bytes]:
+        return self._repos[f"{repo_type}s", repo].at(revision).files
 
-    def commits(self, repo: str) -> list[Commit]:
+    def commits(self, repo: str, branch: str = "main") -> list[Commit]:
         """The newest first."""
-        return self._repos["models", repo].branches["main"][::-1]
+        return self._repos["models", repo].branches[branch][::-1]
+
+    def branches(self, repo: str) -> set[str]:
+        return set(self._repos["models", repo].branches)
 
     def claim(self, repo: str, file: str, size: int) -> None:
         """Tells another size of a model's file than it has."""
@@ -175,12 +186,14 @@ class FakeHub:
             self.requests.append(Seen(method, path))
             try:
                 token = (handler.headers["Authorization"] or "").removeprefix("Bearer ")
-                status, content, headers = self._answer(method, path, body, token)
+                status, content, headers = self._answer(method, handler.path, body, token)
             except Refusal as refusal:
                 status, content, headers = refusal.answer
             except Exception as error:
                 self._errors.append(error)
                 status, content, headers = 500, repr(error), {}
+        if isinstance(content, Iterator):
+            return self._stream(handler, content)
         data = content if isinstance(content, bytes) else json.dumps(content).encode()
         handler.send_response(status)
         for name, value in ({"Content-Length": str(len(data)), "Content-Type": "application/json"} | headers).items():
@@ -189,7 +202,16 @@ class FakeHub:
         if method != "HEAD":
             handler.wfile.write(data)
 
+    def _stream(self, handler: BaseHTTPRequestHandler, parts: Iterator[bytes]) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Type", "text/event-stream")
+        handler.end_headers()
+        with suppress(ConnectionError):  # the reader may leave
+            for part in parts:
+                handler.wfile.write(part)
+
     def _answer(self, method: str, path: str, body: bytes, token: str) -> tuple[int, Any, dict[str, str]]:
+        path, _, query = path.partition("?")
         for planned in self._answers:
             pattern, status, text = planned
             if re.search(pattern, f"{method} {path}"):
@@ -210,9 +232,22 @@ class FakeHub:
                 return 200, {"errors": [], "warnings": []}, {}
             case "POST", "api", "repos", "create":
                 return self._create(user, json.loads(body))
+            case method, "api", "jobs", *rest if self.jobs:
+                if user is None or (rest[0] != user and rest != ["hardware"]):
+                    raise Refusal(403 if user else 401, "You don't have the rights to run jobs there")
+                answer = self.jobs.answer(method, rest, parse_qs(query), body, user)
+                if answer is None:
+                    raise Refusal(404, f"There is no job {rest}")
+                return 200, answer, {}
+            case method, "api", "collections", *rest:
+                return 200, self._collection(method, rest, body and json.loads(body), parse_qs(query), user), {}
+            case "POST", "api", "models", owner, name, "commit", revision if parse_qs(query).get("create_pr"):
+                return 200, self._pull_request(self._find("models", f"{owner}/{name}", user), revision, body), {}
             case method, "api", ("models" | "spaces") as kind, owner, name, *rest:
-                repo = self._find(kind, f"{owner}/{name}", user, writes=method == "POST" or rest[:1] == ["auth-check"])
-                return 200, self._api(repo, rest, body), {}
+                writes = method in ("POST", "DELETE") or rest[:1] in (["auth-check"], ["variables"])
+                writes = writes and not parse_qs(query).get("create_pr")
+                repo = self._find(kind, f"{owner}/{name}", user, writes)
+                return 200, self._api(repo, rest, body, method), {}
             case _, *kind, owner, name, "resolve", revision, file if kind in ([], ["spaces"]):
                 return self._resolve(self._find(*kind or ["models"], f"{owner}/{name}", user), user, revision, file)
             case _, owner, name, "resolve", revision, *folders, file:
@@ -241,9 +276,11 @@ class FakeHub:
         repo = self._repos[kind, name] = Repo(kind, name, wanted.get("visibility") == "private")
         first = {".gitattributes": b""} | ({"README.md": b"---\nsdk: gradio\n---\n"} if kind == "spaces" else {})
         repo.add("main", first, "initial commit")
+        if "hardware" in wanted:
+            self.hardware[name] = wanted["hardware"]
         return 200, {"url": f"{self.endpoint}/{name}", "name": name}, {}
 
-    def _api(self, repo: Repo, rest: list[str], body: bytes) -> Any:
+    def _api(self, repo: Repo, rest: list[str], body: bytes, method: str) -> Any:
         """What follows /api/models/owner/name, or that of a Space."""
         match rest:
             case [] | ["revision", _]:
@@ -256,10 +293,18 @@ class FakeHub:
                 return [{"type": "file", "path": path, "oid": oid(data),
                          "size": repo.claimed_sizes.get(path, len(data))}
                         for path, data in repo.at(revision).files.items()]
+            case ["branch", branch] if method == "DELETE":
+                del repo.branches[branch]
+                return {}
             case ["branch", branch]:
                 if branch in repo.branches:
                     raise Refusal(409, f"Reference already exists: {branch}")
                 repo.branches[branch] = list(repo.branches["main"])
+                return {}
+            case ["super-squash", branch]:
+                files = repo.branches[branch][-1].files
+                repo.branches[branch].clear()
+                repo.add(branch, files, json.loads(body)["message"])
                 return {}
             case ["preupload", revision]:  # the client does not send a file that is there already
                 known = {path: {"oid": oid(data)} for path, data in repo.at(revision).files.items()}
@@ -279,12 +324,54 @@ class FakeHub:
                         "commitUrl": f"{self.endpoint}/{prefix}{repo.name}/commit/{sha}"}
             case ["hardware"]:
                 self.hardware[repo.name] = json.loads(body)["flavor"]
-                return {"stage": "RUNNING", "hardware": {"current": "cpu-basic", "requested": None}}
+                return self._runtime(repo)
+            case ["runtime"]:
+                return self._runtime(repo)
+            case ["variables"] if method == "GET":
+                return {key: {"value": value} for key, value in self.variables.get(repo.name, {}).items()}
             case ["variables"]:
                 variable = json.loads(body)
                 self.variables.setdefault(repo.name, {})[variable["key"]] = variable["value"]
                 return {}
         raise Refusal(404, f"The fake hub does not know {rest}")
+
+    def _pull_request(self, repo: Repo, revision: str, body: bytes) -> dict[str, Any]:
+        """A commit in a branch refs/pr/NUMBER of its own, which whoever may read the repository may send."""
+        number = 1 + sum(branch.startswith("refs/pr/") for branch in repo.branches)
+        repo.branches[f"refs/pr/{number}"] = list(repo.branches[revision])
+        answer = self._api(repo, ["commit", f"refs/pr/{number}"], body, "POST")
+        return {**answer, "pullRequestUrl": f"{self.endpoint}/{repo.name}/discussions/{number}"}
+
+    def _collection(self, method: str, rest: list[str], sent: Any, query: dict[str, list[str]],
+                    user: str | None) -> Any:
+        """What follows /api/collections. A private one is seen by its owner alone."""
+        if not rest and method == "GET":
+            seen = [found for found in self.collections.values() if found["owner"]["name"] in query["owner"]
+                    and (not found["private"] or user in query["owner"])]
+            return [{key: value[:4] if key == "items" else value for key, value in found.items() if key != "position"}
+                    for found in seen]
+        owner = sent["namespace"] if not rest else rest[0]
+        if user != owner and (method == "POST" or self.collections["/".join(rest[:2])]["private"]):
+            raise Refusal(403 if user else 401, f"You don't have the rights to change collections of {owner}")
+        if not rest:
+            slug = f"{owner}/{sent['title'].lower().replace(' ', '-')}-{len(self.collections):024x}"
+            self.collections[slug] = {
+                "slug": slug, "title": sent["title"], "owner": {"name": owner}, "private": sent["private"], "items": [],
+                "description": sent.get("description"), "lastUpdated": "2026-01-01T00:00:00.000Z", "position": 0,
+                "theme": "green", "upvotes": 0}
+            return self.collections[slug]
+        found = self.collections["/".join(rest[:2])]
+        if rest[2:] == ["items"]:
+            item = sent["item"]
+            if item["id"] in [known["id"] for known in found["items"]]:
+                raise Refusal(409, "Item already exists")
+            found["items"].append(item | {"_id": f"{len(found['items']):024x}", "position": len(found["items"])}
+                                  | ({"note": {"text": sent["note"]}} if "note" in sent else {}))
+        return found
+
+    def _runtime(self, repo: Repo) -> dict[str, Any]:
+        hardware = {"current": self.hardware.get(repo.name, "cpu-basic"), "requested": None}
+        return {"stage": "RUNNING", "hardware": hardware}
 
     def _resolve(self, repo: Repo, user: str | None, revision: str, file: str) -> tuple[int, Any, dict[str, str]]:
         if repo.gated and user != repo.name.split("/")[0]:

@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 import sysconfig
+import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from importlib.metadata import distribution
@@ -16,6 +17,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+ROOT = Path(__file__).parents[1]
 SITE_PACKAGES = Path(sysconfig.get_path("purelib"))
 
 
@@ -79,3 +81,22 @@ def link(wanted: Iterable[str], target: Path) -> None:
         for top in {line.split(",")[0].split("/")[0].strip('"') for line in recorded} - {"..", "__pycache__"}:
             if not (target / top).exists() and (SITE_PACKAGES / top).exists():
                 (target / top).symlink_to(SITE_PACKAGES / top)
+
+
+def wheel(folder: Path) -> Path:
+    """The checkout's wheel, built inside the given folder."""
+    source = folder / "source"
+    source.mkdir()
+    for name in ("ganlib", "train", "weights", "pyproject.toml", "README.md", "LICENSE"):
+        (source / name).symlink_to(ROOT / name)
+    build = f"from setuptools.build_meta import build_wheel; build_wheel({str(folder)!r})"
+    subprocess.run([sys.executable, "-c", build], cwd=source, check=True, capture_output=True, timeout=300)
+    built, = folder.glob("*.whl")
+    return built
+
+
+def unpacked_wheel(folder: Path) -> Path:
+    """A folder, inside the given one, with what a site-packages has of an installed ganlib."""
+    with zipfile.ZipFile(wheel(folder)) as packed:
+        packed.extractall(folder / "installed")
+    return folder / "installed"

@@ -37,8 +37,9 @@ class LabPage:
 def lab_page(folder: Path, environment: Mapping[str, str] = os.environ) -> Iterator[LabPage]:
     """A page in a process of its own, with its log in that folder."""
     told = folder / "labs"
-    with serving([sys.executable, "-m", "tests.lab_page", told], {**environment, "GRADIO_SERVER_NAME": "127.0.0.1"},
-                 folder / "log", cwd=Path(__file__).parents[1]) as (address, process):
+    environment = {**environment, "GRADIO_SERVER_NAME": "127.0.0.1", "TMPDIR": str(folder)}
+    with serving([sys.executable, "-m", "tests.lab_page", told], environment, folder / "log",
+                 cwd=Path(__file__).parents[1]) as (address, process):
         yield LabPage(address, process, told)
 
 

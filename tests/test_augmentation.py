@@ -285,4 +285,4 @@ def test_the_card_shows_the_augmentation(names, row):
     recipe = {"data": "mnist", "train": asdict(replace(CONFIG, augment=names))}
     config = {"name": "a", "architecture": {"kind": "dcgan"}, "shape": [1, 28, 28], "latent_dim": 100,
               "recipe": recipe}
-    assert row in model_card(config, {}, [])
+    assert row in str(model_card(config, {}, []))

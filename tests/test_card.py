@@ -1,9 +1,11 @@
 import pytest
 import yaml
+from huggingface_hub import ModelCard
 
 import ganlib
+from ganlib import card as cards
 from ganlib import checkpoint
-from ganlib.card import classifier_card, is_our_card, model_card
+from ganlib.card import BEGIN, END, is_our_card
 from ganlib.measures import MEASURES, Comparison
 
 CONFIG = {
@@ -16,6 +18,10 @@ METRICS = {
     "precision": 0.9123, "pixel_frechet_distance": 1.23456, "pixel_frechet_distance_of_real": 0.5,
     "class_shares": [0.25, 0.75], "class_shares_of_real": [0.5, 0.5],
 }
+
+
+def model_card(*content, **options) -> str:
+    return str(cards.model_card(*content, **options))
 
 
 def front_matter(card: str) -> dict:
@@ -156,6 +162,133 @@ def test_a_card_that_somebody_has_edited_is_known():
         assert not is_our_card(edited)
 
 
+BETTER = {**METRICS, "precision": 0.95}
+
+
+def renew(card: str, metrics: dict = BETTER) -> tuple[str, str]:
+    """An edited card after new measures, and what is said of it."""
+    assert not is_our_card(card)
+    content, said = cards.renewed(card.encode(), cards.model_card(CONFIG, metrics, []))
+    return content.decode(), said
+
+
+def values(card: str) -> dict[str, float]:
+    """The values in a card's front matter, by the names that the Hub shows."""
+    return {metric["name"]: metric["value"] for model in front_matter(card).get("model-index", [])
+            for result in model["results"] for metric in result["metrics"]}
+
+
+def test_a_card_is_the_hubs_and_survives_its_functions():
+    card = cards.model_card(CONFIG, METRICS, [])
+    assert isinstance(card, ModelCard)
+    assert {result.metric_type: result.metric_value for result in card.data.eval_results} == {
+        "precision": 0.9123, "pixel_frechet_distance": 1.23456}
+    assert str(ModelCard(str(card))) == str(card)
+
+
+def test_a_card_that_nobody_has_edited_is_replaced_as_a_whole():
+    new = cards.model_card({**CONFIG, "name": "other"}, BETTER, [])
+    for old in (None, model_card(CONFIG, METRICS, []), model_card(CONFIG, METRICS, []).replace("\n", "\r\n")):
+        assert cards.renewed(old and old.encode(), new) == (str(new).encode(), "")
+
+
+@pytest.mark.parametrize("line_break", ["\n", "\r\n"])
+def test_of_an_edited_card_only_the_measures_change(line_break):
+    edited = (model_card(CONFIG, METRICS, []).replace("## Use", "My words.\n\n## Use")
+              .replace("license: mit", "license: 'no'  # mine\nlanguage: [en]")).replace("\n", line_break)
+    card, said = renew(edited)
+    assert said == "has been edited: only its measures were brought up to date"
+    wanted = edited.replace("| 0.912 |", "| 0.950 |").replace("value: 0.9123", "value: 0.95")
+    assert card == wanted
+    assert renew(card)[0] == card  # again
+
+
+def test_measures_come_and_go():
+    """An edited card that was written before the model was measured; and one of a model whose weights were changed."""
+    unmeasured = model_card(CONFIG, {}, []).replace("# dcgan", "# Mine")
+    card, _ = renew(unmeasured)
+    assert values(card) == {"precision (k = 5)": 0.95, "Fréchet distance in raw pixels": 1.23456}
+    assert "| precision (k = 5) | 0.950 |" in card
+    assert "Not measured yet." not in card
+    assert "# Mine" in card
+    without, _ = renew(card, {})
+    assert values(without) == {}
+    assert front_matter(without) == front_matter(unmeasured)
+    assert "Not measured yet." in without
+
+
+def test_results_of_others_in_the_front_matter_are_kept():
+    other = {"task": {"type": "unconditional-image-generation"}, "dataset": {"type": "ylecun/mnist", "name": "Mine"},
+             "source": {"name": "A leaderboard", "url": "https://example.org"},
+             "metrics": [{"type": "precision", "value": 0.1, "name": "precision (k = 5)"}]}
+    index = front_matter(model_card(CONFIG, METRICS, []))["model-index"]
+    index[0]["name"] = "My model"
+    index[0]["results"][0]["metrics"] += [{"type": "precision", "value": 0.2, "name": "Precision by hand"},
+                                          {"type": "recall", "value": 0.3, "name": "recall (k = 5)", "verified": True}]
+    index[0]["results"].append(other)
+    index.append({"name": "Second", "results": [{**other, "metrics": [{"type": "fid", "value": 9}]}]})
+    edited = "---\n" + yaml.safe_dump({"model-index": index, "license": "mit"}, sort_keys=False) + "---\n# Mine\n"
+    card, said = renew(edited)
+    assert said == ("has been edited: only the measures in its front matter were brought up to date, because those in "
+                    "its text have no marks")
+    front = front_matter(card)
+    first, second = front["model-index"]
+    assert (first["name"], front["license"], second) == ("My model", "mit", index[1])
+    ours, by_hand, board = first["results"]
+    assert [metric["value"] for metric in ours["metrics"]] == [0.95, 1.23456]
+    assert [metric["value"] for metric in by_hand["metrics"]] == [0.2, 0.3]
+    assert board == other
+    assert card.endswith("---\n# Mine\n")
+
+
+MARKED = f"{BEGIN}\n\nold\n\n{END}\n"
+
+
+@pytest.mark.parametrize("front", ["---\na: [\n---\n", "---\nx: [2026-13-01]\n---\n", "---\n- a\n---\n",
+                                   "---\nmodel-index: 7\n---\n", "---\nmodel-index:\n- name: a\n---\n",
+                                   "---\n{a: 1}\n---\n",
+                                   "---\na: &a 1\nmodel-index: &b\n- {name: x, results: []}\nc: *b\n---\n", ""])
+def test_a_front_matter_that_cannot_be_changed_is_kept(front):
+    why = ("is missing" if not front else "is not valid YAML" if "[" in front[:9] else
+           "cannot be changed without losing something in it")
+    kept, said = renew(f"{front}# Mine\n")
+    assert kept == f"{front}# Mine\n"
+    assert said == (f"has been edited: it was kept as it is, because its measures have no marks, and its front matter "
+                    f"{why}")
+    kept, said = renew(f"{front}# Mine\n{MARKED}")
+    assert kept.startswith(f"{front}# Mine\n{BEGIN}\n\n| | dcgan | real |")
+    assert kept.endswith(f"{END}\n")
+    assert said == ("has been edited: only its measures were brought up to date, and none in its front matter, which "
+                    f"{why}")
+
+
+@pytest.mark.parametrize("front", ["---\n\n---\n", "---\na: 1\n---\n", "---\n# a comment\n---\n",
+                                   "---\nmodel-index:\n---\n", "---\nmodel-index: []\na: 1\n---\n"])
+def test_a_short_front_matter_gets_the_measures(front):
+    card, _ = renew(f"{front}# Mine\n")
+    assert len(values(card)) == 2
+    assert card.endswith("---\n# Mine\n")
+    before = yaml.safe_load(front.replace("---", "")) or {}
+    assert {**before, "model-index": 1} == {**front_matter(card), "model-index": 1}
+
+
+def test_a_card_that_is_no_text_is_kept():
+    assert cards.renewed(b"# \xe9", cards.model_card(CONFIG, METRICS, [])) == (
+        b"# \xe9", "has been edited: it was kept as it is, because it is not UTF-8")
+    content, _ = cards.renewed(b"\xef\xbb\xbf---\na: 1\n---\n", cards.model_card(CONFIG, METRICS, []))
+    assert content.startswith(b"---\na: 1\nmodel-index:")
+
+
+def test_a_card_names_a_space_that_shows_the_model_and_only_pictures_that_are_there():
+    card = model_card(CONFIG, METRICS, [], "alice/dcgan", "alice/page")
+    assert "\n\nTry it: [alice/page](https://huggingface.co/spaces/alice/page)\n\n" in card
+    assert "![samples](samples.png)" in card
+    distances = {"nearest_training_image_distances": {"50%": 4.125}}
+    bare = model_card(CONFIG, METRICS | distances, [], pictures=())
+    assert "Try it" not in bare
+    assert ".png" not in bare
+
+
 def test_models_that_were_measured_alike_make_one_table_and_others_another():
     ring = {"data": "ring", "samples": 2_500, "centres": 8, "modes": 8, "reverse_kl": 0.012, "reverse_kl_of_real": 0.01}
     first, second, last = Comparison.several({"a": METRICS, "ring": ring, "b": {**METRICS, "precision": 0.5}, "c": {}})
@@ -207,5 +340,5 @@ def test_the_classifiers_card_is_its_own():
     folder = ganlib.shipped()["dcgan"].parent / "digit-classifier"
     config, metrics = (checkpoint.read_json(folder / name, dict) for name in ("config.json", "metrics.json"))
     card = (folder / "README.md").read_text(encoding="utf-8")
-    assert card == classifier_card(config["recipe"], metrics)
+    assert card == str(cards.classifier_card(config["recipe"], metrics))
     assert f"Its accuracy on 10,000 test images is {metrics['accuracy']:.2%}." in card

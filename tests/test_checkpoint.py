@@ -262,7 +262,7 @@ def test_a_foreign_measure_is_left_out_with_a_warning(value, tmp_path, small):
         model = ganlib.load(folder, "cpu")
     assert model.sample([1]).equal(small.sample([1]))
     assert model.metrics == {name: GOOD[name] for name in GOOD if name != key}
-    assert "# toy-gaussian" in model_card(checkpoint.config_of(model), model.metrics, model.history)
+    assert "# toy-gaussian" in str(model_card(checkpoint.config_of(model), model.metrics, model.history))
     assert all(table.markdown() for table in Comparison.several({"a": model.metrics, "b": GOOD}))
 
 

@@ -110,7 +110,7 @@ def test_generate_gives_the_contact_sheet_of_the_librarys_own_samples(client, na
     sheet, status = client.predict(name, 40, 9, 0.8, [], api_name="/generate")
     assert far_apart(sheet, images.contact_sheet(ganlib.load(name, "cpu").sample(range(40, 49), truncation=0.8))) <= 1
     assert status.startswith(f"**{name}** on ")
-    assert ": 9 pictures in " in status
+    assert ": 9 pictures " in status
 
 
 def test_generate_has_defaults(client):
@@ -130,7 +130,7 @@ def test_interpolate_gives_a_strip_and_a_gif_that_loops(client):
     with Image.open(gif) as movie:
         assert movie.n_frames == 10
         assert movie.info["loop"] == 0
-    assert ": 6 pictures in " in status
+    assert ": 6 pictures " in status
     assert passport.read(strip) == passport.read(gif)
     assert passport.read(gif)["waypoints"] == ["3", "8"]
 
@@ -146,7 +146,7 @@ def test_walk_gives_a_strip_a_gif_and_an_mp4(client):
     assert passport.read(gif)["waypoints"] == ["3", "8:4", "5"]
     assert mp4 is None or passport.read(mp4) == passport.read(gif)
     assert (mp4 is None) != images.can_write_mp4()
-    assert ": 6 pictures in " in status
+    assert ": 6 pictures " in status
 
 
 @pytest.mark.parametrize("name", ["cdcgan", "mlp-gan"])
@@ -354,25 +354,20 @@ REFUSALS = [
     ("/generate", ("dcgan", 7, 101, 1, []), COUNT + "101"),
     ("/generate", ("dcgan", 7, 0, 1, []), COUNT + "0"),
     ("/generate", ("dcgan", 7, 2.5, 1, []), COUNT + "2.5"),
-    ("/generate", ("dcgan", 7, None, 1, []), COUNT + "None"),
     ("/generate", ("dcgan", -1, 4, 1, []), SEED + "-1"),
     ("/generate", ("dcgan", "7", 4, 1, []), SEED + "'7'"),
     ("/generate", ("dcgan", [7], 4, 1, []), SEED + "[7]"),
     ("/generate", ("dcgan", True, 4, 1, []), SEED + "True"),
     ("/generate", ("dcgan", 7, 4, 2.5, []), PSI + "2.5"),
     ("/generate", ("dcgan", 7, 4, "1", []), PSI + "'1'"),
-    ("/generate", ("dcgan", 7, 4, None, []), PSI + "None"),
     ("/generate", ("flow", 7, 4, 1, []), MODEL + "'flow' on this page; it has cdcgan, dcgan, "),
-    ("/generate", (None, 7, 4, 1, []), MODEL + "None"),
     ("/generate", (["dcgan"], 7, 4, 1, []), MODEL + "['dcgan']"),
     ("/generate", ("../weights/dcgan", 7, 4, 1, []), MODEL + "'../weights/dcgan'"),
     ("/generate", ("<img src=x>", 7, 4, 1, []), MODEL + "'&lt;img src=x&gt;'"),  # which gradio shows as HTML
     ("/generate", ("toy-sine", 7, 4, 1, []), "The model toy-sine makes points, which are no pictures."),
     ("/generate", ("dcgan", 7, 4, 1, ["name"]), CAPTIONS + "'name'"),
     ("/generate", ("dcgan", 7, 4, 1, "seed"), CAPTIONS + "'seed'"),
-    ("/generate", ("dcgan", 7, 4, 1, None), CAPTIONS + "None"),
     ("/generate", ("dcgan", 7, 4, 1, [], "3"), "The model dcgan has no classes: Digit must be any, not '3'"),
-    ("/generate", ("dcgan", 7, 4, 1, [], None), "The model dcgan has no classes: Digit must be any, not None"),
     ("/generate", ("cdcgan", 7, 4, 1, [], "10"), "Digit must be any, all or a class of cdcgan, from 0 to 9, not '10'"),
     ("/generate", ("cdcgan", 7, 4, 1, [], 3), "Digit must be any, all or a class of cdcgan, from 0 to 9, not 3"),
     ("/interpolate", ("dcgan", 1, 10_000, 8, "slerp"), "To seed must be a whole number from 0 to 9999, not 10000"),
@@ -380,9 +375,9 @@ REFUSALS = [
     ("/interpolate", ("dcgan", 1, 2, 8, "cubic"), "'cubic'"),
     ("/interpolate", ("dcgan", 1, 2, 8, ["slerp"]), "['slerp']"),
     ("/walk", ("dcgan", "1,2,x", 8, "slerp", False, 1), "A waypoint is a seed such as 3, or 3:7"),
-    ("/walk", ("dcgan", None, 8, "slerp", False, 1), "A walk has 2 to 6 waypoints"),
+    ("/walk", ("dcgan", "1", 8, "slerp", False, 1), "A walk has 2 to 6 waypoints"),
+    ("/walk", ("dcgan", "1,2", 8, "slerp", "no", 1), "Yes or no is written 1 or 0, not 'no'"),
     ("/walk", ("dcgan", "1,2", "8", "slerp", False, 1), "Steps must be a whole number from 2 to 64, not '8'"),
-    ("/walk", ("dcgan", "1,2", 8, "slerp", None, 1), "Yes or no is written 1 or 0, not None"),
     ("/frame", ("dcgan", 1, 2, "slerp", 1.5), "A position must be a number from 0 to 1, not 1.5"),
     ("/toy", ("toy-sine", 10_100, 1), "Samples must be a whole number from 100 to 10000, not 10100"),
     ("/toy", ("dcgan", 500, 1), "The model dcgan has learned no toy distribution that this page knows"),

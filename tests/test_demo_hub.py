@@ -1,11 +1,15 @@
 """The page with models of the Hub: those that its host names, and those that visitors open."""
 
 import asyncio
+import errno
 import json
+import sys
 import threading
-from concurrent.futures import ThreadPoolExecutor
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
+import huggingface_hub
 import pytest
 from gradio_client import Client
 from gradio_client.exceptions import AppError
@@ -13,10 +17,10 @@ from PIL import Image
 
 import ganlib
 from ganlib import checkpoint
-from ganlib.demo import models, stages, worker
+from ganlib.demo import controls, draw, fetching, models, stages, worker
 from ganlib.demo.labs import Busy
 from tests.browser.test_page import CHROMIUM, PICTURES, Visit, browser  # noqa: F401, a fixture
-from tests.conftest import serve_page, untrained
+from tests.conftest import serve_page, serving, untrained
 from tests.fake_hub import FakeHub
 
 
@@ -62,7 +66,8 @@ def hosted(server, folder):
         {"architecture": {"kind": MARKUP}}).encode()})
     server.put("bob/boast", {**weights(folder / "boast", "mlp-gan"), "metrics.json": b'{"precision": "<b>1</b>"}'})
     environment = server.environment(folder / "home", "hf_alice")
-    environment |= {"PYTHONWARNINGS": "ignore::UserWarning"}  # which tell the host of foreign measures
+    environment |= {"PYTHONWARNINGS": "ignore::UserWarning",  # which tell the host of foreign measures
+                    "GANLIB_HUB_CACHE": str(folder / "visitors")}
     environment |= {"GANLIB_MODELS": f"{server.endpoint}/alice/mine/tree/main, alice/gone,alice/../x,bob/markup"}
     with serve_page(folder, environment) as address:
         yield address
@@ -147,13 +152,29 @@ def test_what_a_visitor_cannot_open_is_said_and_leaves_the_others_working(client
     assert client.predict("mlp-gan", 7, 4, 1, [], api_name="/generate")[1].startswith("**mlp-gan**")
 
 
-def test_nobody_waits_for_a_model_that_another_visitor_opens(server, client):
+def test_nobody_waits_for_a_model_that_other_visitors_open(server, client):
+    """More of them than the calls of one handler that work at once, also where few do."""
+    asked = [("/generate", (7, 4, 1, [])), ("/frame", (3, 8, "slerp", 0.5)), ("/plane", ("1,2,3,4",))]
     with server.hold("GET /api/models/bob/slow") as reached:
-        slow = client.submit("bob/slow", 7, 4, 1, [], api_name="/generate")
+        slow = [client.submit("bob/slow", *values, api_name=name) for name, values in asked * 4]
+        slow += [client.submit("dcgan", "bob/slow", [1], False, api_name="/compare") for _ in range(draw.API_CALLS)]
         assert reached.wait(60)
-        quick = client.submit("dcgan", 7, 4, 1, [], api_name="/generate")
-        assert quick.result(60)[1].startswith("**dcgan**")
-    assert slow.result(60)[1].startswith("**bob/slow**")
+        for name, values in asked:
+            assert client.predict("dcgan", *values, api_name=name)
+        assert client.predict("dcgan", "mlp-gan", [1], False, api_name="/compare")
+        assert client.predict("bob/colours", 7, 4, 1, [], api_name="/generate")[1].startswith("**bob/colours**")
+        assert not any(call.done() for call in slow)
+    for call in slow[:-draw.API_CALLS]:
+        assert call.result(60)
+    assert slow[0].result(60)[1].startswith("**bob/slow**")
+    assert sum(seen.path == "/api/models/bob/slow" for seen in server.requests) < 4  # they share one fetch
+
+
+def test_what_visitors_open_is_kept_apart_from_the_hosts_own(client, folder):
+    client.predict("bob/colours", 7, 4, 1, [], api_name="/generate")
+    assert [path.name for path in (folder / "home" / "hub").glob("models--bob--colours")] == []
+    assert [path.name for path in (folder / "visitors").glob("models--*colours")] == ["models--bob--colours"]
+    assert not list((folder / "visitors").glob("models--alice--secret"))
 
 
 @pytest.mark.skipif(not CHROMIUM, reason="no chromium on this machine (Debian: apt-get install chromium)")
@@ -215,9 +236,10 @@ def test_slow_models_of_the_hub_do_not_keep_stages_from_being_answered(monkeypat
 
     async def main():
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(shared))
-        names = [f"bob/{i}" for i in range(models.MAX_LOADING)]
+        names = [f"bob/{i}" for i in range(fetching.AT_ONCE)]
         waiting = [asyncio.ensure_future(ask({"model": name})) for name in (*names, names[0])]
-        await asyncio.sleep(0)
+        while len(models._models) < len(names):
+            await asyncio.sleep(0)
         refused = await ask({"model": "bob/more"})
         assert await ask({"model": "dcgan"}) == {"found": "dcgan"}
         waiting.pop().cancel()  # that one visitor leaves does not end the loading for others
@@ -225,10 +247,56 @@ def test_slow_models_of_the_hub_do_not_keep_stages_from_being_answered(monkeypat
         return refused, await asyncio.gather(*waiting), names
 
     monkeypatch.setattr(models, "_models", {})
-    monkeypatch.setattr(models, "_load", lambda name: ("/" in name and go.wait(30), name)[1])
+    monkeypatch.setattr(models, "_load", lambda name, before=None: ("/" in name and go.wait(30), name)[1])
     refused, answers, names = run(main)
     assert refused == {"error": "The server opens other models at this moment. Try again.", "again": True}
     assert answers == [{"found": name} for name in names]
+
+
+HASTY_PAGE = """
+from ganlib.demo import controls, fetching, models
+
+fetching.WAIT = 0.5
+
+def model_name(model: str) -> str:
+    '''Find a model.
+
+    Args:
+        model: its name.
+
+    Returns:
+        Its name.
+    '''
+    return models.get(model).name
+
+with controls.Page(analytics_enabled=False) as page:
+    controls.endpoint(model_name, "name")
+page.queue(default_concurrency_limit=controls.AT_ONCE + fetching.MAX_WAITING).launch()
+"""
+
+
+@pytest.mark.slow
+def test_a_slow_model_is_waited_for_a_time_and_found_by_a_later_call(server, folder):
+    """Through the API of a page that waits half a second; the fetch goes on meanwhile."""
+    server.put("bob/late", weights(folder / "late", "dcgan", **TINY))
+    environment = server.environment(folder / "late-home") | {"GANLIB_HUB_CACHE": str(folder / "late-home")}
+    with serving([sys.executable, "-c", HASTY_PAGE], environment, folder / "late-log") as (address, _):
+        client = Client(address, verbose=False)
+        with server.hold("GET /api/models/bob/late") as reached:
+            calls = [client.submit("bob/late", api_name="/name") for _ in range(3 * controls.AT_ONCE)]
+            assert reached.wait(60)
+            for call in calls:
+                with pytest.raises(AppError, match="^bob/late is still being fetched: try again in a moment.$"):
+                    call.result(60)
+        answers, end = ["still being fetched"], time.monotonic() + 60
+        while "still being fetched" in answers[-1] and time.monotonic() < end:
+            try:
+                answers.append(client.predict("bob/late", api_name="/name"))
+            except AppError as error:
+                answers.append(str(error))
+        client.close()
+    assert answers[-1] == "bob/late"
+    assert sum(seen.path == "/api/models/bob/late" for seen in server.requests) <= 2  # as one fetch asks
 
 
 def test_a_file_has_its_place_until_it_is_made(monkeypatch):
@@ -262,7 +330,7 @@ def test_the_systems_own_words_are_left_out(monkeypatch):
 def test_models_that_visitors_opened_make_room_for_others(monkeypatch):
     opened = []
     monkeypatch.setattr(models, "_models", {})
-    monkeypatch.setattr(models, "_load", lambda name: opened.append(name) or name)
+    monkeypatch.setattr(models, "_load", lambda name, before=None: opened.append(name) or name)
     names = [f"bob/{i}" for i in range(models.KEPT + 1)]
     for name in ("dcgan", *names, "dcgan", names[-1], names[0]):
         assert models.get(name) == name
@@ -272,7 +340,7 @@ def test_models_that_visitors_opened_make_room_for_others(monkeypatch):
 def test_one_that_failed_is_tried_again(monkeypatch):
     attempts = iter([checkpoint.WeightsError("out of reach"), None])
 
-    def load(name):
+    def load(name, before=None):
         if error := next(attempts):
             raise error
         return json.dumps(name)
@@ -282,3 +350,76 @@ def test_one_that_failed_is_tried_again(monkeypatch):
     with pytest.raises(checkpoint.WeightsError, match="out of reach"):
         models.get("bob/x")
     assert models.get("bob/x") == '"bob/x"'
+
+
+@pytest.fixture
+def visitor(server, folder, monkeypatch):
+    """Opens models of the Hub in this process, as a visitor of a page does. Gives the folder that keeps them."""
+    kept = folder / "visitor"
+    server.use(monkeypatch, folder / "visitor-home", "hf_alice")
+    monkeypatch.setenv("GANLIB_HUB_CACHE", str(kept))
+    monkeypatch.setattr(models, "_models", {})
+    return kept
+
+
+def test_an_opened_model_is_asked_for_again_after_a_time(server, folder, visitor, monkeypatch):
+    server.put("alice/news", weights(folder / "news", "dcgan", **TINY))
+    first = models.get("alice/news")
+    assert models.get("alice/news") is first
+    monkeypatch.setattr(models, "FRESH", 0)
+    assert models.get("alice/news") is first  # it has not changed
+    server.put("alice/news", weights(folder / "news2", "dcgan", **TINY, latent_dim=77))
+    second = models.get("alice/news")
+    assert second.latent_dim == 77
+    server._repos["models", "alice/news"].private = True
+    with pytest.raises(checkpoint.WeightsError, match="alice/news could not be fetched: the Hub has no public model"):
+        models.get("alice/news")
+    assert second.sample([1]).shape == (1, 1, 28, 28)  # who has it, keeps it
+
+
+def test_a_late_failure_does_not_drop_a_newer_model(monkeypatch):
+    monkeypatch.setattr(models, "_models", {})
+    monkeypatch.setattr(models, "_load", lambda name, before=None: name)
+    models.get("bob/x")
+    newer = models._models["bob/x"]
+    models._forget("bob/x", Future())
+    assert models._models["bob/x"] is newer
+
+
+def test_opened_models_work_when_their_files_are_gone_and_are_fetched_again(server, folder, visitor, monkeypatch):
+    for name in ("one", "two"):
+        server.put(f"bob/{name}", weights(folder / name, "dcgan", **TINY))
+    one = models.get("bob/one")
+    monkeypatch.setenv("GANLIB_HUB_QUOTA", "0")
+    models.get("bob/two")
+    assert not list(visitor.glob("models--*"))
+    assert one.sample([1]).shape == (1, 1, 28, 28)
+    models._models.clear()
+    assert models.get("bob/one").weights_sha256 == one.weights_sha256
+
+
+@pytest.mark.parametrize(("error", "sentence"), [
+    (OSError(errno.ENOSPC, "No space left on device"), "the server has no space left on its disk"),
+    (PermissionError(errno.EACCES, "Permission denied", "/srv/secret"), "the server cannot write its files")])
+def test_a_full_disk_is_told_in_a_sentence(server, folder, visitor, monkeypatch, error, sentence):
+    from huggingface_hub import file_download
+
+    def refuse(*arguments, **options):
+        raise error
+
+    server.put("bob/full", weights(folder / "full", "dcgan", **TINY))
+    monkeypatch.setattr(file_download, "http_get", refuse)
+    with pytest.raises(checkpoint.WeightsError, match=f"^bob/full could not be fetched: {sentence}$"):
+        models.get("bob/full")
+    assert not list(visitor.glob("models--bob--full"))
+
+
+def test_the_hubs_client_does_not_wait_for_ever(server, folder, visitor, monkeypatch):
+    server.put("bob/silent", weights(folder / "silent", "dcgan", **TINY))
+    monkeypatch.setattr(fetching, "SILENCE", 0.2)
+    huggingface_hub.close_session()  # with limits of other tests
+    with (server.hold("GET /api/models/bob/silent"),
+          pytest.raises(checkpoint.WeightsError, match="^bob/silent could not be fetched: the Hub could not be")):
+        models.get("bob/silent")
+    huggingface_hub.close_session()
+    assert models.get("bob/silent").name == "bob/silent"

@@ -226,7 +226,7 @@ def test_the_api_reads_a_picture(client, seven, tmp_path):
     assert said["probability"] == pytest.approx(draw.judge(models.get("cdcgan"), seven)["probability"], abs=1e-4)
     (tmp_path / "text.png").write_text("no picture", encoding="utf-8")
     for file, sentence in ((handle_file(tmp_path / "text.png"), "no picture that can be read"),
-                           (None, "Give a picture's file")):
+                           (None, "/read needs a value for picture")):
         with pytest.raises(AppError, match=sentence):
             client.predict("dcgan", file, api_name="/read")
 

@@ -15,6 +15,8 @@ from tests.conftest import untrained, vae
 from train import export
 
 ROOT = Path(__file__).parents[1]
+# torch 2.11 warns of what its own exporter does
+pytestmark = pytest.mark.filterwarnings("ignore:.isinstance.treespec, LeafSpec:FutureWarning")
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ def test_enlarged_pixels_are_not_blurred():
     x = torch.tensor([[[-1.0, 1.0], [1.0, -1.0]]])
     large = images.enlarge(images.to_pil(x), 9)
     assert large.size == (18, 18)
-    assert set(large.get_flattened_data()) == {0, 255}
+    assert {value for _, value in large.getcolors()} == {0, 255}
 
 
 def test_a_sheet_holds_every_image_in_order():
@@ -196,20 +196,18 @@ def test_an_mp4_is_one_that_browsers_play(tmp_path):
     assert content.index(b"moov") < content.index(b"mdat")
     with av.open(path) as film:
         (stream,) = film.streams
-        assert (stream.codec.canonical_name, stream.pix_fmt) == ("h264", "yuv420p")
+        assert (stream.codec.name, stream.pix_fmt) == ("h264", "yuv420p")
         assert (stream.width, stream.height) == (30, 36)  # 30 × 35, with one row more
         assert stream.average_rate == 60
 
 
 @needs_av
 def test_an_mp4_that_fails_leaves_the_file_that_was_there(tmp_path, monkeypatch):
-    import av
-
     def stops(*arguments):
         raise KeyboardInterrupt
 
     (tmp_path / "walk.mp4").write_bytes(b"before")
-    monkeypatch.setattr(av.VideoFrame, "from_ndarray", stops)
+    monkeypatch.setattr(images.numpy, "pad", stops)
     with pytest.raises(KeyboardInterrupt):
         images.write_mp4(patterns(2), tmp_path / "walk.mp4")
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"walk.mp4": b"before"}
@@ -218,7 +216,7 @@ def test_an_mp4_that_fails_leaves_the_file_that_was_there(tmp_path, monkeypatch)
 def test_without_pyav_a_gif_can_be_written_and_an_mp4_is_refused_in_one_sentence(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "av", None)
     assert not images.can_write_mp4()
-    with pytest.raises(ValueError, match="MP4 needs the package av: install it by pip install av, or write a GIF"):
+    with pytest.raises(ValueError, match=r'MP4 needs av: pip install -e ".\[app\]"$'):
         images.write_mp4(patterns(2), tmp_path / "walk.mp4")
     images.write_gif(patterns(2), tmp_path / "walk.gif")
     assert [path.name for path in tmp_path.iterdir()] == ["walk.gif"]

@@ -150,7 +150,7 @@ def test_without_an_encoder_there_is_no_mp4(monkeypatch):
     monkeypatch.setattr(images, "can_write_mp4", lambda: False)
     assert interpolate.walk("mlp-gan", "3,8", 2, "slerp", False, 1.0)[2] is None
     assert not interpolate.page()["mp4"]
-    assert "MP4 needs the package av" in ask(interpolate.interpolate_file, WALK | {"kind": "mp4"})["error"]
+    assert "MP4 needs an encoder of H.264" in ask(interpolate.interpolate_file, WALK | {"kind": "mp4"})["error"]
 
 
 def test_a_frame_has_a_passport_with_its_position():

@@ -5,22 +5,23 @@ import re
 import subprocess
 import sys
 import tomllib
-import zipfile
 from pathlib import Path
 
 import pytest
 
 import ganlib
+from tests import fresh
 
 ROOT = Path(__file__).parent.parent
 SOURCES = [path for folder in ("ganlib", "train") for path in sorted((ROOT / folder).rglob("*.py"))]
 SOURCES.append(ROOT / "app.py")
-EDGE = {"card", "charts", "report", "hub", "onnx", "passport"}  # what a training, a model and its weights do not know
+# what a training, a model and its weights do not know
+EDGE = {"card", "charts", "report", "hub", "jobs", "onnx", "passport"}
 
 # which modules of ganlib each may import; what is not listed may import all but the page
 ROOMS = {
-    **{room: set() for room in ("checks", "console", "version")},
-    "files": {"checks"},
+    **{room: set() for room in ("checks", "version")},
+    **{room: {"checks"} for room in ("console", "files")},
     **{room: {"checks"} for room in ("networks", "losses", "metrics", "measures", "sampling")},
     "images": {"checks", "files"},
     "drawing": {"checks", "files", "images"},
@@ -34,9 +35,9 @@ ROOMS = {
     "architectures": {"checks", "networks"},
     "augmentation": {"checks"},
     "calibration": {"checks"},
-    "data": {"checks", "devices", "pictures"},
+    "data": {"checks", "devices", "pictures", "toys"},
     "toys": {"checks", "data", "metrics"},
-    "charts": {"images", "toys"},
+    "charts": {"checks", "images", "toys"},
     "training": {"architectures", "augmentation", "checks", "data", "devices", "files", "losses", "networks",
                  "sampling"},
     "classifier": {"architectures", "checks", "data", "networks", "sampling", "training"},
@@ -52,11 +53,14 @@ ROOMS = {
     "maps": {"checks", "model", "networks"},
     "layers": {"checks", "model", "networks"},
 }
-# packages that have one door, each
-DOORS = {"gradio": "ganlib/demo/", "huggingface_hub": "ganlib/hub.py", "torchvision": "ganlib/data.py",
+# what a room imports inside a function only, for a method that a model's users know from other libraries
+LATE = {"model": {"checkpoint", "hub"}}  # from_pretrained, save_pretrained, push_to_hub
+# packages that have one door, each, or few
+DOORS = {"gradio": "ganlib/demo/", "torchvision": "ganlib/data.py",
+         "huggingface_hub": ("ganlib/hub.py", "ganlib/jobs.py", "ganlib/card.py"),  # two connect; the form of cards
          "matplotlib": "ganlib/charts.py", "onnx": "ganlib/onnx.py", "onnxscript": "ganlib/onnx.py",
-         "onnxruntime": "ganlib/onnx.py", "trackio": "train/track.py", "argparse": "train/", "tqdm": "train/",
-         "av": "ganlib/images.py"}
+         "onnxruntime": "ganlib/onnx.py", "trackio": "train/track.py", "tqdm": "train/", "av": "ganlib/images.py",
+         "argparse": ("train/", "ganlib/demo/page.py")}
 NETWORK = {"urllib", "http", "socket", "requests", "httpx", "aiohttp"}  # for data and hub alone
 
 
@@ -64,20 +68,20 @@ def place(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
 
-def imports(path: Path) -> set[str]:
-    """Full names of the modules that a file imports anywhere in it."""
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+def imports(path: Path, at_import: bool = False) -> set[str]:
+    """Full names of the modules that a file imports anywhere in it, or only when it is imported itself."""
+    found, tree = set(), ast.parse(path.read_text(encoding="utf-8"))
+    for node in tree.body if at_import else ast.walk(tree):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
+        elif isinstance(node, ast.ImportFrom) and not node.level:  # those of train are beside each other
             found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
     return found
 
 
-def rooms(path: Path) -> set[str]:
-    """The modules of ganlib that a file imports."""
-    found = {name.split(".")[1] for name in imports(path) if name.startswith("ganlib.")}
+def rooms(path: Path, at_import: bool = False) -> set[str]:
+    """The modules of ganlib that a file imports, as `imports`."""
+    found = {name.split(".")[1] for name in imports(path, at_import) if name.startswith("ganlib.")}
     return {name for name in found if (ROOT / "ganlib" / f"{name}.py").exists() or name == "demo"}
 
 
@@ -98,7 +102,9 @@ def test_the_public_names_are_exact():
 
 @pytest.mark.parametrize("room", sorted(path.stem for path in (ROOT / "ganlib").glob("*.py") if path.stem[0] != "_"))
 def test_a_room_imports_only_those_it_may(room):
-    found = rooms(ROOT / "ganlib" / f"{room}.py")
+    path = ROOT / "ganlib" / f"{room}.py"
+    assert not rooms(path, at_import=True) & LATE.get(room, set())
+    found = rooms(path) - LATE.get(room, set())
     assert found <= ROOMS.get(room, found - {"demo"})
     assert room != "checkpoint" or not found & EDGE
     assert room not in ("evaluation", "model", "training") or not found & (EDGE | {"checkpoint"})
@@ -147,33 +153,43 @@ def test_text_files_are_read_and_written_in_a_named_encoding():
 @pytest.mark.slow
 def test_the_wheel_works_with_what_it_requires_and_without_the_extras(tmp_path):
     """Models, weights and styles are inside; nothing of the checkout, nor of the extras, is needed to sample."""
-    build = f"from setuptools.build_meta import build_wheel; print(build_wheel({str(tmp_path)!r}))"
-    source = tmp_path / "source"
-    for name in ("ganlib", "weights", "pyproject.toml", "requirements.txt", "README.md", "LICENSE"):
-        (source / name).parent.mkdir(exist_ok=True)
-        (source / name).symlink_to(ROOT / name)
-    wheel = tmp_path / python(build, source).splitlines()[-1]
-    with zipfile.ZipFile(wheel) as packed:
-        packed.extractall(tmp_path / "installed")
-        names = set(packed.namelist())
-        (metadata,) = (packed.read(name).decode() for name in names if name.endswith(".dist-info/METADATA"))
-    assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {"ganlib"}
-    assert {"ganlib/demo/page.css", "ganlib/weights/digit-classifier/config.json"} <= names
+    installed = fresh.unpacked_wheel(tmp_path)
+    (info,) = installed.glob("*.dist-info")
+    metadata, scripts = ((info / name).read_text(encoding="utf-8") for name in ("METADATA", "entry_points.txt"))
+    assert {path.name for path in installed.iterdir()} == {"ganlib", info.name}
+    for name in ("demo/page.css", "weights/digit-classifier/config.json", "commands/entry.py"):
+        assert (installed / "ganlib" / name).exists()
+    assert scripts == "[console_scripts]\nganlib = ganlib.commands.entry:main\n"
     required = {line.split(":")[1].strip() for line in metadata.splitlines()
                 if line.startswith("Requires-Dist:") and "extra ==" not in line}
-    lines = (ROOT / "requirements.txt").read_text().splitlines()
     assert {re.split("[<>=]", name)[0] for name in required} == {
-        re.split("[<>=]", line)[0] for line in lines if line and not line.startswith("#")}
-    extras = ("tqdm", "torchvision", "gradio", "matplotlib", "trackio", "onnx", "scipy", "sklearn", "train", "tests")
-    shape = python(f"""
+        "torch", "huggingface-hub", "safetensors", "numpy", "pillow"}
+    extras = ("torchvision", "gradio", "matplotlib", "trackio", "onnx", "scipy", "sklearn", "train", "tests")
+    said = python(f"""
 import sys
-sys.path.insert(0, {str(tmp_path / "installed")!r})
+sys.path.insert(0, {str(installed)!r})
 sys.modules.update(dict.fromkeys({extras}))
 import ganlib
+from ganlib.commands.entry import main
 assert ganlib.__file__.startswith({str(tmp_path)!r})
 print(tuple(ganlib.load("dcgan").sample(range(2)).shape))
+sys.stderr = sys.stdout
+for arguments in (["sample", "dcgan", "-n", "2", "--grid", "two.png"], ["train", "mlp-gan"], ["train", "toy-sine"],
+                  ["app"], ["evaluate", "--help"]):
+    try:
+        main(arguments)
+    except SystemExit:
+        pass
 """, tmp_path)
+    shape, sampled, digits, training, toy, page, usage, *_ = said.splitlines()
     assert shape == "(2, 1, 28, 28)"
+    assert sampled == "two.png: 2 samples."
+    assert (tmp_path / "two.png").exists()
+    assert digits == 'ganlib train: mnist needs torchvision: pip install "ganlib[train]"'
+    assert training.startswith("Training toy-sine ")
+    assert toy == 'ganlib train: a chart of points needs matplotlib: pip install "ganlib[train]"'
+    assert page == 'ganlib app: the page needs gradio and matplotlib: pip install "ganlib[app]"'
+    assert usage.startswith("usage: ganlib evaluate ")
 
 
 @pytest.mark.slow
@@ -187,16 +203,20 @@ build(), generate("dcgan", 7, 4, 1.0, [])
 """)
 
 
-def test_every_requirement_has_an_upper_bound():
+def test_requirements_have_an_upper_bound_and_one_range_each_and_a_space_gets_those_of_the_page():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    wanted = [line for line in (ROOT / "requirements.txt").read_text().splitlines() if not line.startswith("#")]
-    for extra in project["optional-dependencies"].values():
-        wanted += [requirement for requirement in extra if not requirement.startswith("ganlib")]
+    base, extras = project["dependencies"], project["optional-dependencies"]
+    wanted = {line for group in (base, *extras.values()) for line in group if not line.startswith("ganlib")}
     assert all("<" in requirement or "==" in requirement for requirement in wanted)
+    names = [re.split(r"[\[<>=]", requirement)[0] for requirement in wanted]
+    assert len(names) == len(set(names))
+    lines = (ROOT / "requirements.txt").read_text().splitlines()
+    assert [line for line in lines if not line.startswith("#")] == [*base, *extras["app"]]
 
 
 def test_what_the_sources_import_is_required_by_the_page_or_by_an_extra():
-    known = {"PIL": "pillow", "yaml": "huggingface-hub", "filelock": "huggingface-hub"}  # which needs the two
+    needed_by_the_hub = dict.fromkeys(("yaml", "filelock", "packaging"), "huggingface-hub")
+    known = {"PIL": "pillow", "gradio_client": "gradio", "fastapi": "gradio", **needed_by_the_hub}
     text = (ROOT / "requirements.txt").read_text() + (ROOT / "pyproject.toml").read_text()
     for path in SOURCES:
         for top in {name.split(".")[0] for name in imports(path)} - sys.stdlib_module_names - {"ganlib", "train"}:
@@ -207,7 +227,7 @@ def test_the_front_matter_is_a_spaces():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     front = dict(re.findall(r"^(\w+): (.+)$", text.split("---")[1], re.MULTILINE))
     assert front["sdk"] == "gradio"
-    assert f"gradio=={front['sdk_version']}\n" in (ROOT / "requirements.txt").read_text()
+    assert f"gradio[mcp]=={front['sdk_version']}\n" in (ROOT / "requirements.txt").read_text()
     assert (ROOT / front["app_file"]).is_file()
     assert front["license"] == "mit"
     assert {"python_version", "models", "tags", "title"} <= set(front)

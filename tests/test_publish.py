@@ -1,3 +1,4 @@
+import hashlib
 import json
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import ganlib
 from ganlib import checkpoint, hub
 from ganlib.card import is_our_card
 from tests.conftest import untrained
-from tests.fake_hub import FakeHub
+from tests.fake_hub import FakeHub, oid
 from train import evaluate, publish
 from train.__main__ import main as train
 
@@ -150,7 +151,8 @@ def test_files_of_others_in_the_repo_are_kept_and_those_of_an_older_model_are_re
     server.put("alice/old", {"growth.png": b"an older model's", "data.csv": b"somebody's",
                              "README.md": b"Mine, in Latin-1: \xe9"})
     assert publish.main([str(folder), "--repo", "alice/old", "--message", "Better"]) == 0
-    assert "README.md in the repo has been edited" in capsys.readouterr().out
+    assert ("The README.md in alice/old has been edited: it was kept as it is, because it is not UTF-8.\n"
+            in capsys.readouterr().out)
     old = server.files("alice/old")
     assert (old["README.md"], old["data.csv"]) == (b"Mine, in Latin-1: \xe9", b"somebody's")
     assert "growth.png" not in old
@@ -162,6 +164,88 @@ def test_a_card_that_the_user_has_edited_replaces_the_one_there(folder, server):
     (folder / "README.md").write_text("# My own words")
     assert publish.main([str(folder), "--repo", "alice/edited"]) == 0
     assert server.files("alice/edited")["README.md"] == b"# My own words"
+
+
+def remeasure(folder: Path) -> None:
+    """Another number in a folder's measures."""
+    metrics = json.loads((folder / "metrics.json").read_text())
+    (folder / "metrics.json").write_text(json.dumps(metrics | {"wasserstein_1": 0.5}))
+
+
+def test_a_card_that_was_edited_in_the_repo_keeps_its_words_and_gets_the_new_measures(folder, server, capsys):
+    assert publish.main([str(folder), "--repo", "alice/toy"]) == 0
+    card = server.files("alice/toy")["README.md"].decode()
+    edited = card.replace("## Limits", "## My words\n\n## Limits").replace("license: mit", "license: cc0-1.0")
+    server.put("alice/toy", {"README.md": edited.encode()})
+    remeasure(folder)
+    capsys.readouterr()
+    assert publish.main([str(folder), "--repo", "alice/toy"]) == 0
+    assert ("The README.md in alice/toy has been edited: only its measures were brought up to date.\n"
+            in capsys.readouterr().out)
+    assert server.files("alice/toy")["README.md"].decode() == edited.replace("| 0.012 |", "| 0.500 |").replace(
+        "value: 0.0123", "value: 0.5")
+
+
+def test_a_card_that_was_edited_in_the_folder_keeps_its_words_and_gets_the_new_measures(folder, server, capsys):
+    card = hub.prepare(folder, "alice/toy").files["README.md"].decode()
+    edited = card.replace("# toy-gaussian", "# Mine")
+    (folder / "README.md").write_text(edited)
+    remeasure(folder)
+    server.put("alice/toy", {"README.md": b"An earlier edition of my own words"})
+    assert publish.main([str(folder), "--repo", "alice/toy"]) == 0
+    said = capsys.readouterr().out
+    assert f"{folder / 'README.md'} has been edited: only its measures were brought up to date.\n" in said
+    assert "The README.md in alice/toy" not in said
+    wanted = edited.replace("| 0.012 |", "| 0.500 |").replace("value: 0.0123", "value: 0.5")
+    assert server.files("alice/toy")["README.md"].decode() == wanted
+
+
+def test_a_folder_that_is_published_again_makes_no_commit(folder, server, capsys):
+    arguments = [str(folder), "--repo", "alice/toy"]
+    assert publish.main(arguments) == 0
+    commits = server.commits("alice/toy")
+    capsys.readouterr()
+    assert publish.main(arguments) == 0
+    assert (f"Nothing has changed since {server.endpoint}/alice/toy/commit/{commits[0].sha}: no commit was made.\n"
+            in capsys.readouterr().out)
+    assert server.commits("alice/toy") == commits
+
+
+def test_pictures_of_the_same_weights_that_only_the_repo_has_are_kept(folder, server):
+    publish.main([str(folder), "--repo", "alice/toy"])
+    (folder / "samples.png").unlink()
+    publish.main([str(folder), "--repo", "alice/toy"])
+    there = server.files("alice/toy")
+    assert there["samples.png"] == b"png"
+    assert b"![samples](samples.png)" in there["README.md"]
+    other_networks(folder, "generator")
+    measure(folder)
+    publish.main([str(folder), "--repo", "alice/toy"])
+    there = server.files("alice/toy")
+    assert "samples.png" not in there
+    assert b"samples.png" not in there["README.md"]
+
+
+@pytest.mark.parametrize("content", [b"abc", b""])
+def test_a_file_is_known_in_the_repo_by_its_hash(content, tmp_path):
+    from huggingface_hub.hf_api import RepoFile
+
+    git = {"path": "a", "size": len(content), "oid": oid(content)}
+    large = {**git, "oid": "0", "lfs": {"size": 3, "oid": hashlib.sha256(content).hexdigest(), "pointerSize": 1}}
+    (tmp_path / "a").write_bytes(content)
+    for file in (RepoFile(**git), RepoFile(**large)):
+        assert hub._is_same(content, file)
+        assert hub._is_same(tmp_path / "a", file)
+        assert not hub._is_same(b"other", file)
+    assert not hub._is_same(content, None)
+
+
+def test_a_card_may_name_a_space(folder, server, capsys):
+    assert publish.main([str(folder), "--repo", "alice/toy", "--space", "page"]) == 1
+    assert "a Space on the Hub is named user/space, not 'page'" in capsys.readouterr().err
+    assert publish.main([str(folder), "--repo", "alice/toy", "--space", "alice/page"]) == 0
+    assert (b"Try it: [alice/page](https://huggingface.co/spaces/alice/page)"
+            in server.files("alice/toy")["README.md"])
 
 
 def test_a_public_repo_is_not_private(folder, server, capsys):

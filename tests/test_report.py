@@ -129,7 +129,10 @@ def test_a_model_without_a_discriminator_is_saved_measured_and_published(tmp_pat
     assert checkpoint.read_metrics(tmp_path)["pixel_frechet_distance"] > 0
 
 
-def test_a_card_that_somebody_has_edited_is_kept(tmp_path):
+def test_a_card_that_somebody_has_edited_is_kept(tmp_path, monkeypatch):
+    measured = iter((0.1, 0.2, 0.3))
+    monkeypatch.setattr(report, "evaluate", lambda *_, **__: {"data": "gaussian", "samples": 9,
+                                                              "wasserstein_1": next(measured)})
     model = untrained("toy-gaussian")
     ganlib.save(model, tmp_path)
     (tmp_path / "README.md").write_text("# Mine")
@@ -137,7 +140,14 @@ def test_a_card_that_somebody_has_edited_is_kept(tmp_path):
     assert (tmp_path / "README.md").read_text() == "# Mine"
     (tmp_path / "README.md").unlink()
     report.write_report(model, Gaussian(), tmp_path, silent)
-    assert is_our_card((tmp_path / "README.md").read_text())
+    card = (tmp_path / "README.md").read_text()
+    assert is_our_card(card)
+    edited = card.replace("# toy-gaussian", "# Mine")
+    (tmp_path / "README.md").write_text(edited)
+    said = report.write_report(model, Gaussian(), tmp_path, silent)
+    assert said == f"{tmp_path / 'README.md'} has been edited: only its measures were brought up to date."
+    assert (tmp_path / "README.md").read_text() == edited.replace("| 0.200 |", "| 0.300 |").replace("value: 0.2",
+                                                                                                      "value: 0.3")
 
 
 def test_measures_of_other_data_are_filed_under_those(tmp_path, pictures, images_model):

@@ -15,11 +15,14 @@ from pathlib import Path
 
 import pytest
 from gradio_client import Client, handle_file
+from huggingface_hub.repocard import metadata_load
+from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from PIL import Image
 
 from tests import fresh
 from tests.conftest import serving
+from tests.fake_hub import FakeHub
 from train import deploy
 
 ROOT = Path(__file__).parents[1]
@@ -30,7 +33,7 @@ NODE = 20  # gradio asks for 24; this is the oldest that we have seen it render 
 # as a Space sets them, beside HOME and HF_HOME
 VARIABLES = {"SYSTEM": "spaces", "SPACE_ID": "alice/page", "SPACE_AUTHOR_NAME": "alice", "SPACE_REPO_NAME": "page",
              "SPACE_TITLE": "ganlib", "SPACE_HOST": "alice-page.hf.space", "GRADIO_SERVER_NAME": "0.0.0.0",
-             "PYTHONUNBUFFERED": "1"}
+             "PYTHONUNBUFFERED": "1"} | deploy.DEFAULTS
 # a Space has the package `spaces`, which asks the platform for changed files; here gradio finds none, and serves on
 NO_RELOADING = "Exception in thread Thread-[^`]*`spaces` package is required to run hot-reloading in Spaces\n"
 # gradio, just installed, would keep a number beside its code, and does without where it may not
@@ -78,11 +81,15 @@ def environment(folder) -> fresh.Fresh:
 @pytest.fixture(scope="module")
 def app(folder) -> Path:
     """What a Space has of us, in a folder to which its user does not write."""
-    for name, content in deploy.space_files(ROOT, "alice/page").items():
-        path = folder / "app" / name
+    return written(folder / "app", deploy.space_files(ROOT, "alice/page"))
+
+
+def written(folder: Path, files: dict[str, Path | bytes]) -> Path:
+    for name, content in files.items():
+        path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content if isinstance(content, bytes) else content.read_bytes())
-    return folder / "app"
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -183,15 +190,62 @@ for far in (lambda: socket.socket().connect(("192.0.2.1", 80)), lambda: socket.g
     assert sorted(path.name for path in tmp_path.iterdir()) == ["inside", "refused"]
 
 
+def tabs(address: str) -> list[str]:
+    with urllib.request.urlopen(f"{address}/config", timeout=300) as answer:
+        return [component["props"]["label"] for component in json.load(answer)["components"]
+                if component["type"] == "tabitem"]
+
+
+TABS = ["Generate", "Draw", "Interpolate", "Explore", "Game", "Lab", "Quality", "How it works"]
+
+
 @pytest.mark.slow
 def test_it_serves_its_page(space):
     with urllib.request.urlopen(space.address, timeout=300) as answer:
         assert answer.status == 200
         assert space.title in answer.read().decode()
-    with urllib.request.urlopen(f"{space.address}/config", timeout=300) as answer:
-        tabs = [component["props"]["label"] for component in json.load(answer)["components"]
-                if component["type"] == "tabitem"]
-    assert tabs == ["Generate", "Draw", "Interpolate", "Explore", "Game", "Lab", "Quality", "How it works"]
+    assert tabs(space.address) == TABS
+
+
+@pytest.mark.slow
+def test_it_serves_what_the_hub_shows_to_agents(space):
+    """The schema of the API, which the Hub's agents.md of a Space names, and the tools that give it the MCP badge."""
+    with urllib.request.urlopen(f"{space.address}/gradio_api/info", timeout=300) as answer:
+        assert "/generate" in json.load(answer)["named_endpoints"]
+    with urllib.request.urlopen(f"{space.address}/gradio_api/mcp/schema", timeout=300) as answer:
+        assert [tool["name"] for tool in json.load(answer) if tool["name"].endswith("generate")]
+
+
+@pytest.mark.slow
+def test_an_installed_package_deploys_the_same_page(app, environment, tmp_path):
+    """Without a checkout: `ganlib deploy`, whose Space lacks only the documents."""
+    installed = fresh.unpacked_wheel(tmp_path)
+    command = "from ganlib.commands.entry import main; raise SystemExit(main(['deploy', '--repo', 'alice/page']))"
+    with FakeHub() as hub:
+        variables = hub.environment(tmp_path / "home", "hf_alice") | {"PYTHONPATH": str(installed)}
+        done = subprocess.run([sys.executable, "-c", command], cwd=tmp_path, env=variables, capture_output=True,
+                              text=True, timeout=300)
+        assert done.returncode == 0, done.stderr
+        assert f"{hub.endpoint}/spaces/alice/page\n" in done.stdout
+        files = hub.files("alice/page", repo_type="space")
+    same = {"README.md", "requirements.txt", ".gitattributes"} ^ set(files)
+    documents = {path.relative_to(app).as_posix() for path in app.rglob("*") if path.is_file()} - set(files)
+    assert {name for name in documents if not name.startswith(("docs/", "tests/"))} == {
+        "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md"}
+    assert [name for name in same if files[name] != (app / name).read_bytes()] == []
+    assert [line for line in re.findall(r"\]\(.*?\)", files["README.md"].decode()) if "](http" not in line] == []
+    (tmp_path / "README.md").write_bytes(files["README.md"])
+    front, other = (metadata_load(path / "README.md") for path in (tmp_path, app))
+    assert front.pop("thumbnail").partition("/resolve/main/")[2] in files
+    other.pop("thumbnail")
+    assert front == other
+    wanted, others = ({str(Requirement(line)) for line in text.splitlines() if not line.startswith("#")}
+                      for text in (files["requirements.txt"].decode(), (app / "requirements.txt").read_text()))
+    assert wanted == others
+    space = written(tmp_path / "space", files)
+    variables = VARIABLES | environment.variables | {"PATH": os.environ["PATH"], "HOME": str(tmp_path / "home")}
+    with serving([environment.python, "app.py"], variables, tmp_path / "log", NO_RELOADING, cwd=space) as (address, _):
+        assert tabs(address) == TABS
 
 
 @pytest.mark.slow
@@ -202,12 +256,13 @@ def test_it_generates_in_little_memory(space):
 
 
 ON_ZERO_GPU = """
-import spaces
+import spaces, torch
 from ganlib.demo import build, models, quality
 from ganlib.demo.generate import generate
 
 build()
-print(len(spaces.DECORATED), models.get("toy-sine").device, next(quality._classifier().parameters()).device)
+print(len(spaces.DECORATED), models.get("toy-sine").device, next(quality._classifier().parameters()).device,
+      torch.cuda.is_available())  # by which an optimizer decides whether it asks a GPU
 print(generate("mlp-gan", 5, 3, 1, [])[1])
 """
 
@@ -220,5 +275,5 @@ def test_on_zero_gpu_it_has_a_function_that_asks_for_the_gpu_and_computes_on_the
                           text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     places, made_by = done.stdout.splitlines()
-    assert places == "1 cpu cpu"
+    assert places == "1 cpu cpu False"
     assert made_by.startswith("**mlp-gan** on CPU: 3 pictures in ")

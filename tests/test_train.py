@@ -141,7 +141,7 @@ def test_a_run_ends_with_a_weights_folder_and_pictures_on_the_way(tmp_path, caps
     assert model.history[-1]["step"] == 60
     assert math.isfinite(model.metrics["wasserstein_1"])
     card = (out / "README.md").read_text()
-    assert card.startswith("---\nlicense: mit\n")
+    assert card.startswith("---\nlibrary_name: ganlib\nlicense: mit\n")
     assert "| Wasserstein-1 distance | " in card
     pictures = sorted((out / "training" / "samples").iterdir())
     assert [picture.name for picture in pictures] == [f"step-{step:07d}.png" for step in (0, 7, 27, 60)]
@@ -383,11 +383,11 @@ def test_precision_is_what_the_device_computes_or_what_was_asked_for(capsys, mon
         return json.loads(capsys.readouterr().out)["train"]["bfloat16"]
 
     for units, there in (({"avx512_bf16": True, "avx2": True}, True), ({"avx2": True, "amx_bf16": False}, False)):
-        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda units=units: units)
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda units=units: units, raising=False)
         assert precision() is there
         assert precision("--precision", "bfloat16") is True
         assert precision("--precision", "float32") is False
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"bf16": True})
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"bf16": True}, raising=False)
     auto = argparse.Namespace(steps=None, batch_size=None, seed=None, precision="auto")
     assert command.configured(RECIPES["toy-ring"].train, auto, "cpu").bfloat16 is False  # by the recipe
     for emulated in (True, False):
@@ -402,7 +402,11 @@ def test_evaluating_rewrites_the_measures_and_nothing_else(tmp_path, capsys):
     config = json.loads((tmp_path / "config.json").read_text())
     del config["architecture"]["choices"]  # as where that was not thought of yet
     (tmp_path / "config.json").write_text(json.dumps(config))
+    with (tmp_path / "README.md").open("a") as card:
+        card.write("Mine\n")
     assert evaluate.main([str(tmp_path), "--device", "cpu"]) == 0
+    assert "README.md has been edited: only its measures were brought up to date.\n" in capsys.readouterr().out
+    assert (tmp_path / "README.md").read_text().endswith("Mine\n")
     assert "mean_distance_from_sine" in json.loads((tmp_path / "metrics.json").read_text())
     assert json.loads((tmp_path / "config.json").read_text()) == config
     capsys.readouterr()

@@ -7,7 +7,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from ganlib import checkpoint, hub
+from ganlib import checkpoint, console, hub
 from ganlib.augmentation import AUGMENTATIONS, DEFAULT
 from ganlib.checks import require
 from ganlib.data import DATASETS, Data, same_name
@@ -16,8 +16,8 @@ from ganlib.recipes import DIGIT_CLASSIFIER, RECIPES
 from ganlib.runs import KEPT, Run, occupied
 from ganlib.training import check_augment
 
-from . import classifier, publish, track
-from .command import DEVICE, add_reading, command, configured, parse_size, pick_device, reading_of
+from . import classifier, jobs, publish, track
+from .command import DEVICE, add_reading, command, configured, parse_size, pick_device, reading_of, without
 from .progress import measuring, train
 
 
@@ -29,7 +29,7 @@ def parser() -> argparse.ArgumentParser:
         return ", ".join(f"{name} {getattr(config, option)}" for name, config in configs.items())
 
     p = argparse.ArgumentParser(
-        prog="python -m train", description="Train a small GAN or VAE by one of ganlib's recipes.",
+        prog=console.spelled(), description="Train a small GAN or VAE by one of ganlib's recipes.",
         epilog=f"Ctrl-C saves a checkpoint, and the command that is printed then continues from it. {classifier.NAME} "
                f"trains in minutes and has no checkpoints.")
     p.add_argument("recipe", choices=configs, metavar="NAME",
@@ -71,8 +71,14 @@ def parser() -> argparse.ArgumentParser:
                    help="the weights that become the model: of the last step, or of the lowest FID in a run that is "
                         "measured while it trains (default: last, or as a resumed run was begun)")
     p.add_argument("--push", metavar="USER/NAME",
-                   help="publish the weights to this repo on the Hugging Face Hub at the end, as train.publish does "
-                        "(default: do not)")
+                   help=f"publish the weights to this repo on the Hugging Face Hub at the end, as "
+                        f"{console.spelled('publish')} does (default: do not)")
+    p.add_argument("--on-hf", metavar="FLAVOUR",
+                   help="train on Hugging Face Jobs, on hardware such as a10g-small; needs --push, whose repo gets the "
+                        "package and checkpoints in a branch; the price is shown first, and --dry-run ends there; "
+                        "Ctrl-C leaves the job running, and the same command goes on after a timeout (default: here)")
+    p.add_argument("--timeout", metavar="TIME",
+                   help=f"of the job on Hugging Face, such as 30m or 4h (default: {jobs.TIMEOUT})")
     p.add_argument("--track", nargs="?", const=track.LOCAL, metavar="USER/SPACE",
                    help="show losses, measures and pictures in trackio during training, on this machine or on a Space; "
                         "trackio creates a missing Space, public and with your token as its secret (default: do not)")
@@ -140,25 +146,11 @@ def names_in(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(","))
 
 
-def without(argv: list[str], option: str, values: int = 0) -> list[str]:
-    """The command line without an option and its values; it may be abbreviated, as argparse allows."""
-    kept, skipped = [], 0
-    for word in argv:
-        name, equals, _ = word.partition("=")
-        if skipped:
-            skipped -= 1
-        elif len(name) > 2 and option.startswith(name):
-            skipped = 0 if equals else values
-        else:
-            kept.append(word)
-    return kept
-
-
 def resume_command(argv: list[str]) -> str:
     """The command that continues the run which a command line began."""
     for option, values in (("--resume", 0), ("--overwrite", 0), ("--init", 1)):
         argv = without(argv, option, values)
-    return shlex.join(["python", "-m", "train", *argv, "--resume"])
+    return f"{console.spelled()} {shlex.join([*argv, '--resume'])}"
 
 
 def opening(run: Run) -> str:
@@ -199,8 +191,11 @@ def work(arguments: argparse.Namespace) -> int | None:
     """Trains as the arguments say, or shows what would be trained."""
     if arguments.recipe == classifier.NAME:
         return classifier.run(arguments)
+    jobs.check(arguments)
+    if jobs.here():
+        jobs.go_on(arguments, folder_of(arguments))
     run = configure(arguments)
-    replaces = not (arguments.resume or arguments.overwrite) and occupied(run.out)
+    replaces = not arguments.on_hf and not (arguments.resume or arguments.overwrite) and occupied(run.out)
     if replaces and arguments.dry_run:
         print(f"train: without --dry-run this will be refused: {replaces}", file=sys.stderr)
     elif replaces:
@@ -210,28 +205,37 @@ def work(arguments: argparse.Namespace) -> int | None:
     tracked = track.check(arguments.track)
     if note := same_name(arguments.data):
         print(note, file=sys.stderr)
+    if arguments.on_hf:
+        with measuring(f"opening {run.name}", delay=0.5) as progress:
+            run, words, _ = run.preview(progress)
+        return jobs.submit(arguments, run, words)
     if arguments.dry_run:
         return preview(run, sheet=not replaces)
     with measuring(f"opening {run.name}", delay=0.5) as progress:
         run, data = run.open(progress=progress)
     first = f"Training {run.name} on {data.description()}, on {run.device}."
-    with run.alone():
+    with run.alone(), jobs.checkpoints(run, arguments.push) as saved:
         print(" ".join(filter(None, (first, *data.found, opening(run), sheet_sentence(run, data)))))
-        ended = train(run, data, tracked)
+        ended = train(run, data, tracked, saved)
     if not ended:
-        print(f"Stopped and saved. To continue: {resume_command(arguments.argv)}")
+        print(jobs.AGAIN if jobs.here() else f"Stopped and saved. To continue: {resume_command(arguments.argv)}")
         return 130
     bare = len(run.out.parts) == 1  # ganlib.load would take it for the name of a shipped model
-    print(f"The weights are in {run.out}: ganlib.load({('./' if bare else '') + str(run.out)!r}) opens them.")
+    if not jobs.here():
+        print(f"The weights are in {run.out}: ganlib.load({('./' if bare else '') + str(run.out)!r}) opens them.")
     if arguments.push:
         publication = hub.prepare(run.out, arguments.push)
         publish.show(publication)
         publish.send(publication)
+        if jobs.here():
+            jobs.ended(arguments.push)
     return None
 
 
 def stopped(arguments: argparse.Namespace) -> str:
     """What is left where a run was stopped at once."""
+    if arguments.on_hf:
+        return "stopped; `hf jobs ps` shows whether a job was started"
     there = (folder_of(arguments) / checkpoint.STATE).exists()
     return f"stopped; {'the last checkpoint is kept' if there else 'there is no checkpoint yet'}"
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from ganlib import metrics
+from ganlib import console, metrics
 from ganlib.architectures import DCGAN, register
 from ganlib.checkpoint import classifier_for
 from ganlib.classifier import NAME
@@ -138,7 +138,7 @@ def table(results: dict[str, list[dict]], floor: float, steps: int) -> list[str]
 
 def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(
-        prog="python -m train.ablation",
+        prog=console.spelled("ablation"),
         description="Train the dcgan recipe with one ingredient changed at a time, and print a table of the measures. "
                     "These are the ingredients of a GAN: the recipe vae has none of them.")
     p.add_argument("--steps", type=int, default=2_000, help="of each run (default: 2000)")
@@ -146,7 +146,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--only", nargs="+", metavar="VARIANT", choices=VARIANTS,
                    help=f"some of: {'; '.join(VARIANTS)} (default: all)")
     p.add_argument("--device", **DEVICE)
-    p.add_argument("--data", metavar="WHERE", help="a dataset of digits, as for python -m train (default: mnist)")
+    p.add_argument("--data", metavar="WHERE", help=f"a dataset of digits, as for {console.spelled()} (default: mnist)")
     p.add_argument("--out", type=Path, metavar="FILE", default=Path("runs/ablation.json"),
                    help="a JSON file to keep all measures in; runs that are in it are not repeated "
                         "(default: runs/ablation.json)")

@@ -28,7 +28,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from ganlib import augmentation
+from ganlib import augmentation, console
 from ganlib.architectures import ARCHITECTURES, Architecture
 from ganlib.checks import check_int, require
 from ganlib.classifier import ClassifierConfig, train_classifier
@@ -213,14 +213,14 @@ def table(found: dict[int, list[dict[str, float]]], plan: Plan, data: ImageData)
 
 def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(
-        prog="python -m train.augment",
+        prog=console.spelled("augment"),
         description="Train classifiers on few real images, with and without images of a GAN that was trained on these "
                     "few alone, and print a table of their test accuracies.")
     p.add_argument("-n", "--numbers", type=int, nargs="+", default=[10, 50, 200], metavar="N",
                    help="real images a class, one or more numbers (default: 10 50 200)")
     p.add_argument("--data", metavar="WHERE",
-                   help="a dataset or a folder of images with classes, as for python -m train; of a folder, the images "
-                        "that are not chosen for the largest N are the test (default: mnist)")
+                   help=f"a dataset or a folder of images with classes, as for {console.spelled()}; of a folder, the "
+                        f"images that are not chosen for the largest N are the test (default: mnist)")
     p.add_argument("--size", metavar="PIXELS",
                    help="width and height that the pictures of a folder are resized to, such as 32, or 48x64 where "
                         "they differ (default: 28)")

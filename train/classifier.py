@@ -16,7 +16,7 @@ from ganlib.classifier import NAME, SHAPE, DigitClassifier, build_classifier, tr
 from ganlib.data import DATASETS, ImageData, NotDownloaded, open_data, scale
 from ganlib.networks import count_parameters
 from ganlib.recipes import DIGIT_CLASSIFIER
-from ganlib.report import to_png
+from ganlib.report import to_png, write_card
 from ganlib.runs import check_free
 from ganlib.training import NonFiniteLoss
 
@@ -25,7 +25,7 @@ from .command import configured, pick_device
 ROWS = 100  # of the history
 MISTAKES = 64  # shown in the picture, at most
 FOREIGN = ("size", "channels", "background", "skip_broken", "augment", "name", "checkpoint_every", "resume",
-           "init", "keep", "push", "track")  # options of GANs only
+           "init", "keep", "push", "track", "on_hf", "timeout")  # options of GANs only
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -64,9 +64,11 @@ def run(arguments: argparse.Namespace) -> None:
     checkpoint.save_classifier(network, out, recipe, history)
     metrics, picture = report(network, data.held_out())
     checkpoint.write_atomically(out / checkpoint.METRICS, checkpoint.to_json(metrics))
-    checkpoint.write_atomically(out / checkpoint.CARD, classifier_card(recipe, metrics).encode())
+    said = write_card(out, classifier_card(recipe, metrics))
     checkpoint.write_atomically(out / checkpoint.SAMPLES, picture)
     print(f"It reads {metrics['accuracy']:.2%} of {metrics['images']:,} held-out images correctly. It is in {out}.")
+    if said:
+        print(said)
 
 
 def report(network: DigitClassifier, test: ImageData) -> tuple[dict, bytes]:

@@ -66,6 +66,20 @@ def pick_device(name: str) -> str:
     return best_device() if name == "auto" else str(check_device(name, "--device must be auto or"))
 
 
+def without(argv: list[str], option: str, values: int = 0) -> list[str]:
+    """The command line without an option and its values; it may be abbreviated, as argparse allows."""
+    kept, skipped = [], 0
+    for word in argv:
+        name, equals, _ = word.partition("=")
+        if skipped:
+            skipped -= 1
+        elif len(name) > 2 and option.startswith(name):
+            skipped = 0 if equals else values
+        else:
+            kept.append(word)
+    return kept
+
+
 def parse_size(text: str) -> tuple[int, int]:
     """Height and width of "32" or "48x64", which is 48 wide and 64 high."""
     found = re.fullmatch(r"(\d{1,5})(?:[x×](\d{1,5}))?", text.strip(), re.ASCII | re.IGNORECASE)

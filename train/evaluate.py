@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from ganlib import checkpoint, hub
+from ganlib import checkpoint, console, hub
 from ganlib.data import ImageData, open_data, same_name
 from ganlib.measures import Comparison
 from ganlib.model import Model
@@ -17,11 +17,12 @@ from .progress import measuring
 
 def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(
-        prog="python -m train.evaluate",
+        prog=console.spelled("evaluate"),
         description="Measure trained models: writes metrics.json, the model card and the pictures of each folder, and "
                     "prints one table of all models.")
     p.add_argument("folders", nargs="+", metavar="FOLDER", help="a weights folder, such as weights/dcgan")
-    p.add_argument("--data", metavar="WHERE", help="as for python -m train (default: what the model was trained on)")
+    p.add_argument("--data", metavar="WHERE",
+                   help=f"as for {console.spelled()} (default: what the model was trained on)")
     p.add_argument("--device", **DEVICE)
     p.add_argument("--compare", action="store_true",
                    help="print the table of earlier measures, measure nothing (default: measure)")
@@ -48,7 +49,9 @@ def measure(source: str, model: Model, where: str | None) -> None:
         raise ValueError(f"the classes of {source} are {', '.join(model.class_names)}, and those of the data are "
                          f"{', '.join(classes)}")
     with measuring(f"measuring {model.name}") as progress:
-        write_report(model, data, model.folder, progress)
+        said = write_report(model, data, model.folder, progress)
+    if said:
+        print(said)
 
 
 def work(arguments: argparse.Namespace) -> None:

@@ -5,7 +5,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from ganlib import checkpoint, hub, onnx
+from ganlib import checkpoint, console, hub, onnx
 from ganlib.checks import require
 from ganlib.model import Model
 
@@ -14,7 +14,7 @@ from .command import command
 
 def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(
-        prog="python -m train.export",
+        prog=console.spelled("export"),
         description="Write a model's generator, from latents to samples, as one ONNX file, and compare its samples "
                     "with the model's in onnxruntime. The file's metadata say how to make latents. A discriminator is "
                     "not exported.")

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from ganlib import console
 from ganlib.checks import check_int, require
 from ganlib.data import Data
 from ganlib.devices import threads
@@ -39,7 +40,7 @@ TOYS = [name for name, recipe in RECIPES.items() if recipe.data in TARGET]
 
 def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(
-        prog="python -m train.film",
+        prog=console.spelled("film"),
         description="Record a film for the live lab. A toy recipe is trained in full, and the weights folder that is "
                     "written beside its film holds the model of the last frame.")
     p.add_argument("name", choices=[*STORY, *TOYS, COURSE], metavar="NAME",

@@ -20,8 +20,11 @@ LOSSES = {"discriminator_loss": "D {discriminator_loss:.3f}", "generator_loss": 
           "reconstruction_loss": "reconstruction {reconstruction_loss:.1f}", "kl_divergence": "KL {kl_divergence:.1f}"}
 
 
-def train(run: Run, data: Data, track: str | None) -> bool:
-    """Trains a run with a progress bar and, if `track` says so, in trackio. Returns False if a signal stopped it."""
+def train(run: Run, data: Data, track: str | None, saved: Callable[[], object] = lambda: None) -> bool:
+    """Trains a run with a progress bar and, if `track` says so, in trackio. Returns False if a signal stopped it.
+
+    saved: is called after each checkpoint.
+    """
     config = {"library_version": __version__, **run.description(data.description())}
     del config["out"]  # a path of this machine, which a Space would publish
     unit, rate = ("img", "images_per_second") if len(data.shape) == 3 else ("pt", "points_per_second")
@@ -45,10 +48,16 @@ def train(run: Run, data: Data, track: str | None) -> bool:
                     logged = len(state.history)
                     if run.picture(state.step).exists():
                         tracker.picture(run.picture(state.step), state.step)
+                    if run.saves(state.step):
+                        saved()
                     if stopped() and state.step < steps:
+                        states.close()  # saves a checkpoint
+                        saved()
                         return False
         with measuring(f"measuring {run.name}") as progress:
-            run.finish(data, state, progress)
+            said = run.finish(data, state, progress)
+        if said:
+            print(said)
     return True
 
 

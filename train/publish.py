@@ -1,24 +1,36 @@
-"""python -m train.publish FOLDER --repo user/name: send a weights folder to the Hugging Face Hub, in one commit."""
+"""python -m train.publish FOLDER --repo user/name: send weights folders to the Hugging Face Hub, each in one commit."""
 
 import argparse
+import re
 import sys
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
-from ganlib import checkpoint, hub
+from ganlib import checkpoint, classifier, console, hub
+from ganlib.checks import require
 
 from .command import command
 
 
 def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(
-        prog="python -m train.publish",
-        description="Send a weights folder to a model repo on the Hugging Face Hub, after checking that it loads and "
+        prog=console.spelled("publish"),
+        description="Send weights folders to model repos on the Hugging Face Hub, after checking that each loads and "
                     "that its metrics were measured on its weights. The token is that of `hf auth login`, or HF_TOKEN.")
-    p.add_argument("folder", metavar="FOLDER", help="a weights folder, such as weights/dcgan")
-    p.add_argument("--repo", required=True, metavar="USER/NAME", help="the repo, which is created if it is missing")
-    p.add_argument("--private", action="store_true", help="make the repo private (default: as the account does)")
+    p.add_argument("folders", nargs="+", metavar="FOLDER", help="a weights folder, such as weights/dcgan")
+    p.add_argument("--repo", metavar="USER/NAME",
+                   help="the repo of one folder, which is created if it is missing (default: ganlib- and the model's "
+                        "name, of --namespace)")
+    p.add_argument("--namespace", metavar="USER",
+                   help="the user or organisation of repos without --repo (default: the collection's owner)")
+    p.add_argument("--collection", metavar="USER/TITLE",
+                   help="add the models to this collection, which is created if it is missing (default: to none)")
+    p.add_argument("--space", metavar="USER/SPACE", help="a Space that the cards name (default: none)")
+    p.add_argument("--private", action="store_true",
+                   help="make new repos and a new collection private (default: as the account does; a collection is "
+                        "public)")
     p.add_argument("--revision", metavar="BRANCH", help="the branch, which is created if it is missing (default: main)")
-    p.add_argument("--message", help="of the commit (default: says that ganlib wrote it)")
+    p.add_argument("--message", help="of the commits (default: says that ganlib wrote them)")
     p.add_argument("--dry-run", action="store_true", help="list the files, and send nothing (default: send them)")
     return p
 
@@ -34,22 +46,93 @@ def show(publication: hub.Publication) -> None:
 
 def send(publication: hub.Publication, **options: Any) -> None:
     """Publish with the options of `hub.publish`, and print the address."""
-    address, card_kept = hub.publish(publication, **options)
-    if card_kept:
-        print(f"The {checkpoint.CARD} in the repo has been edited: it was kept, and the one listed was not sent.")
-    print(f"Published: {address}")
+    published = hub.publish(publication, **options)
+    if published.card:
+        print(published.card)
+    print(f"Published: {published.address}" if published.changed else
+          f"Nothing has changed since {published.address}: no commit was made.")
+
+
+def repo_name(model_name: str) -> str:
+    """The name of a model's repo, without its owner: "ganlib-dcgan"."""
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", model_name).strip("-.")
+    return name if name.startswith("ganlib") else f"ganlib-{name}"
+
+
+class Item(NamedTuple):
+    """A weights folder, what is sent of it, and what a collection says of it."""
+
+    folder: str
+    publication: hub.Publication
+    note: str
+
+
+def prepare(arguments: argparse.Namespace, owner: str | None) -> list[Item]:
+    """What is sent of each folder. Raises ValueError for options that do not fit, and else as `hub.prepare`."""
+    require(arguments.repo is None or len(arguments.folders) == 1,
+            "--repo is for one folder: leave it out, and give --namespace or --collection")
+    require(bool(arguments.repo or owner), "name the repo by --repo USER/NAME, or its owner by --namespace USER")
+    items: list[Item] = []
+    for folder in arguments.folders:
+        hub.check_local(folder)
+        config = checkpoint.read_json(Path(folder) / checkpoint.CONFIG, dict, {})
+        if len(arguments.folders) > 1 and config.get("architecture") == checkpoint.CLASSIFIER:
+            print(f"{folder} is left out: it holds the {classifier.NAME}, which generates no samples.")
+            continue
+        model = checkpoint.load(Path(folder), "cpu")
+        repo = hub.check_repo(arguments.repo or f"{owner}/{repo_name(model.name)}", arguments.revision)
+        for other in items:
+            require(other.publication.repo != repo,
+                    f"{other.folder} and {folder} would both be sent to {repo}: publish one of them by --repo")
+        note = (f"{model.architecture.kind}, {'images' if len(model.shape) == 3 else 'points'} of shape {model.shape}, "
+                f"trained on {model.config.get('recipe', {}).get('data', 'unknown data')}")
+        items.append(Item(folder, hub.prepare(folder, repo, arguments.space), note[:500]))  # as the Hub limits it
+    require(bool(items), "none of the folders holds a model")
+    return items
 
 
 def work(arguments: argparse.Namespace) -> None:
-    repo = hub.check_repo(arguments.repo, arguments.revision)
-    publication = hub.prepare(arguments.folder, repo)
-    show(publication)
-    if not arguments.dry_run:
-        send(publication, private=arguments.private or None, revision=arguments.revision, message=arguments.message)
-        print(f"ganlib.load({str(hub.Source(repo, arguments.revision))!r}) opens it.")
+    """Checks everything before the first folder is sent; one that fails then does not stop the others."""
+    collection = hub.check_collection(arguments.collection) if arguments.collection else None
+    owner = arguments.namespace or (collection and collection.partition("/")[0])
+    if arguments.repo:
+        hub.check_repo(arguments.repo, arguments.revision)
+    items = prepare(arguments, owner)
+    for _, publication, _ in items:
+        show(publication)
+        if publication.edited:
+            print(publication.edited)
+    if collection:
+        print(f"For the collection {collection}: {', '.join(item.publication.repo for item in items)}")
+    if arguments.dry_run:
+        return
+    if collection:
+        hub.check_owner(collection.partition("/")[0])
+    if collection or len(items) > 1:
+        hub.check_access([item.publication.repo for item in items])
+    sent: dict[str, str] = {}
+    failed: list[str] = []
+    for _, publication, note in items:
+        try:
+            send(publication, private=arguments.private or None, revision=arguments.revision,
+                 message=arguments.message)
+        except hub.HubError as error:
+            failed.append(str(error))
+        else:
+            sent[publication.repo] = note
+            print(f"ganlib.load({str(hub.Source(publication.repo, arguments.revision))!r}) opens it.")
+    if collection and sent:
+        try:
+            address, added = hub.collect(collection, sent, arguments.private)
+            print(f"Collection: {address}, {added} models were added." if added else
+                  f"Collection: {address}, which has these models already.")
+        except hub.HubError as error:
+            failed.append(str(error))
+    if failed:
+        raise hub.HubError("; ".join(failed))
 
 
-main = command(parser, work, "stopped; nothing was published")
+main = command(parser, work, "stopped; the same command does what is left to do")
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -14,6 +14,7 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
+from ganlib import console
 from ganlib.checkpoint import classifier_for, round_to_float16
 from ganlib.devices import threads
 from ganlib.evaluation import calibrate, evaluate
@@ -28,13 +29,13 @@ from .results import Results, train_in_memory
 
 def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(
-        prog="python -m train.repeat",
+        prog=console.spelled("repeat"),
         description="Train a recipe with the seeds 0, 1, … and measure each result: is a good run luck?")
     p.add_argument("name", choices=RECIPES, metavar="NAME", help=f"the recipe: {', '.join(RECIPES)}")
     p.add_argument("--runs", type=int, default=10, help="how many seeds (default: 10)")
     p.add_argument("--steps", type=int, help="steps of each run (default: the recipe's)")
     p.add_argument("--device", **DEVICE)
-    p.add_argument("--data", metavar="WHERE", help="as for python -m train (default: the recipe's data)")
+    p.add_argument("--data", metavar="WHERE", help=f"as for {console.spelled()} (default: the recipe's data)")
     p.add_argument("--jobs", type=int, default=1, help="how many runs at a time (default: 1)")
     p.add_argument("--out", type=Path, metavar="FILE",
                    help="a JSON file to keep all measures in; runs that are in it are not repeated (default: none)")

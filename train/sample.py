@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from ganlib import hub, images, passport
+from ganlib import console, hub, images, passport
 from ganlib.architectures import Architecture, describe
 from ganlib.checkpoint import read_json, to_json
 from ganlib.checks import check_float, check_int, listed, quoted, require
@@ -292,7 +292,8 @@ def write_npz(model: Model, samples: Iterable[Sample], total: int, path: Path, t
     with replacing(path) as partial:  # before the work, because the file may not be writable
         values, done = numpy.empty((total, *shape), kind), []
         for batch, x in in_batches(model, samples, truncation):
-            values[len(done):len(done) + len(batch)] = images.to_uint8(x).permute(0, 2, 3, 1) if pictures else x
+            found = images.to_uint8(x).permute(0, 2, 3, 1) if pictures else x
+            values[len(done):len(done) + len(batch)] = found.numpy()
             done += batch
             progress(len(batch))
         arrays = {"seeds": numpy.array([seed for seed, _ in done], numpy.int64)}
@@ -304,7 +305,7 @@ def write_npz(model: Model, samples: Iterable[Sample], total: int, path: Path, t
 
 def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(
-        prog="python -m train.sample",
+        prog=console.spelled("sample"),
         description="Write samples of a model as PNG files named by seed, with classes in a folder for each class. A "
                     "second call with the same folder makes what is missing.")
     p.add_argument("model", metavar="MODEL",

@@ -7,13 +7,13 @@ import os
 import sys
 from collections.abc import Callable
 from contextlib import nullcontext
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
 from ganlib import hub
+from ganlib.checks import needs
 
 LOCAL = "local"  # the value of --track without a Space
 
@@ -25,8 +25,8 @@ def check(where: str | None) -> str | None:
         ValueError: trackio is not installed or has no folder for the run, or `where` is not a Space's name.
         HubError: the user may not write to the Space.
     """
-    if where is not None and find_spec("trackio") is None:
-        raise ValueError('--track needs trackio: pip install -e ".[track]"')
+    if where is not None:
+        needs("--track", "track", "trackio")
     if where is not None and not any(map(os.environ.get, ("TRACKIO_DIR", "HF_HOME", "XDG_CACHE_HOME"))):
         try:
             Path.home()

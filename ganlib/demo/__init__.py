@@ -4,10 +4,14 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+from ganlib.checks import needs
+
 with suppress(RuntimeError):  # there is no home folder
     # set before matplotlib is imported, because it would also create a folder in ~/.config
     os.environ.setdefault("MPLCONFIGDIR", str(Path.home() / ".cache" / "matplotlib"))
 
-from ganlib.demo.page import build, launch
+needs("the page", "app", "gradio", "matplotlib")
 
-__all__ = ["build", "launch"]
+from ganlib.demo.page import build, launch, main  # noqa: E402
+
+__all__ = ["build", "launch", "main"]

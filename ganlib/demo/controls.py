@@ -4,18 +4,29 @@ Handlers check their arguments themselves, because Gradio's own checks accept fr
 the control, and log every refusal with a traceback.
 """
 
+import asyncio
 import functools
 import html
+import inspect
 import re
-from collections.abc import Callable, Sequence
+import textwrap
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import aclosing
+from types import MappingProxyType
 from typing import Any
 
 import gradio as gr
+from gradio.components.api_component import Api
+from gradio.data_classes import FileData, FileDataDict
+from gradio.utils import get_function_params, get_return_types
+from gradio_client.utils import python_type_to_json_schema  # type: ignore[import-untyped]
 
 from ganlib.checkpoint import WeightsError
 from ganlib.checks import check_int
-from ganlib.demo import models
+from ganlib.demo import fetching, models
 
+REQUIRED = object()  # in place of a default
+AT_ONCE = 4  # calls of a handler that work
 MAX_SEED = 9_999
 RANDOM_SEED = f"Math.floor(Math.random() * {MAX_SEED + 1})"  # JavaScript
 
@@ -53,9 +64,102 @@ def refusing(function: Callable[..., Any]) -> Callable[..., Any]:
     return wrapped
 
 
-def endpoint(function: Callable[..., Any], name: str) -> None:
-    """Add a function without components to the API, by its annotations. Its errors reach the caller as one sentence."""
-    gr.api(refusing(function), api_name=name)  # type: ignore[attr-defined]
+def endpoint(function: Callable[..., Any], name: str, outputs: Any = None, choices: Sequence[str] = (),
+             defaults: Mapping[str, Any] = MappingProxyType({}), **options: Any) -> None:
+    """Add a function to the API, and to the MCP tools. Its errors reach the caller as one sentence.
+
+    Args:
+        function: annotations give the types of its parameters and its docstring their meaning; one that is a
+            `FileDataDict` is a file.
+        name: of the endpoint and the tool.
+        outputs: the components that turn what it returns into files, HTML and the like; None: it is sent as JSON.
+        choices: the page's own models that the parameter `model` may name; the first one is its default.
+        defaults: of parameters, beside those of the signature.
+        options: of `gradio.on`.
+    """
+    summary, described, returned = documentation(function)
+    if choices:
+        defaults = {"model": choices[0], **defaults}
+        described["model"] += f" This page has {', '.join(choices)}."
+    parameters = {parameter: defaults.get(parameter, default if optional else REQUIRED)
+                  for parameter, optional, default, _ in get_function_params(function)}
+    inputs = []
+    for parameter, _, _, kind in get_function_params(function):
+        schema = FileData.model_json_schema() if kind is FileDataDict else python_type_to_json_schema(kind)
+        value = None if parameters[parameter] is REQUIRED else parameters[parameter]
+        told = {"description": described[parameter], **({} if value is None else {"default": value})}
+        inputs.append(Api(value, {**schema, **told}, parameter))
+    if outputs is None:
+        outputs = [Api(None, python_type_to_json_schema(kind), name) for kind in get_return_types(function)]
+    call: Any = _streaming(function) if inspect.isasyncgenfunction(function) else refusing(function)
+    # gradio names the tool by the function, and reads its docstring line by line
+    call.__name__, call.parameters = name, parameters
+    if not inspect.isasyncgenfunction(call):
+        call.at_once = options.pop("concurrency_limit", AT_ONCE)
+    lines = [summary, "Args:", *(f"{parameter}: {described[parameter]}" for parameter in parameters)]
+    call.__doc__ = "\n".join([*lines, "Returns:", returned])
+    gr.on([], call, inputs, outputs, preprocess=False, show_progress="hidden", api_name=name, **options)
+
+
+def documentation(function: Callable[..., Any]) -> tuple[str, dict[str, str], str]:
+    """What a docstring says of a function, of each of its parameters, and of what it returns, in a line each."""
+    summary, *sections = re.split(r"\n\n(Args|Returns|Raises):\n", inspect.getdoc(function) or "")
+    found = {title: textwrap.dedent(text) for title, text in zip(sections[::2], sections[1::2])}
+    described: dict[str, str] = {}
+    for entry in re.split(r"\n(?=\S)", found.get("Args", "")):
+        names, _, text = entry.partition(": ")
+        described |= dict.fromkeys(names.split(", "), " ".join(text.split()))
+    return " ".join(summary.split()), described, " ".join(found.get("Returns", "").split())
+
+
+def _streaming(function: Callable[..., AsyncGenerator[Any, None]]) -> Callable[..., AsyncGenerator[Any, None]]:
+    """The function, as one of its own, which may be named otherwise."""
+    @functools.wraps(function)
+    async def stream(*arguments: Any) -> AsyncGenerator[Any, None]:
+        async with aclosing(function(*arguments)) as items:
+            async for item in items:
+                yield item
+
+    return stream
+
+
+class Page(gr.Blocks):
+    """Blocks whose endpoints take the defaults for what a caller leaves out, or gives as null, and whose handlers hold
+    neither a thread nor a place among those `at_once` while they wait for a model of the Hub."""
+
+    async def call_function(self, block_fn: Any, inputs: list[Any], *more: Any,  # type: ignore[override]
+                            **named: Any) -> Any:
+        call, function = super().call_function, block_fn.fn
+        if inspect.isasyncgenfunction(function):
+            return await call(block_fn, inputs, *more, **named)
+        places = vars(block_fn).setdefault("places", asyncio.Semaphore(getattr(function, "at_once", AT_ONCE)))
+
+        async def work() -> Any:
+            async with places:
+                return await call(block_fn, list(inputs), *more, **named)
+
+        return await fetching.patiently(work)
+
+    async def preprocess_data(self, block_fn: Any, inputs: list[Any], *more: Any, **named: Any) -> Any:
+        if (parameters := getattr(block_fn.fn, "parameters", None)) is None:
+            return await super().preprocess_data(block_fn, inputs, *more, **named)
+        given = dict(zip(parameters, inputs))
+        inputs = [value if given.get(name) is None else given[name] for name, value in parameters.items()]
+        missing = [name for name, value in zip(parameters, inputs) if value is REQUIRED]
+        if missing:
+            raise refusal(f"/{block_fn.api_name} needs a value for {' and '.join(missing)}")
+        try:
+            return await super().preprocess_data(block_fn, inputs, *more, **named)
+        except Exception:  # of any kind, by gradio: a file on the server, an address that is no public one, and so on
+            raise refusal("the file could not be opened: upload it, or give an address that anybody can open") from None
+
+    def get_api_info(self, *arguments: Any, **named: Any) -> Any:
+        """What `/info` says: also in words what each parameter means."""
+        info = super().get_api_info(*arguments, **named)
+        for found in info["named_endpoints"].values():
+            for parameter in found["parameters"]:
+                parameter["python_type"]["description"] = parameter["type"].get("description", "")
+        return info
 
 
 def show(triggers: Sequence[Any], handler: Callable[..., Any], inputs: Sequence[Any], outputs: Sequence[Any],
@@ -101,11 +205,11 @@ def made(handler: Callable[..., Any], values: list[Any]) -> list[Any]:
 def listen(triggers: Sequence[Any], handler: Callable[..., Any], inputs: Any, outputs: Any, **options: Any) -> None:
     """Call the handler on each trigger, with the values of the inputs.
 
-    Its ValueError and WeightsError reach the visitor, or the API's caller, as one sentence, and are not logged.
+    Its ValueError and WeightsError reach the visitor as one sentence, and are not logged. `endpoint` is for the API.
     Arguments are those of `gradio.on`; a component as a trigger means its change.
     """
     events = [getattr(trigger, "change", trigger) for trigger in triggers]
     options = {"show_progress": "hidden", "trigger_mode": "always_last", "api_visibility": "private"} | options
-    if "api_name" in options:
-        options["api_visibility"] = "public"
-    gr.on(events, refusing(handler), inputs, outputs, preprocess=False, **options)
+    call: Any = refusing(handler)
+    call.at_once = options.pop("concurrency_limit", AT_ONCE)
+    gr.on(events, call, inputs, outputs, preprocess=False, **options)

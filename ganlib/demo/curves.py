@@ -20,10 +20,10 @@ SHOWN = slice(400, 1001, 10)  # what is answered of it: -6 to 6
 def classifiers(first: list[float], second: list[float], spread: float = 0.6, correlation: float = 0.5,
                 points: int = 60, outliers: bool = False, naive: bool = False, seed: int = 1, steps: int = 1_000,
                 new: int = 40) -> dict[str, Any]:
-    """Logistic regression and Gaussian classes, trained on two clouds of points in the plane.
+    """Train logistic regression and Gaussian classes on two clouds of points in the plane, and compare them.
 
     Args:
-        first, second: the centres of both clouds, two numbers from -4 to 4 each.
+        first, second: the centre of a cloud, two numbers from -4 to 4.
         spread: the standard deviation of each coordinate, 0.05 to 3.
         correlation: of the two coordinates, -0.95 to 0.95.
         points: of each cloud, 2 to 200.
@@ -54,7 +54,7 @@ def classifiers(first: list[float], second: list[float], spread: float = 0.6, co
 
 
 def best_discriminator(mean: float = 2.0, width: float = 1.0) -> dict[str, Any]:
-    """The best discriminator of real samples N(0, 1) and generated ones N(mean, width²), and what its loss says.
+    """Calculate the best discriminator of real samples N(0, 1) and generated ones N(mean, width²), and its loss.
 
     Args:
         mean: of the generated samples, -4 to 4.
@@ -76,7 +76,7 @@ def best_discriminator(mean: float = 2.0, width: float = 1.0) -> dict[str, Any]:
 
 
 def generator_losses(logits: list[float]) -> dict[str, dict[str, list[float]]]:
-    """Both losses of a generator at some logits of its pictures, and their derivatives with respect to the logit.
+    """Calculate both losses of a generator at some logits of its pictures, and their derivatives by the logit.
 
     Args:
         logits: 1 to 1,000 numbers from -100 to 100.

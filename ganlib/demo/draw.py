@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import contextvars
 import functools
 import io
 from collections.abc import Mapping
@@ -11,6 +12,7 @@ from typing import Any
 import gradio as gr
 import numpy
 import torch
+from gradio.data_classes import FileDataDict
 from PIL import Image
 from torch import Tensor
 
@@ -18,7 +20,7 @@ from ganlib import checkpoint, classifier, drawing, images, inversion, passport
 from ganlib.checks import quoted, require
 from ganlib.classifier import DigitClassifier
 from ganlib.demo import gpu, links, models, stages
-from ganlib.demo.controls import MAX_SEED, check_seed, listen
+from ganlib.demo.controls import MAX_SEED, check_seed, endpoint
 from ganlib.demo.links import Reading
 from ganlib.demo.picker import hub_opener
 from ganlib.demo.searches import Searches
@@ -208,7 +210,7 @@ async def draw_find(asked: Any, request: gr.Request) -> dict[str, Any]:
         assert search.found is not None  # it made one step at least
         return {"share": search.share, "done": search.ended, **compared(model, x, search.found)}
 
-    return await asyncio.wrap_future(_searching.submit(answer))
+    return await asyncio.wrap_future(_searching.submit(contextvars.copy_context().run, answer))
 
 
 @answering
@@ -262,11 +264,11 @@ def leave(request: gr.Request) -> None:
         SEARCHES.drop(request.session_hash)
 
 
-def read(model: str, picture: dict[str, Any]) -> dict[str, Any]:
-    """How a picture of a digit is read.
+def read(model: str, picture: FileDataDict) -> dict[str, Any]:
+    """Read a digit in a picture, and say how real it looks to a model's discriminator.
 
     Args:
-        model: its name, one of shape (1, 28, 28).
+        model: the name of a model that makes grey pictures of 28×28 pixels.
         picture: the file of a photo or drawing; it is scaled and centred as MNIST's digits unless it is 28×28 already.
 
     Returns:
@@ -278,18 +280,19 @@ def read(model: str, picture: dict[str, Any]) -> dict[str, Any]:
             "probability": said["probability"]}
 
 
-def invert(model: str, picture: dict[str, Any], digit: str = AS_READ, seed: int = 0) -> tuple[Image.Image,
-                                                                                               dict[str, Any]]:
-    """The generator's picture that comes closest to a given one (28×28 PNG), and a dictionary.
+def invert(model: str, picture: FileDataDict, digit: str = AS_READ,
+           seed: int = 0) -> tuple[Image.Image, dict[str, Any]]:
+    """Search for the generator's picture that is closest to a given picture of a digit.
 
     Args:
-        model, picture: as in `read`.
+        model: the name of a model that makes grey pictures of 28×28 pixels.
+        picture: the file of a photo or drawing; it is scaled and centred as MNIST's digits unless it is 28×28 already.
         digit: "read" for the class that the classifier reads, or the number of a class, such as "3".
         seed: of the search, 0 to 9,999.
 
     Returns:
-        The picture, and a dictionary: latent, a waypoint that links and `/interpolate` take; class, or None; psnr, in
-        dB; reading, the digit that the classifier reads in the picture.
+        The picture, a PNG file of 28×28 pixels, and a dictionary: latent, a waypoint that links and `/walk` take;
+        class, or None; psnr, in dB; reading, the digit that the classifier reads in the picture.
     """
     gan, seed, x = digit_model(model), check_seed(seed), picture_of(picture)
     chosen = check_class(gan, digit)
@@ -332,11 +335,7 @@ def build(demo: gr.Blocks) -> list[gr.HTML]:
                          [draw_read, draw_photo, draw_find, draw_stop, draw_found, draw_save], "Draw")
     hub_opener(digit_model, stage)
     demo.unload(leave)
-    with gr.Group(visible=False):  # for the API
-        model, picture = gr.Textbox(names[0]), gr.File()
-        digit, seed = gr.Textbox(AS_READ), gr.Number(0)
-        said, image = gr.JSON(), gr.Image(format="png")
-        listen([gr.Button().click], read, [model, picture], said, api_name="read")
-        listen([gr.Button().click], invert, [model, picture, digit, seed], [image, said], api_name="invert",
-               concurrency_limit=API_CALLS)
+    endpoint(read, "read", None, names)
+    endpoint(invert, "invert", [gr.Image(format="png", label="closest", visible=False),
+                                gr.JSON(label="found", visible=False)], names, concurrency_limit=API_CALLS)
     return [stage]

@@ -19,7 +19,8 @@ from torch.nn.functional import one_hot
 from ganlib import directions, images, passport, sampling
 from ganlib.checks import check_int, quoted, require
 from ganlib.demo import links, models, stages
-from ganlib.demo.controls import MAX_SEED, listen
+from ganlib.demo.cache import cached
+from ganlib.demo.controls import MAX_SEED, endpoint
 from ganlib.demo.fits import fitted
 from ganlib.demo.links import Reading, waypoint
 from ganlib.demo.picker import hub_opener
@@ -33,6 +34,8 @@ EXPLANATION = "Every picture is a point in a space of random numbers. Here you m
 
 MAX_AMOUNT = directions.LARGEST
 SLIDERS = len(directions.ATTRIBUTES)
+PSI = 1.0
+NO_AMOUNTS: list[float] = []
 OWN = "own"  # the class of a plane whose corners keep theirs
 SIDE = 17  # pictures along a side of the plane
 MAX_GRID = 2**20  # numbers in all pictures of the plane, about: large pictures get a coarser grid
@@ -238,7 +241,12 @@ def named_sliders(model: str) -> list[dict[str, Any]]:
 
 
 async def _pictures(part: str, asked: Any) -> dict[str, Any]:
-    shown = await asyncio.to_thread(PARTS[part], table(asked))
+    return await asyncio.to_thread(_answer, part, table(asked))
+
+
+@cached()
+def _answer(part: str, asked: dict[str, Any]) -> dict[str, Any]:
+    shown = PARTS[part](asked)
     labels = [point.label(shown.gan) for point in shown.points]
     return {"waypoint": str(shown.point), "labels": labels, **stages.pixels(shown.x)}
 
@@ -271,6 +279,7 @@ async def explore_grid(asked: Any) -> dict[str, Any]:
     return await asyncio.to_thread(grid, table(asked))
 
 
+@cached()
 def grid(asked: Mapping[str, Any]) -> dict[str, Any]:
     gan = models.images(asked.get("model", ""))
     corners, digit = four(asked.get("corners", []), gan), one_class(asked.get("class", OWN), gan)
@@ -297,54 +306,55 @@ def saved(asked: Mapping[str, Any]) -> dict[str, Any]:
 
 # the API
 
-def api_sliders(model: str, point: str, amounts: list[float], digit: str,
-                psi: float) -> tuple[Image.Image, dict[str, Any]]:
-    """The picture of a point that is moved along named directions.
+def api_sliders(model: str, point: str, amounts: list[float] = NO_AMOUNTS, digit: str = "any",
+                psi: float = PSI) -> tuple[Image.Image, dict[str, Any]]:
+    """Change a picture along named directions, such as its slant or its thickness.
 
     Args:
-        model: its name.
+        model: the name of the model.
         point: a seed such as 7, a seed and a class such as 7:3, or a found latent.
-        amounts: up to five numbers from -3 to 3, one for each direction.
+        amounts: up to five numbers from -3 to 3, one for each direction; [] for no change.
         digit: "any", or the number of a class for a point without one.
-        psi: truncation, 0 to 2.
+        psi: truncation, 0 to 2; below 1 the picture is more typical.
 
     Returns:
-        the picture, and {"waypoint": of the new point, "sliders": [{"name": of a direction, "correlation": of the
-        amount and the change that it names}]}.
+        The picture, a PNG file, and {"waypoint": of the new point, "sliders": [{"name": of a direction, "correlation":
+        of the amount and the change that it names}]}.
     """
     point = str(point) if digit == "any" else f"{point}:{digit}"
     shown = sliders({"model": model, "point": point, "amounts": amounts, "psi": psi})
     return shown.picture(), {"waypoint": str(shown.point), "sliders": named_sliders(model)}
 
 
-def api_plane(model: str, corners: str, x: float, y: float, digit: str,
-              psi: float) -> tuple[Image.Image, dict[str, Any]]:
-    """The picture at a place of the plane of four points.
+def api_plane(model: str, corners: str, x: float = 0.5, y: float = 0.5, digit: str = OWN,
+              psi: float = PSI) -> tuple[Image.Image, dict[str, Any]]:
+    """Mix four pictures: make the picture at a place of the plane between four points.
 
     Args:
-        model: its name.
+        model: the name of the model.
         corners: four points as in `/explore`, separated by commas: top left, top right, bottom left, bottom right.
-        x, y: from 0, left and top, to 1.
+        x: from 0, left, to 1, right.
+        y: from 0, top, to 1, bottom.
         digit: the number of a class for the whole plane, or "own": each corner has its own.
-        psi: truncation, 0 to 2.
+        psi: truncation, 0 to 2; below 1 the picture is more typical.
 
     Returns:
-        the picture, and {"waypoint": of the place}.
+        The picture, a PNG file, and {"waypoint": of the place}.
     """
     shown = plane({"model": model, "corners": corners, "at": [x, y], "class": digit, "psi": psi})
     return shown.picture(), {"waypoint": str(shown.point)}
 
 
-def api_arithmetic(model: str, a: str, b: str, c: str, psi: float) -> tuple[Image.Image, dict[str, Any]]:
-    """The picture of A - B + C.
+def api_arithmetic(model: str, a: str, b: str, c: str, psi: float = PSI) -> tuple[Image.Image, dict[str, Any]]:
+    """Calculate with pictures: make the picture of A - B + C.
 
     Args:
-        model: its name.
-        a, b, c: points as in `/explore`.
-        psi: truncation, 0 to 2.
+        model: the name of the model.
+        a, b, c: a point as in `/explore`.
+        psi: truncation, 0 to 2; below 1 the picture is more typical.
 
     Returns:
-        the picture, and {"waypoint": of the result}.
+        The picture, a PNG file, and {"waypoint": of the result}.
     """
     shown = arithmetic({"model": model, "a": a, "b": b, "c": c, "psi": psi})
     return shown.picture(), {"waypoint": str(shown.point)}
@@ -372,20 +382,13 @@ def build(demo: gr.Blocks) -> list[gr.HTML]:
     stage = stages.stage("explore", page, [explore_model, explore_directions, explore_sliders, explore_plane,
                                            explore_grid, explore_arithmetic, explore_save], "Explore")
     hub_opener(models.images, stage)
-    _build_api(first(names[0]), names[0])
+    _build_api(first(names[0]), names)
     return [stage]
 
 
-def _build_api(values: Mapping[str, Any], name: str) -> None:
-    """Components that nobody sees: pictures travel through the API by them. values: of the model of that name."""
-    with gr.Group(visible=False):
-        model, point, amounts = gr.Textbox(name, label="Model"), gr.Textbox(values["point"], label="Point"), gr.JSON([])
-        corners = gr.Textbox(",".join(values["corners"]), label="Corners")
-        x, y = gr.Number(0.5, label="x"), gr.Number(0.5, label="y")
-        digit, own = gr.Textbox("any", label="Digit"), gr.Textbox(OWN, label="Digit")
-        a, b, c = (gr.Textbox(values[term], label=term.upper()) for term in "abc")
-        truncation, call = gr.Number(1, label="Truncation ψ"), gr.Button()
-        picture, told = gr.Image(format="png", label="Picture"), gr.JSON(label="Its waypoint")
-    listen([call.click], api_sliders, [model, point, amounts, digit, truncation], [picture, told], api_name="explore")
-    listen([call.click], api_plane, [model, corners, x, y, own, truncation], [picture, told], api_name="plane")
-    listen([call.click], api_arithmetic, [model, a, b, c, truncation], [picture, told], api_name="arithmetic")
+def _build_api(values: Mapping[str, Any], names: list[str]) -> None:
+    """Components that nobody sees: pictures travel through the API by them. values: of the first of the models."""
+    outputs = [gr.Image(format="png", label="Picture", visible=False), gr.JSON(label="Its waypoint", visible=False)]
+    endpoint(api_sliders, "explore", outputs, names, {"point": values["point"]})
+    endpoint(api_plane, "plane", outputs, names, {"corners": ",".join(values["corners"])})
+    endpoint(api_arithmetic, "arithmetic", outputs, names, {term: values[term] for term in "abc"})

@@ -20,7 +20,7 @@ from ganlib.checkpoint import write_atomically
 from ganlib.checks import check_float, check_int, require
 from ganlib.data import scale
 from ganlib.demo import links, models, rounds, stages
-from ganlib.demo.controls import MAX_SEED, endpoint, listen
+from ganlib.demo.controls import MAX_SEED, endpoint
 from ganlib.demo.quality import digit_classifier
 from ganlib.demo.stages import answering, table
 from ganlib.model import Model
@@ -30,6 +30,7 @@ LINK, NOISE_STEP, ENTROPY_STEP, MEAN_STEP = "how", 2, 3, 7  # in links
 MODEL, CLASS_MODEL = "dcgan", "cdcgan"
 FIRST = stages.FOLDER / "how" / "first.json"
 FIRST_LATENT, FIRST_PAIR, FIRST_CLASS, FIRST_COUNT, FIRST_SET = "33", 4, 4, 10, 7  # chosen by looking
+NO_CHANGES: dict[str, float] = {}
 
 MAX_NUMBER = 4.0  # of a latent that is changed by hand
 MAPS, REFERENCE = 9, 128  # maps of each size that are shown; latents on which they are chosen
@@ -95,16 +96,17 @@ async def how_noise(asked: Any) -> dict[str, Any]:
     return await asyncio.to_thread(noise_answer, table(asked))
 
 
-def api_layers(latent: str, changes: dict[str, float]) -> tuple[Image.Image, dict[str, Any]]:
-    """What the generator of dcgan computes for a latent, from layer to layer.
+def api_layers(latent: str = FIRST_LATENT,
+               changes: dict[str, float] = NO_CHANGES) -> tuple[Image.Image, dict[str, Any]]:
+    """Show what the generator of dcgan computes for a latent, from layer to layer.
 
     Args:
         latent: a seed such as 33, or a found latent as text.
         changes: new numbers, from -4 to 4, by their places in the latent, from 0; {} for none.
 
     Returns:
-        a sheet of nine maps of each size and the picture, and {"latent": its numbers, "kind": that the first 48 numbers
-        choose, "weight": of that kind, from 0 to 1, "maps": [channels, height, width] of each layer}.
+        A sheet of nine maps of each size and the picture, a PNG file, and {"latent": its numbers, "kind": that the
+        first 48 numbers choose, "weight": of that kind, from 0 to 1, "maps": [channels, height, width] of each layer}.
     """
     found, z = noise({"latent": latent, "changes": changes})
     side = found.x.shape[-1]
@@ -143,15 +145,15 @@ async def how_pair(asked: Any) -> dict[str, Any]:
     return await asyncio.to_thread(pair_answer, table(asked).get("pair"))
 
 
-def api_pair(number: int) -> tuple[Image.Image, dict[str, Any]]:
-    """A real and a generated picture, and what the discriminator of dcgan says of them.
+def api_pair(number: int = FIRST_PAIR) -> tuple[Image.Image, dict[str, Any]]:
+    """Show a real and a generated picture, and what the discriminator of dcgan says of them.
 
     Args:
         number: 0 to 9,999; the same number gives the same pictures on one server.
 
     Returns:
-        the pictures side by side, and {"pair": the number, "probabilities": that each is real, "origin": of the real
-        one, "seed": of the generated one, "about": sentences on the real ones, "loss": as that of
+        Both side by side, a PNG file, and {"pair": the number, "probabilities": that each is real, "origin": of the
+        real one, "seed": of the generated one, "about": sentences on the real ones, "loss": as that of
         `/cross_entropy`, for them}.
     """
     x, told = pair(number)
@@ -160,10 +162,11 @@ def api_pair(number: int) -> tuple[Image.Image, dict[str, Any]]:
 
 
 def cross_entropy(real: float, generated: float) -> dict[str, float]:
-    """The discriminator's loss on one real and one generated picture: binary cross-entropy.
+    """Calculate the discriminator's loss on one real and one generated picture: binary cross-entropy.
 
     Args:
-        real, generated: D, its probability that the picture is real, from 0.02 to 0.98.
+        real: D of the real picture, the discriminator's probability that it is real, from 0.02 to 0.98.
+        generated: D of the generated picture, from 0.02 to 0.98.
 
     Returns:
         {"real": -log D of the real picture, "generated": -log(1 - D) of the generated one, "loss": their mean}
@@ -234,19 +237,20 @@ async def how_mean(asked: Any) -> dict[str, Any]:
     return await asyncio.to_thread(mean_answer, table(asked))
 
 
-def api_mean_digit(digit: int, count: int, set: int) -> tuple[Image.Image, dict[str, Any]]:
-    """The mean of several real digits of a class: the best answer under squared error, and no digit.
+def api_mean_digit(digit: int = FIRST_CLASS, count: int = FIRST_COUNT,
+                   set: int = FIRST_SET) -> tuple[Image.Image, dict[str, Any]]:
+    """Average several real digits of a class: the mean is the best answer under squared error, and no digit.
 
     Args:
         digit: the class, 0 to 9.
         count: of real digits, 1 to 100.
-        set: 0 to 9,999: which digits.
+        set: which digits, 0 to 9,999.
 
     Returns:
-        the mean, a digit that cdcgan makes, and the real digits; and a dictionary: class, set, count, available (real
-        pictures of the class), errors (the mean squared error of each real digit to all of them, then that of the mean,
-        then that of the generated digit; pixels from 0 to 1), readings (by the digit classifier, of the first 21
-        digits, the mean and the generated digit: the class and its probability) and about.
+        The mean, a digit that cdcgan makes, and the real digits on one sheet, a PNG file; and a dictionary: class, set,
+        count, available (real pictures of the class), errors (the mean squared error of each real digit to all of them,
+        then that of the mean, then that of the generated digit; pixels from 0 to 1), readings (by the digit classifier,
+        of the first 21 digits, the mean and the generated digit: the class and its probability) and about.
     """
     pictures, told = mean_digit({"class": digit, "count": count, "set": set})
     sheet = images.contact_sheet(torch.cat([pictures[-2:], pictures[:-2]]),
@@ -283,14 +287,10 @@ def write_first() -> None:
 def build_api() -> None:
     """Components that nobody sees: pictures travel through the API by them."""
     endpoint(cross_entropy, "cross_entropy")
-    with gr.Group(visible=False):
-        latent, changes = gr.Textbox(FIRST_LATENT, label="Latent"), gr.JSON({}, label="Changes")
-        number, digit = gr.Number(FIRST_PAIR, label="Number"), gr.Number(FIRST_CLASS, label="Digit")
-        count, chosen = gr.Number(FIRST_COUNT, label="Count"), gr.Number(FIRST_SET, label="Set")
-        picture, told, call = gr.Image(format="png", label="Picture"), gr.JSON(label="Numbers"), gr.Button()
-    listen([call.click], api_layers, [latent, changes], [picture, told], api_name="layers")
-    listen([call.click], api_pair, [number], [picture, told], api_name="discriminate")
-    listen([call.click], api_mean_digit, [digit, count, chosen], [picture, told], api_name="mean_digit")
+    outputs = [gr.Image(format="png", label="Picture", visible=False), gr.JSON(label="Numbers", visible=False)]
+    endpoint(api_layers, "layers", outputs)
+    endpoint(api_pair, "discriminate", outputs)
+    endpoint(api_mean_digit, "mean_digit", outputs)
 
 
 def _stamped(image: Image.Image, model: str, step: int) -> Image.Image:

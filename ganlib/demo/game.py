@@ -14,7 +14,7 @@ from PIL import Image
 
 from ganlib import images, passport
 from ganlib.demo import models, rounds, stages
-from ganlib.demo.controls import as_sentence, listen
+from ganlib.demo.controls import as_sentence, endpoint
 from ganlib.demo.links import Reading, whole
 from ganlib.demo.picker import hub_opener
 from ganlib.demo.rounds import PICTURES, check_guesses, check_round
@@ -26,23 +26,27 @@ EXPLANATION = "Ten pictures. Which ones are real, and which ones are generated? 
 COLUMNS = 5  # of the sheet
 
 
-def game(model: str, round: int) -> Image.Image:
-    """The ten pictures of a round of the game "Real or generated?", numbered, as a contact sheet (PNG).
+def game(model: str, round: int = 0) -> Image.Image:
+    """Show a round of the game "Real or generated?": ten pictures, of which some are real and some generated.
 
     Args:
-        model: its name.
+        model: the name of the model.
         round: its number, 0 to 999,999; the same number gives the same pictures.
+
+    Returns:
+        The ten pictures, numbered 1 to 10, on one contact sheet, a PNG file.
     """
     gan = models.images(model)
     return passport.stamp(_sheet(gan, round, [str(i + 1) for i in range(PICTURES)]), passport_of(gan, round))
 
 
 def answers(model: str, round: int, guesses: list[str]) -> dict[str, Any]:
-    """What is true of a round, and how well the caller and the discriminator did.
+    """Say which pictures of a round of the game are real, and how well the caller and the discriminator did.
 
     Args:
-        model, round: as in `game`.
-        guesses: a list of ten words, each "real" or "generated".
+        model: the name of the model, as in `/game`.
+        round: the number of the round, as in `/game`.
+        guesses: a list of ten words, each "real" or "generated", one for each picture.
 
     Returns:
         A dictionary: you and discriminator (how many they got right), of (10), by_chance (the share of games in which a
@@ -132,10 +136,6 @@ def build(demo: gr.Blocks) -> list[gr.HTML]:
     page: dict[str, Any] = {"models": models.image_models(), "count": PICTURES, "rounds": rounds.MAX_ROUND + 1}
     stage = stages.stage("game", page, [game_round, game_answers, game_picture], "the game")
     hub_opener(models.images, stage)
-    with gr.Row(visible=False):  # of the API alone
-        model, number = gr.Textbox(page["models"][0], label="model"), gr.Number(0, label="round")
-        guesses = gr.JSON([], label="guesses")
-        sheet, found = gr.Image(format="png", label="sheet"), gr.JSON(label="answers")
-    listen([], game, [model, number], sheet, api_name="game")
-    listen([], answers, [model, number, guesses], found, api_name="answers")
+    endpoint(game, "game", gr.Image(format="png", label="sheet", visible=False), page["models"])
+    endpoint(answers, "answers", None, page["models"], {"round": 0})
     return [stage]

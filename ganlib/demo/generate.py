@@ -10,7 +10,8 @@ from ganlib import images, passport, sampling
 from ganlib.checkpoint import WeightsError
 from ganlib.checks import check_int, quoted, require
 from ganlib.demo import links, models
-from ganlib.demo.controls import MAX_SEED, RANDOM_SEED, check_seed, listen, made, show
+from ganlib.demo.cache import cached
+from ganlib.demo.controls import MAX_SEED, RANDOM_SEED, check_seed, endpoint, listen, made, show
 from ganlib.demo.links import Reading
 from ganlib.demo.picker import model_picker, restored
 from ganlib.demo.share import link_button, with_file
@@ -24,20 +25,26 @@ MAX_COUNT = 100
 CAPTIONS = {"its seed": "seed", "the discriminator’s probability": "opinion"}
 ANY, ALL = "any", "all"  # classes: each seed's own, or all of them side by side
 SEED, COUNT, PSI = 7, 25, 1.0  # at first
+NO_CAPTIONS: list[str] = []
 
 
-def generate(model: str, seed: int, count: int, truncation: float, captions: list[str],
-             digit: str = ANY) -> tuple[Image.Image, str]:
-    """A contact sheet (PNG) of pictures with its passport, and a line that says how they were made.
+@cached(recalled=lambda found: (found[0], models.recalled(found[1])))
+def generate(model: str, seed: int = SEED, count: int = COUNT, truncation: float = PSI,
+             captions: list[str] = NO_CAPTIONS, digit: str = ANY) -> tuple[Image.Image, str]:
+    """Make new pictures from seeds, on one contact sheet.
 
     Args:
-        model: its name.
+        model: the name of the model.
         seed: of the first picture, 0 to 9,999; the next ones have seed + 1, seed + 2, …
         count: how many pictures, 1 to 100.
-        truncation: ψ, 0 to 2.
-        captions: what to write under each picture: "seed", "opinion" (the probability), both or neither.
+        truncation: ψ, 0 to 2; below 1 the pictures are more typical, above 1 more unusual.
+        captions: what to write under each picture: "seed", "opinion" (the discriminator’s probability that it is real),
+            both or neither.
         digit: "any" lets each seed choose. Models with classes also take the number of a class, such as "3", or "all"
             for all classes side by side, for each of count // classes seeds, at least one.
+
+    Returns:
+        The contact sheet, a PNG file with its passport, and a line that says how the pictures were made.
     """
     seed, count = check_seed(seed), check_int(count, 1, MAX_COUNT, "How many")
     check_captions(captions)
@@ -160,7 +167,7 @@ def build(demo: gr.Blocks, frame: gr.Tab) -> list[Any]:
                                "psi": (truncation, PSI), "captions": (captions, []), "class": (digit, ANY)})
     dice.click(None, outputs=seed, js=f"() => {RANDOM_SEED}", api_visibility="private")
     inputs, outputs = [model, seed, count, truncation, captions, digit], [sheet, status]
-    listen([], generate, inputs, outputs, api_name="generate")
+    endpoint(generate, "generate", outputs, names)
     # apart from the pictures, so that no late answer of theirs brings an earlier class back
     listen([model], classes, [model, digit], digit)
     shown = show([frame.select], with_file(generate), inputs, outputs, settle, waits=True)

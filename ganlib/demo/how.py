@@ -40,10 +40,10 @@ MODULES: tuple[Any, ...] = (figures, scenes, pairs)  # each has page(), a part o
 
 
 def read(number: int) -> dict[str, Any]:
-    """A step of the course "How it works".
+    """Read a step of the course "How it works", which explains generative models and GANs.
 
     Args:
-        number: 1 to 10.
+        number: of the step, 1 to 10.
 
     Returns:
         A dictionary: number, slug, title, figure (its name), more (the tab where one can go on, or ""), and text

@@ -19,7 +19,8 @@ from torch import Tensor
 from ganlib import images, passport, sampling
 from ganlib.checks import check_float, check_int, quoted, require
 from ganlib.demo import links, models, stages, worker
-from ganlib.demo.controls import MAX_SEED, check_seed, listen
+from ganlib.demo.cache import cached
+from ganlib.demo.controls import MAX_SEED, check_seed, endpoint
 from ganlib.demo.links import Reading
 from ganlib.demo.picker import hub_opener
 from ganlib.demo.points import alone, scale, waypoints
@@ -33,7 +34,9 @@ MAX_STEPS, KEPT_FILMS = 64, 32
 MAX_PIXELS = 2**26  # numbers in the enlarged frames of a walk: they are in memory while its files are made
 STRIP_COLUMNS = 16  # of square pictures
 SECONDS = 2.0  # of a leg
-DEFAULTS: dict[str, Any] = {"waypoints": ["3", "8"], "steps": 32, "method": "slerp", "closed": False, "psi": 1.0}
+ENDS, STEPS, METHOD, CLOSED, PSI = (3, 8), 32, "slerp", False, 1.0  # at first
+DEFAULTS: dict[str, Any] = {"waypoints": list(map(str, ENDS)), "steps": STEPS, "method": METHOD, "closed": CLOSED,
+                            "psi": PSI}
 PATHS = {  # the words for a choice, and a sentence on it
     "slerp": ("arc (slerp)", "A curved path: every step is as typical as the waypoints."),
     "lerp": ("line (lerp)", "A straight path: halfway, the pictures are more average."),
@@ -132,11 +135,11 @@ SAVE: dict[str, Callable[[Walk, Tensor, Path], object]] = {  # by the file's end
 }
 
 
-def to_file(walk: Walk, kind: str) -> bytes:
-    """A walk as a file of one of the kinds of SAVE."""
+def to_file(walk: Walk, kind: str, x: Tensor | None = None) -> bytes:
+    """A walk as a file of one of the kinds of SAVE. x: its pictures, if they are made already."""
     with tempfile.TemporaryDirectory(prefix="ganlib-") as folder:
         path = Path(folder, f"walk.{kind}")
-        SAVE[kind](walk, walk.frames(), path)
+        SAVE[kind](walk, walk.frames() if x is None else x, path)
         return path.read_bytes()
 
 
@@ -156,6 +159,7 @@ async def interpolate_walk(asked: Any) -> stages.Answer:
     return await asyncio.to_thread(_shown, stages.table(asked))
 
 
+@cached()
 def _shown(values: dict[str, Any]) -> stages.Answer:
     walk = check(values)
     gan = walk.model
@@ -174,52 +178,68 @@ async def interpolate_file(asked: Any) -> stages.Answer:
     kind: Any = asked.get("kind")
     require(isinstance(kind, str) and kind in SAVE, f"a walk is saved as {', '.join(SAVE)}, not {quoted(kind)}")
 
-    def made() -> stages.Answer:
-        walk = check(asked)
-        return {"file": stages.in_text(to_file(walk, kind)), "name": f"{walk.file_name()}.{kind}"}
+    return await worker.aside(_file, asked, kind)
 
-    return await worker.aside(made)
+
+@cached()
+def _file(asked: dict[str, Any], kind: str) -> stages.Answer:
+    walk = check(asked)
+    return {"file": stages.in_text(to_file(walk, kind)), "name": f"{walk.file_name()}.{kind}"}
 
 
 # the API
 
 
-def interpolate(model: str, first: int, second: int, steps: int, method: str) -> tuple[Image.Image, str, str]:
-    """The path from one seed to another: a film strip (PNG), a GIF of the way there and back, and a line on them.
+def interpolate(model: str, first: int = ENDS[0], second: int = ENDS[1], steps: int = STEPS,
+                method: str = METHOD) -> tuple[Image.Image, str, str]:
+    """Turn the picture of one seed into that of another, step by step.
 
     Args:
-        model: its name.
-        first, second: seeds, 0 to 9,999.
-        steps: how many pictures, 2 to 64.
-        method: "slerp" or "lerp".
+        model: the name of the model.
+        first, second: the seeds of both ends, 0 to 9,999.
+        steps: how many pictures, both ends included, 2 to 64.
+        method: "slerp", a curved path on which every step is as typical as the ends, or "lerp", a straight one.
+
+    Returns:
+        All pictures on one sheet, a PNG file; a GIF of the way there and back; and a line that says how they were made.
     """
     sheet, gif, _, status = _files({**_between(model, first, second, method), "steps": steps}, mp4=False)
     return sheet, gif, status
 
 
-def walk(model: str, waypoints: str, steps: int, method: str, closed: bool,
-         psi: float) -> tuple[Image.Image, str, str | None, str]:
-    """A walk past several waypoints: a film strip (PNG), a GIF, an MP4 or null where the server cannot make one, and a
-    line on them. An open walk goes there and back, and a closed one leads back to its start.
+def walk(model: str, waypoints: str = ",".join(map(str, ENDS)), steps: int = STEPS, method: str = METHOD,
+         closed: bool = CLOSED, psi: float = PSI) -> tuple[Image.Image, str, str | None, str]:
+    """Turn one picture into another and on into further ones: a walk past several waypoints.
 
     Args:
-        model: its name.
+        model: the name of the model.
         waypoints: 2 to 6, separated by commas: seeds such as 3, or 3:7 for seed 3 as class 7, and found latents.
         steps: pictures from one waypoint to the next, both included, 2 to 64.
-        method: "slerp" or "lerp".
-        closed: whether the walk leads back to its first waypoint.
-        psi: truncation, 0 to 2.
+        method: "slerp", a curved path on which every step is as typical as the ends, or "lerp", a straight one.
+        closed: whether the walk leads back to its first waypoint; if not, the films go there and back.
+        psi: truncation, 0 to 2; below 1 the pictures are more typical.
+
+    Returns:
+        All pictures on one sheet, a PNG file; a GIF; an MP4, or null where the server cannot make one; and a line that
+        says how they were made.
     """
     return _files({"model": model, "waypoints": waypoints, "steps": steps, "method": method, "closed": closed,
                    "psi": psi}, mp4=images.can_write_mp4())
 
 
-def frame(model: str, first: int, second: int, method: str, position: float) -> Image.Image:
-    """The picture at a position of the path.
+@cached()
+def frame(model: str, first: int = ENDS[0], second: int = ENDS[1], method: str = METHOD,
+          position: float = 0.5) -> Image.Image:
+    """Make one picture on the path from one seed to another.
 
     Args:
-        model, first, second, method: as in `interpolate`.
+        model: the name of the model.
+        first, second: the seeds of both ends, 0 to 9,999.
+        method: "slerp", a curved path on which every step is as typical as the ends, or "lerp", a straight one.
         position: from 0, the first seed's picture, to 1, the second's.
+
+    Returns:
+        The picture, a PNG file.
     """
     walk = check(_between(model, first, second, method))
     (x,) = walk.model.between(first, second, [position], method)
@@ -241,17 +261,25 @@ def _files(values: dict[str, Any], mp4: bool) -> tuple[Image.Image, str, str | N
 
 def _made(values: dict[str, Any], mp4: bool) -> tuple[Image.Image, str, str | None, str]:
     """The strip, the GIF, the MP4 or None, and the status of a walk. gradio copies the files; old ones are removed."""
+    sheet, films, name, status = _rendered(values, ["gif", "mp4"] if mp4 else ["gif"])
+    _folders.append(folder := tempfile.TemporaryDirectory(prefix="ganlib-", ignore_cleanup_errors=True))
+    if len(_folders) > KEPT_FILMS:
+        _folders.popleft().cleanup()
+    paths = {}
+    for kind, film in films.items():
+        paths[kind] = Path(folder.name, f"{name}.{kind}")
+        paths[kind].write_bytes(film)
+    return sheet, str(paths["gif"]), str(paths["mp4"]) if mp4 else None, status
+
+
+@cached(recalled=lambda found: (*found[:-1], models.recalled(found[-1])))
+def _rendered(values: dict[str, Any], kinds: list[str]) -> tuple[Image.Image, dict[str, bytes], str, str]:
+    """The strip of a walk, its films by their kinds, their name without an ending, and its status."""
     start = models.now()
     walk = check(values)
     x = walk.frames()
     status = models.credit(walk.model, len(x), start)
-    _folders.append(folder := tempfile.TemporaryDirectory(prefix="ganlib-", ignore_cleanup_errors=True))
-    if len(_folders) > KEPT_FILMS:
-        _folders.popleft().cleanup()
-    path = Path(folder.name, walk.file_name())
-    gif = write_film(images.write_gif, walk, x, path.with_name(f"{path.name}.gif"))
-    film = write_film(images.write_mp4, walk, x, path.with_name(f"{path.name}.mp4")) if mp4 else None
-    return strip(walk, x), str(gif), None if film is None else str(film), status
+    return strip(walk, x), {kind: to_file(walk, kind, x) for kind in kinds}, walk.file_name(), status
 
 
 # the page
@@ -293,17 +321,10 @@ def build(demo: gr.Blocks) -> list[gr.HTML]:
 def _build_api() -> None:
     """Components that nobody sees: pictures and files travel through the API by them."""
     with gr.Group(visible=False):
-        model, first, second = gr.Textbox(models.image_models()[0], label="Model"), gr.Number(3), gr.Number(8)
-        waypoints = gr.Textbox(",".join(DEFAULTS["waypoints"]), label="Waypoints")
-        steps = gr.Number(DEFAULTS["steps"], label="Steps", precision=0)
-        method = gr.Textbox(DEFAULTS["method"], label="Path")
-        closed, psi = gr.Checkbox(DEFAULTS["closed"]), gr.Number(DEFAULTS["psi"], label="Truncation ψ")
-        position, call = gr.Number(0.5, label="Position"), gr.Button()
         sheet, still = gr.Image(format="png", label="Film strip"), gr.Image(format="png", label="At the position")
         gif, mp4 = gr.Image(type="filepath", format="gif", label="GIF"), gr.File(label="MP4")
         status = gr.Markdown(label="made by")
-    listen([call.click], interpolate, [model, first, second, steps, method], [sheet, gif, status],
-           api_name="interpolate")
-    listen([call.click], frame, [model, first, second, method, position], still, api_name="frame")
-    listen([call.click], walk, [model, waypoints, steps, method, closed, psi], [sheet, gif, mp4, status],
-           api_name="walk")
+    names = models.image_models()
+    endpoint(interpolate, "interpolate", [sheet, gif, status], names)
+    endpoint(frame, "frame", still, names)
+    endpoint(walk, "walk", [sheet, gif, mp4, status], names)

@@ -20,7 +20,7 @@ from ganlib import passport
 from ganlib.checks import check_int, quoted, require
 from ganlib.data import NotDownloaded
 from ganlib.demo import gif, stages, toy, worker
-from ganlib.demo.controls import refusal
+from ganlib.demo.controls import endpoint, refusal
 from ganlib.demo.labs import MAX_ACTIONS, Closed, Goal, Labs, Progress, Reached, beginning, check_goal, count
 from ganlib.demo.links import Reading
 from ganlib.demo.mnist import Mnist
@@ -228,7 +228,7 @@ async def stream(settings: dict[str, Any], steps: int = 1_000, every: int = 10, 
 
     Args:
         settings: of the lab, such as {"target": "ring", "seed": 3}; the others are the target's own.
-        steps: of both networks, 1 to 2,000.
+        steps: how many steps both networks are trained, 1 to 2,000.
         every: a dictionary follows after each so many steps, 1 to 2,000, and after the last one.
         actions: in place of `steps`, what to train one after the other, 2,000 steps at most: a list of pairs such as
             [["both", 100], ["discriminator", 20], ["generator", 1]].
@@ -286,7 +286,7 @@ def warm_up() -> None:
         lab.advance("both")
         lab.frame()
 
-    threading.Thread(target=train, daemon=True).start()
+    threading.Thread(target=train).start()  # no daemon: a thread in PyTorch at the interpreter's end aborts the process
 
 
 def leave(request: gr.Request) -> None:
@@ -309,6 +309,6 @@ def build(demo: gr.Blocks, frame: gr.Tab) -> list[gr.HTML]:
     stage = stages.stage("lab", page(), [lab_frame, lab_digits, lab_film, lab_gif], "the lab")
     gr.Markdown(FINISHED, elem_classes="explain")
     toy.build(frame)
-    gr.api(stream, api_name="lab", concurrency_limit=API_CALLS)  # type: ignore[attr-defined]
+    endpoint(stream, "lab", concurrency_limit=API_CALLS)
     demo.unload(leave)
     return [stage]

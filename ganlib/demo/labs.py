@@ -6,6 +6,7 @@ waits for the steps in progress alone.
 """
 
 import asyncio
+import atexit
 import itertools
 import os
 import threading
@@ -139,7 +140,7 @@ def default_workers() -> int:
 class Turns:
     """A few threads that do the work of many seats, a slice at a time; the seat that spent the least goes next.
 
-    The threads start with the first work.
+    The threads start with the first work, and end before the interpreter does.
 
     Args:
         workers: how many threads.
@@ -152,13 +153,14 @@ class Turns:
         self._ready: list[Seat] = []
         self._arrivals = itertools.count(1)
         self._floor = 0.0  # what the seat had spent whose turn was last; newcomers begin there
-        self._started = False
+        self._threads: list[threading.Thread] = []
+        self._ended = False
 
     def run(self, seat: Seat, slices: Slices) -> Work:
         """Do these slices for a seat, in place of what it was doing."""
         work = Work(slices)
         with self._changed:
-            if not self._started:
+            if not self._threads:
                 self._start()
             self._drop(seat, Replaced("a newer request of the same page took the place of this one"))
             seat.work, seat.spent, seat.arrived = work, max(seat.spent, self._floor), next(self._arrivals)
@@ -191,25 +193,37 @@ class Turns:
         with _starting, ThreadPoolExecutor(2) as others:
             before = others.submit(torch.get_num_threads).result()
             started = threading.Barrier(self._workers + 1)
-            for i in range(self._workers):
-                threading.Thread(target=self._serve, args=(started,), name=f"lab-{i}", daemon=True).start()
+            self._threads = [threading.Thread(target=self._serve, args=(started,), name=f"lab-{i}", daemon=True)
+                             for i in range(self._workers)]
+            for thread in self._threads:
+                thread.start()
             started.wait()
             others.submit(torch.set_num_threads, before).result()
-        self._started = True
+        atexit.register(self._end)
+
+    def _end(self) -> None:
+        """End the threads: one that is in PyTorch when the interpreter ends would abort the process."""
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
+        for thread in self._threads:
+            thread.join()
 
     def _serve(self, started: threading.Barrier) -> None:
         torch.get_num_threads()  # a thread's first computation, which this counts as, takes over the default
         torch.set_num_threads(1)
         started.wait()
         del started
-        while True:
+        while not self._ended:
             self._turn()
 
     def _turn(self) -> None:
         """Wait for work, and do one slice of the seat that comes first; among equals, the newest request."""
         with self._changed:
-            while not self._ready:
+            while not self._ready and not self._ended:
                 self._changed.wait()
+            if self._ended:
+                return
             seat = min(self._ready, key=lambda waiting: (waiting.spent, -waiting.arrived))
             self._ready.remove(seat)
             self._floor = max(self._floor, seat.spent)

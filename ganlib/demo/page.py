@@ -1,16 +1,24 @@
 """The page's frame: title, tabs, theme; how it is launched; and what a link or a picture's passport opens."""
 
+import argparse
 import html
 import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import gradio as gr
+from fastapi import Request
+from fastapi.responses import JSONResponse
+from gradio.route_utils import FnIndexInferError
 
-from ganlib import passport
+from ganlib import console, passport
+from ganlib.checks import check_int, needs
 from ganlib.demo import draw, explore, game, generate, how, interpolate, lab, models, passports, quality, stages
+from ganlib.demo.controls import AT_ONCE, Page
+from ganlib.demo.fetching import MAX_WAITING
 from ganlib.demo.links import Reading
 from ganlib.demo.theme import THEME
 
@@ -35,7 +43,7 @@ LATER = (generate, lab, quality)  # their build(demo, frame) makes pictures when
 
 def build() -> gr.Blocks:
     """The page, not yet launched: its tabs, whose handlers are the API."""
-    demo = gr.Blocks(title="ganlib", analytics_enabled=False, delete_cache=(3600, 7200))
+    demo = Page(title="ganlib", analytics_enabled=False, delete_cache=(3600, 7200))
     with demo:
         gr.HTML(INTRODUCTION, elem_id="introduction", padding=False)
         if reasons := models.missing():
@@ -61,8 +69,8 @@ def build() -> gr.Blocks:
         for tab in STAGES:
             if tab is not lab:
                 parts[tab][0].go(go, None, outputs, show_progress="hidden", api_visibility="private")
-    # several calls of each handler at once, because one may wait for a download
-    demo.queue(max_size=64, default_concurrency_limit=4)
+    # with those that wait for a model of the Hub; `controls.Page` lets fewer work at once
+    demo.queue(max_size=64, default_concurrency_limit=AT_ONCE + MAX_WAITING)
     return demo
 
 
@@ -92,11 +100,82 @@ def opened(values: Mapping[str, Any], parts: Mapping[Any, list[Any]], arrived: b
 
 
 def launch(demo: gr.Blocks, **options: Any) -> Any:
-    """Launch with the page's theme and without requests elsewhere; `options` are gradio's, such as `server_port`."""
+    """Launch with the page's theme and without requests elsewhere.
+
+    Args:
+        demo: the page.
+        options: gradio's, such as `server_port`.
+
+    Raises:
+        MissingPackage: MCP tools are wanted, but the package that serves them is missing.
+    """
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
     options.setdefault("share", os.environ.get("GRADIO_SHARE", "").lower() == "true")  # gradio's default varies
+    if options.get("mcp_server") or os.environ.get("GRADIO_MCP_SERVER", "").lower() == "true":
+        needs("the MCP server", "app", "mcp")
+        from ganlib.demo import tools
+
+        tools.serve()
     lab.warm_up()
     # in the head, because gradio limits its `css` to the inside of the page's frame
     head = (f"<style>{CSS.read_text(encoding='utf-8')}{stages.style()}</style>"
             f"<script>{SCRIPT.read_text(encoding='utf-8')}</script>")
-    return demo.launch(theme=THEME, head=head, footer_links=["api"], max_file_size=passport.MAX_BYTES, **options)
+    answers = {"exception_handlers": dict.fromkeys((TypeError, KeyError, FnIndexInferError), wrong_call)}
+    return demo.launch(theme=THEME, head=head, footer_links=["api"], max_file_size=passport.MAX_BYTES,
+                       app_kwargs=answers, **options)
+
+
+async def wrong_call(request: Request, error: Exception) -> JSONResponse:
+    """The answer to a call of an endpoint that there is not, or with arguments that it does not take.
+
+    Without it gradio answers 500, and logs a traceback. Other errors are raised again.
+    """
+    _, called, name = request.url.path.partition("/gradio_api/call/")
+    said, _, _ = str(error).partition(". Please")
+    if called and not isinstance(error, TypeError):
+        return JSONResponse({"error": f"There is no endpoint /{name.strip('/').removeprefix('v2/')}."}, 404)
+    if called and said.startswith(("No value provided for", "Parameter `")):  # by gradio_client.utils.construct_args
+        return JSONResponse({"error": f"{said}."}, 400)
+    raise error
+
+
+def parser() -> argparse.ArgumentParser:
+    p = argparse.ArgumentParser(prog=console.spelled("app"),
+                                description="Open the page on this machine: make digits, draw, train a GAN live.")
+    p.add_argument("--open", action="store_true", help="open the page in the browser too")
+    p.add_argument("--mcp", action="store_true",
+                   help="serve the page's functions to language models as MCP tools too (default: where "
+                        "GRADIO_MCP_SERVER is True)")
+    p.add_argument("--host", help="the address to listen on; 0.0.0.0 lets other machines in (default: "
+                                  "GRADIO_SERVER_NAME, else 127.0.0.1)")
+    p.add_argument("--port", type=int,
+                   help="the port to listen on (default: GRADIO_SERVER_PORT, else the first free one from 7860)")
+    return p
+
+
+@console.command
+def main(argv: list[str] | None = None, demo: gr.Blocks | None = None) -> int:
+    """The command `python app.py`, in an installed package `ganlib app`: serve the page until Ctrl-C.
+
+    Args:
+        argv: the options; None for those of the command line.
+        demo: the page, if it is built already.
+
+    Returns:
+        The exit code: 1 after an error that a sentence on stderr explains.
+    """
+    parses = parser()
+    arguments = parses.parse_args(argv)
+    try:
+        if arguments.port is not None:
+            check_int(arguments.port, 1, 65_535, "--port")
+        launch(demo or build(), inbrowser=arguments.open, server_name=arguments.host, server_port=arguments.port,
+               mcp_server=True if arguments.mcp else None)
+    except console.OutputError:
+        raise
+    except (ValueError, OSError) as error:
+        # gradio's own words on a port name no option of this command
+        sentence = "the port is taken: give another --port" if "empty port" in str(error) else str(error)
+        print(f"{parses.prog.removeprefix('python ')}: {sentence}", file=sys.stderr)
+        return 1
+    return 0

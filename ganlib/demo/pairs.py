@@ -5,6 +5,7 @@ Pictures travel as one PNG file each time: a column of all of them.
 """
 
 import asyncio
+import contextvars
 import functools
 import io
 import statistics
@@ -15,6 +16,7 @@ from typing import Any
 
 import gradio as gr
 import torch
+from gradio.data_classes import FileDataDict
 from PIL import Image
 from torch import Tensor
 
@@ -23,7 +25,7 @@ from ganlib.checkpoint import WeightsError
 from ganlib.checks import check_bool, check_int, quoted, require
 from ganlib.data import scale
 from ganlib.demo import draw, models, rounds, worker
-from ganlib.demo.controls import check_seed, listen
+from ganlib.demo.controls import check_seed, endpoint
 from ganlib.demo.searches import Searches
 from ganlib.demo.stages import FOLDER, answering, in_text, table
 from ganlib.inversion import Inversion
@@ -306,7 +308,7 @@ async def how_search(asked: Any, request: gr.Request) -> dict[str, Any]:
                 "psnr": float(search.found.psnr[0]), "milliseconds": 1000 * search.steps.seconds,
                 "latent": str(Waypoint.at(search.found.latents[0]))}
 
-    return await asyncio.wrap_future(_searching.submit(answer))
+    return await asyncio.wrap_future(_searching.submit(contextvars.copy_context().run, answer))
 
 
 @answering
@@ -367,16 +369,16 @@ def _reconstruction(model: Model) -> str:
 
 # the API
 
-def reconstruct(model: str, picture: dict[str, Any]) -> tuple[Image.Image, dict[str, Any]]:
-    """A model's picture that is closest to a given one (28×28 PNG): its encoder finds it, or a search if it has none.
+def reconstruct(model: str, picture: FileDataDict) -> tuple[Image.Image, dict[str, Any]]:
+    """Rebuild a given picture of a digit: the model's encoder finds its closest picture, or a search if it has none.
 
     Args:
-        model: its name, one of shape (1, 28, 28).
+        model: the name of a model that makes grey pictures of 28×28 pixels.
         picture: the file of a photo or drawing; it is scaled and centred as MNIST's digits unless it is 28×28 already.
 
     Returns:
-        The picture, and a dictionary: method, "encoder" or "search"; psnr, in dB; milliseconds; latent, a waypoint that
-        links and `/walk` take.
+        The picture, a PNG file of 28×28 pixels, and a dictionary: method, "encoder" or "search"; psnr, in dB;
+        milliseconds; latent, a waypoint that links and `/walk` take.
     """
     gan, x = draw.digit_model(model), draw.picture_of(picture)
     start = models.now()
@@ -393,18 +395,20 @@ def reconstruct(model: str, picture: dict[str, Any]) -> tuple[Image.Image, dict[
                    "psnr": float(inversion.psnr(y, x[None])[0]), "milliseconds": 1000 * spent}
 
 
-def compare(first: str, second: str, seeds: list[int], measure: bool = False) -> tuple[Image.Image, dict[str, Any]]:
-    """Two models on the same seeds: a row of pictures for each, and numbers. The picture has no passport.
+def compare(first: str = GAN, second: str = VAE, seeds: list[int] = SEEDS,
+            measure: bool = False) -> tuple[Image.Image, dict[str, Any]]:
+    """Compare two models on the same seeds: a row of pictures for each, and numbers. The picture has no passport.
 
     Args:
-        first, second: their names, of models whose pictures have the same shape.
+        first: the name of a model.
+        second: the name of another model, whose pictures have the same shape.
         seeds: 1 to 16 of them, 0 to 9,999.
         measure: whether to measure the time for 64 pictures now.
 
     Returns:
-        The pictures, and a dictionary with one for each model: parameters; convolutional, those in convolutions;
-        multiplications, by weights for one picture; of metrics.json fid_digit_classifier, precision, recall and
-        reconstruction_psnr, where it has them; if measured, milliseconds and runs.
+        The pictures, a PNG file, and a dictionary with one for each model: parameters; convolutional, those in
+        convolutions; multiplications, by weights for one picture; of metrics.json fid_digit_classifier, precision,
+        recall and reconstruction_psnr, where it has them; if measured, milliseconds and runs.
     """
     both, seeds = [models.images(first), models.images(second)], check_seeds(seeds)
     require(both[0].shape == both[1].shape, f"{first} and {second} make pictures of different shapes")
@@ -415,10 +419,21 @@ def compare(first: str, second: str, seeds: list[int], measure: bool = False) ->
     return images.contact_sheet(rows, len(seeds)), said
 
 
-def influence(model: str, seed: int, row: int, column: int) -> list[dict[str, Any]]:
-    """Which numbers of each layer of a generator a pixel of a picture depends on: see `reach`.
+def influence(model: str = GAN, seed: int = SEEDS[0], row: int = ROW,
+              column: int = COLUMN) -> list[dict[str, Any]]:
+    """Find which numbers of each layer of a generator a pixel of a picture depends on.
 
     It takes the page's own models only, because it keeps two copies of a network, in double precision.
+
+    Args:
+        model: the name of one of the page's own models.
+        seed: of the picture, 0 to 9,999.
+        row: of the pixel, from 0, at the top.
+        column: of the pixel, from 0, at the left.
+
+    Returns:
+        A dictionary for each layer: shape; reads, how many of its numbers the pixel depends on; rows; columns; cells,
+        how strongly for each place, as rows * columns bytes in base64, 0 where the pixel does not depend on it.
     """
     require(isinstance(model, str) and model in models.own(),
             f"the layers of {quoted(model)} are not shown here, only those of {', '.join(models.image_models())}")
@@ -427,12 +442,8 @@ def influence(model: str, seed: int, row: int, column: int) -> list[dict[str, An
 
 def build_api() -> None:
     """The endpoints /reconstruct, /compare and /influence."""
-    with gr.Group(visible=False):
-        model, other, picture, seeds = gr.Textbox(GAN), gr.Textbox(VAE), gr.File(), gr.JSON(SEEDS)
-        measure, seed, row, column = gr.Checkbox(False), gr.Number(1), gr.Number(13), gr.Number(13)
-        image, said = gr.Image(format="png"), gr.JSON()
-        limits: dict[str, Any] = {"concurrency_limit": draw.API_CALLS}
-        listen([gr.Button().click], reconstruct, [model, picture], [image, said], api_name="reconstruct", **limits)
-        listen([gr.Button().click], compare, [model, other, seeds, measure], [image, said], api_name="compare",
-               **limits)
-        listen([gr.Button().click], influence, [model, seed, row, column], said, api_name="influence", **limits)
+    outputs = [gr.Image(format="png", label="pictures", visible=False), gr.JSON(label="numbers", visible=False)]
+    limits: dict[str, Any] = {"concurrency_limit": draw.API_CALLS}
+    endpoint(reconstruct, "reconstruct", outputs, models.image_models(), {"model": GAN}, **limits)
+    endpoint(compare, "compare", outputs, **limits)
+    endpoint(influence, "influence", None, **limits)

@@ -9,23 +9,27 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import gradio as gr
+from gradio.data_classes import FileDataDict
 
 from ganlib import passport
 from ganlib.checkpoint import WeightsError
 from ganlib.checks import require
 from ganlib.demo import models
-from ganlib.demo.controls import as_sentence, listen
+from ganlib.demo.controls import as_sentence, endpoint, listen
 
 ABOUT = {passport.KEYWORD, "revision", "weights_sha256"}  # of the picture, not of the tab
 HINT = ("Each picture saved here says how it was made. "
         '<span class="wide-only">Drop one anywhere on this page, or open it.</span>')
 
 
-def read(file: Any) -> passport.Passport:
-    """The passport of a picture that ganlib saved: the tab that made it, the model, its weights’ hash, the settings.
+def read(file: FileDataDict) -> passport.Passport:
+    """Read how a picture was made, from its passport: ganlib writes one into each picture that it saves.
 
     Args:
         file: a PNG, GIF or MP4 file of at most 32 MB.
+
+    Returns:
+        A dictionary: the tab that made it, the model, its weights’ hash, and the settings.
     """
     require(isinstance(file, dict) and isinstance(file.get("path"), str), "the request has no file")
     return passport.read(file["path"])
@@ -61,7 +65,6 @@ def build(opened: Callable[[Mapping[str, Any]], list[Any]], outputs: list[Any]) 
         # any type, because gradio's own refusal does not say what would be right; page.js has those of the file chooser
         button = gr.UploadButton("Open a picture made here", size="sm", elem_id="open-picture", scale=0, min_width=220)
         gr.HTML(HINT, padding=False, min_height=0)
-    call, file, table = gr.Button(visible=False), gr.File(visible=False), gr.JSON(visible=False)
 
     def show(dropped: Any) -> list[Any]:
         try:
@@ -75,4 +78,4 @@ def build(opened: Callable[[Mapping[str, Any]], list[Any]], outputs: list[Any]) 
         return updates
 
     listen([button.upload], show, button, outputs)
-    listen([call.click], read, file, table, api_name="passport")
+    endpoint(read, "passport")

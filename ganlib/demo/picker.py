@@ -6,7 +6,7 @@ from typing import Any
 
 import gradio as gr
 
-from ganlib.demo import models, stages
+from ganlib.demo import models, shelf, stages
 from ganlib.demo.controls import listen
 from ganlib.model import Model
 
@@ -58,6 +58,7 @@ def _opener(find: Find, show: Callable[..., Any], inputs: list[Any], outputs: An
     """The field and its button. `show` gets the full name of a model that was found, and the inputs."""
     if not models.hub_is_open():
         return
+    shelf.open_shelf()  # raises an error now, while the host looks
     with gr.Accordion("Open another model from the Hugging Face Hub", open=False, elem_classes="open-hub"):
         address = gr.Textbox(label="Name on the Hub", placeholder="user/repo", max_lines=1, max_length=MAX_LENGTH,
                              info="Any public ganlib model: user/repo, user/repo@revision, user/repo/folder, or an "

@@ -11,7 +11,8 @@ from ganlib import charts, checkpoint, images, metrics, passport
 from ganlib.checks import check_int, require
 from ganlib.classifier import DigitClassifier
 from ganlib.demo import gpu, links, models
-from ganlib.demo.controls import MAX_SEED, check_seed, listen, show
+from ganlib.demo.cache import cached
+from ganlib.demo.controls import MAX_SEED, check_seed, endpoint, listen, show
 from ganlib.demo.links import Reading
 from ganlib.demo.picker import model_picker, restored
 from ganlib.demo.share import link_button, with_file
@@ -27,15 +28,16 @@ ASPECT = 2  # width by height of the sheet of fixed seeds
 SHOWN_ELSEWHERE = ("class_shares", "direction_correlations")  # by the census, and beside the sliders of Explore
 
 
-def quality(model: str, seed: int) -> tuple[str, dict[str, Any]]:
-    """A census of 1,000 new samples: verdict and charts as HTML, and the numbers.
+@cached()
+def quality(model: str, seed: int = SEED) -> tuple[str, dict[str, Any]]:
+    """Measure how good a model's pictures are: a census of 1,000 new samples, and its training.
 
     Args:
-        model: its name.
+        model: the name of the model.
         seed: of the samples' latents, 0 to 9,999.
 
     Returns:
-        The charts, and a dictionary: model, seed, counts (of each digit, as the digit classifier reads them),
+        The charts as HTML, and a dictionary: model, seed, counts (of each digit, as the digit classifier reads them),
         real_shares, verdict, and measures (the model's metrics.json).
     """
     seed = check_seed(seed, "Seed of the census")
@@ -67,12 +69,16 @@ def quality(model: str, seed: int) -> tuple[str, dict[str, Any]]:
     return charts.to_html(parts), numbers
 
 
-def growth(model: str, moment: int) -> tuple[Image.Image | None, str]:
-    """Fixed seeds at one moment of the training, and a line that says which step it was.
+@cached()
+def growth(model: str, moment: int = images.MOMENTS) -> tuple[Image.Image | None, str]:
+    """Show what a model made of fixed seeds at one moment of its training.
 
     Args:
-        model: its name.
+        model: the name of the model.
         moment: from 0, before the training, to 40, its end.
+
+    Returns:
+        The pictures, a PNG file, or null where the training was not kept; and a line that says which step it was.
     """
     moment = check_int(moment, 0, images.MOMENTS, "Moment of the training")
     gan = models.images(model)
@@ -90,6 +96,7 @@ def growth(model: str, moment: int) -> tuple[Image.Image | None, str]:
     return sheet, f"After **{steps[row]:,}** of {steps[-1]:,} steps."
 
 
+@cached()
 def nearest(model: str) -> Image.Image | None:
     """The picture, if there is one, of samples above the training images nearest to them."""
     gan = models.images(model)
@@ -165,7 +172,7 @@ def build(demo: gr.Blocks, frame: gr.Tab) -> list[Any]:
     show([frame.select], with_file(nearest), [model], [pairs])
     show([frame.select], with_file(growth), [model, moment], [sheet, when])
     show([frame.select], quality, [model, seed], [drawing, numbers], show_progress="minimal")
-    listen([], growth, [model, moment], [sheet, when], api_name="growth")
-    listen([], quality, [model, seed], [drawing, numbers], api_name="quality")
+    endpoint(growth, "growth", [sheet, when], list(own))
+    endpoint(quality, "quality", [drawing, numbers], list(own))
     listen([model], lambda name: tables(own | {name: models.images(name).metrics}), model, measured)
     return [model, opened, seed, moment]

@@ -23,7 +23,7 @@ from ganlib import images, passport
 from ganlib.checkpoint import WeightsError
 from ganlib.checks import quoted
 from ganlib.data import NotDownloaded
-from ganlib.demo import models
+from ganlib.demo import fetching
 from ganlib.demo.controls import as_sentence
 from ganlib.demo.labs import Busy
 from ganlib.demo.mnist import DOWNLOAD
@@ -91,15 +91,13 @@ def answering(function: Callable[..., Awaitable[Answer]]) -> Callable[..., Await
     """A function for a stage that answers {"error": sentence, "again": bool} where the given one raises.
 
     Where MNIST has to be downloaded first, it answers {"download": sentence}. `again` says whether the same request may
-    succeed later. An exception would reach the browser as a number without a reason. A model of the Hub that is asked
-    for is loaded first, so that slow ones do not keep other stages from being answered.
+    succeed later. An exception would reach the browser as a number without a reason. A model of the Hub is waited for
+    without a thread, so that slow ones do not keep other stages from being answered.
     """
     @functools.wraps(function)
     async def wrapped(*arguments: Any) -> Answer:
         try:
-            if arguments and isinstance(arguments[0], dict):
-                await models.ready(arguments[0].get("model"))
-            return await function(*arguments)
+            return await fetching.patiently(lambda: function(*arguments))
         except NotDownloaded:
             return {"download": DOWNLOAD}
         except (ValueError, WeightsError) as error:

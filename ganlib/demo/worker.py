@@ -1,6 +1,7 @@
 """Threads for work that takes seconds: few at a time, and few requests that wait for them."""
 
 import asyncio
+import contextvars
 import functools
 import threading
 from collections.abc import Callable
@@ -31,7 +32,7 @@ async def within(threads: Executor, places: threading.Semaphore, call: Callable[
     if not places.acquire(blocking=False):
         raise Busy(busy)
     try:
-        future = threads.submit(call)
+        future = threads.submit(contextvars.copy_context().run, call)  # see `fetching.patiently`
     except BaseException:
         places.release()
         raise

@@ -43,7 +43,8 @@ class Visit:
     def __init__(self, page, address: str):
         self.page, self.wrong = page, []
         page.set_default_timeout(60_000)
-        page.on("console", lambda message: message.type == "error" and self.wrong.append(message.text))
+        page.on("console", lambda message: message.type == "error" and self.wrong.append(
+            f"{message.text} {message.location['url']}"))
         page.on("pageerror", lambda error: self.wrong.append(str(error)))
         page.on("requestfailed", self._failed)
         page.on("request", lambda request: request.url.startswith((address, "data:", "blob:"))

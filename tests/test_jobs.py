@@ -1,0 +1,297 @@
+"""--on-hf: trainings on the fake Hub's jobs, by the real client; each job runs in an environment of its own."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import zipfile
+from argparse import Namespace
+from contextlib import ExitStack
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+
+import ganlib
+from ganlib import jobs as hub_jobs
+from ganlib.jobs import BRANCH
+from ganlib.training import saved_step
+from tests import fresh
+from tests.fake_hub import FakeHub
+from tests.fake_jobs import Jobs
+from tests.test_train import draw_folder
+from train import jobs
+from train.__main__ import main
+
+ROOT = Path(__file__).parents[1]
+TOKEN = "hf_alice"
+RUN = ["toy-ring", "--steps", "12", "--batch-size", "64", "--push", "alice/ring"]
+ON = ["--on-hf", "cpu-basic"]
+SHARED = ("PATH", "NO_PROXY", "no_proxy", "HF_ENDPOINT", "HF_HUB_DISABLE_XET", "OMP_NUM_THREADS", "TMPDIR")
+
+
+@pytest.fixture
+def server(monkeypatch, tmp_path):
+    """A Hub that this process uses as alice, with jobs that wait until they are stopped."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("GANLIB_IMPORT", raising=False)
+    with FakeHub() as found:
+        found.use(monkeypatch, tmp_path / "home", TOKEN)
+        environment = found.environment(tmp_path / "home")
+        found.jobs = Jobs(tmp_path / "jobs", {name: environment[name] for name in SHARED if name in environment}, None)
+        yield found
+        found.jobs.close()
+
+
+@pytest.fixture
+def running(server, tmp_path):
+    """The same Hub, whose jobs have a Python with what they ask for."""
+    made: dict[tuple[str, ...], Path] = {}
+
+    def python(requirements: list[str]) -> Path:
+        wanted, folder = tuple(requirements), tmp_path / f"environment-{len(made)}"
+        if wanted not in made:
+            folder.mkdir()
+            (folder / "requirements.txt").write_text("\n".join(wanted))
+            made[wanted] = fresh.create(folder, folder / "requirements.txt").python
+        return made[wanted]
+
+    server.jobs._python = python
+    return server
+
+
+def run(*arguments: str | Path) -> int:
+    return main([str(argument) for argument in arguments])
+
+
+def sentence(capsys) -> str:
+    said = capsys.readouterr().err
+    assert said.startswith(("train: ", "python -m train: "))
+    assert said.count("\n") == 1, said
+    return said
+
+
+def test_the_price_is_shown_and_a_dry_run_starts_nothing(server, capsys):
+    assert run(*RUN, "--on-hf", "a10g-small", "--timeout", "90m", "--dry-run") == 0
+    shown = capsys.readouterr().out
+    assert "a10g-small, Nvidia A10G - small, 4 vCPU, 15 GB, 24 GB on the GPU." in shown
+    assert "It costs $1.00 an hour, $0.0167 a minute; at most $1.50 for --timeout 90m.\n" in shown
+    assert "Run there: ganlib train toy-ring --steps 12 --batch-size 64 --push alice/ring\n" in shown
+    assert "torch>=" in shown
+    assert shown.endswith("Nothing was started.\n")
+    assert not [seen for seen in server.requests if seen.method == "POST"]
+    assert run(*RUN, *ON, "--dry-run") == 0
+    assert "at most $0.02 for --timeout 2h (the default).\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("options", "wrong"), [
+    (["--on-hf", "a100"], "--on-hf must be one of cpu-basic, a10g-small, not 'a100'"),
+    ([*ON, "--timeout", "soon"], "--timeout must be a time such as 30m, 2h or 1d, not 'soon'"),
+    ([*ON, "--timeout", "0"], "--timeout must be a time such as 30m, 2h or 1d, not '0'"),
+    (["--timeout", "1h"], "--timeout ends a job on Hugging Face: give --on-hf FLAVOUR too"),
+    ([*ON, "--resume"], "--on-hf does not go with --resume: the same command goes on from the checkpoint"),
+    ([*ON, "--out", "here"], "--on-hf does not go with --out: the weights go to the repo of --push"),
+    ([*ON, "--device", "cuda"], "--on-hf does not go with --device: the flavour decides it"),
+    ([*ON, "--track"], "--track on this machine would end with the job: give --track USER/SPACE"),
+    ([*ON, "--data", "nowhere"], "no folder 'nowhere', and no dataset of that name"),
+    ([*ON, "--push", "bob/ring"], "bob/ring cannot be written to"),
+])
+def test_a_wrong_option_is_refused_in_one_sentence_before_anything_is_sent(server, capsys, options, wrong):
+    assert run(*RUN, *options) == 1
+    assert wrong in sentence(capsys)
+    assert not server.jobs.started
+    assert ("models", "alice/ring") not in server._repos
+
+
+def test_a_job_needs_a_repo_to_push_to(server, capsys):
+    assert run("toy-ring", *ON) == 1
+    assert "--on-hf needs --push USER/NAME" in sentence(capsys)
+    assert run("digit-classifier", *ON) == 1
+    assert "leave --on-hf out" in sentence(capsys)
+
+
+def test_pictures_are_sent_to_private_repos_only(server, capsys, tmp_path):
+    draw_folder(tmp_path / "mine")
+    options = ["dcgan", "--data", "mine", "--channels", "3", "--steps", "5", "--push", "alice/mine", *ON, "--dry-run"]
+    assert run(*options) == 1
+    assert "everybody could see them: make it a private repo first" in sentence(capsys)
+    server.put("alice/mine", {"README.md": b""}, private=True)
+    assert run(*options) == 0
+    shown = capsys.readouterr().out
+    assert "pictures.zip" in shown
+    assert "--data pictures/mine" in shown
+    (tmp_path / "mine" / "broken.png").write_bytes(b"no picture")
+    assert run(*options) == 1
+    assert "broken.png" in sentence(capsys)
+
+
+@pytest.mark.slow
+def test_ctrl_c_leaves_the_job_running_and_another_into_the_same_repo_is_refused(server, tmp_path, capsys):
+    environment = server.environment(tmp_path / "home", TOKEN) | {"PYTHONPATH": str(ROOT)}
+    environment.pop("GANLIB_IMPORT", None)
+    with subprocess.Popen([sys.executable, "-m", "train", *RUN, *ON], env=environment, cwd=tmp_path, text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE) as followed:
+        while "Ctrl-C leaves it running." not in (line := followed.stdout.readline()):
+            assert line, followed.stderr.read()
+        followed.send_signal(signal.SIGINT)
+        rest, error = followed.communicate(timeout=60)
+    assert followed.returncode == 130
+    assert "The job goes on. Follow it by `hf jobs logs job0 --follow`, stop it by `hf jobs cancel job0`." in rest
+    assert error == ""
+    assert server.jobs.started[0].stage == "RUNNING"
+    assert run(*RUN, *ON) == 1
+    assert "the job job0 trains into alice/ring now: follow it by `hf jobs logs job0 --follow`" in sentence(capsys)
+
+
+def test_a_failed_job_says_why_with_its_last_lines(server, tmp_path, capsys):
+    broken = tmp_path / "python"
+    broken.write_text("#!/bin/sh\nfor i in 1 2 3 4 5 6; do echo line $i; done; echo no space left >&2; exit 3\n")
+    broken.chmod(0o755)
+    server.jobs._python = lambda requirements: broken
+    assert run(*RUN, *ON, "--timeout", "30m") == 1
+    said = capsys.readouterr()
+    assert "line 1\nline 2\n" in said.out
+    assert "the job job0 did not complete (ERROR, Job failed with exit code: 3. Reason: Error)" in said.err
+    assert said.err.endswith("  line 3\n  line 4\n  line 5\n  line 6\n  no space left\n")
+    (job,) = server.jobs.started
+    assert job.spec["timeoutSeconds"] == 1800
+    assert job.spec["flavor"] == "cpu-basic"
+
+
+def test_the_token_is_a_secret_of_the_job_and_nowhere_else(server, capsys, monkeypatch):
+    monkeypatch.setattr(hub_jobs, "log", lambda job: iter([]))
+    monkeypatch.setattr(hub_jobs, "failure", lambda job: None)
+    assert run(*RUN, *ON) == 0
+    said, (job,) = capsys.readouterr(), server.jobs.started
+    assert job.spec.pop("secrets") == {"HF_TOKEN": TOKEN}
+    assert TOKEN not in json.dumps(job.spec) + said.out + said.err
+    files = server.files("alice/ring", revision=BRANCH)
+    with zipfile.ZipFile(BytesIO(files["ganlib.zip"])) as packed:
+        contents = {name: packed.read(name) for name in packed.namelist()}
+    assert not [name for name, content in (files | contents).items() if TOKEN.encode() in content]
+    assert {"ganlib/runs.py", "ganlib/commands/__main__.py", "ganlib/weights/digit-classifier/model.safetensors"} <= {
+        *contents}
+    assert not [name for name in contents if "demo" in name or "dcgan/" in name]
+    assert contents["ganlib/runs.py"] == (ROOT / "ganlib" / "runs.py").read_bytes()
+
+
+def test_the_checkpoint_of_another_run_is_not_replaced_unasked(server, capsys):
+    kept = jobs.description(options(RUN), has_gpu=False)
+    server.put("alice/ring", {"README.md": b""})
+    server.put("alice/ring", {"training/state.safetensors": b"0", "run.json": json.dumps(kept).encode()}, BRANCH)
+    assert run(*RUN, *ON, "--dry-run") == 0
+    assert "It goes on from the checkpoint in the repo." in capsys.readouterr().out
+    assert run(*RUN, "--seed", "7", "--on-hf", "a10g-small", "--dry-run") == 1
+    assert "alice/ring holds the checkpoint of another run, which differs in device, seed: give the" in sentence(capsys)
+    assert run(*RUN, "--seed", "7", *ON, "--overwrite", "--dry-run") == 0
+    assert "It begins anew." in capsys.readouterr().out
+
+
+def options(argv: list[str]):
+    from train.__main__ import parser
+
+    return parser().parse_args(argv)
+
+
+def test_modules_that_register_more_are_sent_too(server, monkeypatch):
+    monkeypatch.setenv("GANLIB_IMPORT", "tests.extension.stripes")
+    assert dict(jobs.package())["tests/extension/stripes.py"] == ROOT / "tests" / "extension" / "stripes.py"
+    assert jobs.environment()["GANLIB_IMPORT"] == "tests.extension.stripes"
+
+
+@pytest.mark.slow
+def test_an_installed_package_sends_itself_as_a_checkout_does(tmp_path):
+    code = """
+import argparse, json
+from ganlib.commands import jobs
+print(json.dumps([jobs.needed(argparse.Namespace(track="alice/runs")), dict(jobs.package())], default=str))
+"""
+    installed = fresh.unpacked_wheel(tmp_path)
+    ran = subprocess.run([sys.executable, "-c", code], cwd=installed, text=True, capture_output=True, check=True)
+    needed, package = json.loads(ran.stdout)
+    assert set(package) == set(dict(jobs.package()))
+    assert all(Path(path).is_relative_to(installed) for path in package.values())
+    assert set(map(Requirement, needed)) == set(map(Requirement, jobs.needed(Namespace(track="alice/runs"))))
+
+
+def test_checkpoints_are_sent_in_the_background_the_newest_wins_and_a_failure_is_tried_again(server, tmp_path):
+    server.put("alice/ring", {"README.md": b""})
+    hub_jobs.send("alice/ring", {}, {}, anew=True)
+    told, state = [], tmp_path / "out" / "training" / "state.safetensors"
+    state.parent.mkdir(parents=True)
+    server.answer("POST .*/commit/", 503, "Down")
+    sender = hub_jobs.Sender("alice/ring", tmp_path / "out", told.append, every=3600)
+    with server.hold("POST .*/commit/") as reached:
+        for content in (b"first", b"second", b"third"):
+            state.write_bytes(content)
+            sender.offer()  # does not wait
+            assert reached.wait(60)
+    sender.close()
+    assert "warning: the checkpoint was not sent: the Hub answered 503" in told[0]
+    assert told[1:] == ["The checkpoint is in the branch ganlib-job of alice/ring."]
+    assert server.files("alice/ring", revision=BRANCH)["training/state.safetensors"] == b"third"
+    assert len(server.commits("alice/ring", BRANCH)) == 1
+    assert hub_jobs.fetch_checkpoint("alice/ring", tmp_path / "fetched")
+    assert (tmp_path / "fetched" / "training" / "state.safetensors").read_bytes() == b"third"
+    hub_jobs.forget("alice/ring")
+    assert not hub_jobs.fetch_checkpoint("alice/ring", tmp_path / "fetched")
+
+
+@pytest.mark.slow
+def test_a_job_that_was_killed_goes_on_bit_for_bit_and_ends_with_published_weights(running, tmp_path, monkeypatch,
+                                                                                   capfd):
+    own = hub_jobs.start
+    with ExitStack() as first_checkpoint:
+        def start(*arguments) -> hub_jobs.Job:
+            reached = first_checkpoint.enter_context(running.hold("POST .*/super-squash/"))
+            job = own(*arguments)
+            threading.Thread(target=lambda: reached.wait(300) and running.jobs.kill(running.jobs.started[0])).start()
+            return job
+
+        monkeypatch.setattr(hub_jobs, "start", start)
+        assert run(*RUN, *ON) == 1
+    monkeypatch.setattr(hub_jobs, "start", own)
+    assert "the same command goes on from its last checkpoint" in capfd.readouterr().err
+    (tmp_path / "state").write_bytes(running.files("alice/ring", revision=BRANCH)["training/state.safetensors"])
+    assert 0 < (step := saved_step(tmp_path / "state")) < 12
+    assert run(*RUN, *ON) == 0
+    said = capfd.readouterr()
+    assert f"It goes on from step {step:,} of 12." in said.out
+    assert "toy-ring: 100%" in said.out
+    assert "The job is done: ganlib.load('alice/ring') opens the weights." in said.out
+    assert TOKEN not in said.out + said.err
+    assert running.branches("alice/ring") == {"main"}
+    there, own = running.files("alice/ring"), tmp_path / "uninterrupted"
+    assert {"README.md", "metrics.json", "history.json", "samples.png"} <= set(there)
+    assert run(*RUN[:-2], "--out", own, "--device", "cpu") == 0
+    for name in ("model.safetensors", "discriminator.safetensors"):
+        assert there[name] == (own / name).read_bytes()
+    assert ganlib.load("alice/ring", "cpu").sample(range(3)).equal(ganlib.load(own, "cpu").sample(range(3)))
+
+
+@pytest.mark.slow
+def test_a_job_that_is_asked_to_end_sends_its_last_step(running, tmp_path, capfd):
+    threading.Thread(target=running.jobs.end_at, args=("toy-ring:   0%",)).start()
+    assert run("toy-ring", "--steps", "5000", "--batch-size", "64", "--push",
+               "https://huggingface.co/alice/ring", *ON) == 1
+    said = capfd.readouterr()
+    assert "Stopped and saved. The same command goes on from there." in said.out
+    assert "Job failed with exit code: 130" in said.err
+    (tmp_path / "state").write_bytes(running.files("alice/ring", revision=BRANCH)["training/state.safetensors"])
+    assert 0 < saved_step(tmp_path / "state") < 5000
+
+
+@pytest.mark.slow
+def test_a_job_learns_own_pictures_from_shipped_weights(running, tmp_path, capfd):
+    draw_folder(tmp_path / "mine")
+    running.put("alice/mine", {"README.md": b""}, private=True)
+    assert run("mlp-gan", "--data", "mine", "--init", "mlp-gan", "--steps", "2", "--batch-size", "16", "--name", "mine",
+               "--push", "alice/mine", *ON) == 0, capfd.readouterr()
+    model = ganlib.load("alice/mine", "cpu")
+    assert model.name == "alice/mine"
+    assert model.config["recipe"]["started_from"]["model"] == "mlp-gan"
+    assert model.metrics["real_images"] == len(list((tmp_path / "mine").iterdir()))
+    assert os.listdir(tmp_path / "jobs") == ["job0"]
