@@ -21,6 +21,7 @@ NEEDED = {  # what has no default
     "/course": {"number": 1}, "/classifiers": {"first": [-1, 0], "second": [1, 0]},
     "/generator_losses": {"logits": [0]}, "/cross_entropy": {"real": 0.5, "generated": 0.5},
 }
+ROOT = Path(__file__).resolve().parents[1]
 NO_PAGE: Any = object()  # where none is opened
 
 
@@ -101,11 +102,18 @@ def test_what_has_no_default_is_asked_for_in_a_sentence(address, client):
         client.predict(None, None, api_name="/cross_entropy")
 
 
-@pytest.mark.parametrize("path", ["/etc/passwd", "http://127.0.0.1:1/three.png"])
-def test_a_file_that_cannot_be_opened_is_refused_in_a_sentence(address, path):
-    file = {"path": path, "meta": {"_type": "gradio.FileData"}}
-    assert curl(address, "read", {"data": ["dcgan", file]})["error"] == (
-        "The file could not be opened: upload it, or give an address that anybody can open.")
+@pytest.mark.parametrize("path", ["/etc/passwd", str(ROOT / "weights" / "dcgan" / "samples.png"),
+                                  "http://127.0.0.1:1/three.png"])
+@pytest.mark.parametrize("meta", [{"meta": {"_type": "gradio.FileData"}}, {"meta": {}}, {"meta": None}, {}])
+def test_a_file_of_the_server_is_refused_in_a_sentence(address, path, meta):
+    for name, before in (("read", ["dcgan"]), ("invert", ["dcgan"]), ("reconstruct", ["vae"]), ("passport", [])):
+        assert curl(address, name, {"data": [*before, {"path": path, **meta}]})["error"] == (
+            "The file could not be opened: upload it, or give an address that anybody can open."), name
+
+
+def test_too_many_values_are_refused_in_a_sentence(address):
+    assert curl(address, "growth", {"data": ["dcgan", 1, 2]})["error"] == (
+        "/growth takes at most 2 values: model, moment.")
 
 
 @pytest.mark.parametrize(("name", "body", "status", "sentence"), [

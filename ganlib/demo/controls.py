@@ -89,6 +89,8 @@ def endpoint(function: Callable[..., Any], name: str, outputs: Any = None, choic
         value = None if parameters[parameter] is REQUIRED else parameters[parameter]
         told = {"description": described[parameter], **({} if value is None else {"default": value})}
         inputs.append(Api(value, {**schema, **told}, parameter))
+        if kind is FileDataDict:  # so that gradio accepts only files that were uploaded, or that it downloaded itself
+            inputs[-1].data_model = FileData
     if outputs is None:
         outputs = [Api(None, python_type_to_json_schema(kind), name) for kind in get_return_types(function)]
     call: Any = _streaming(function) if inspect.isasyncgenfunction(function) else refusing(function)
@@ -143,6 +145,8 @@ class Page(gr.Blocks):
     async def preprocess_data(self, block_fn: Any, inputs: list[Any], *more: Any, **named: Any) -> Any:
         if (parameters := getattr(block_fn.fn, "parameters", None)) is None:
             return await super().preprocess_data(block_fn, inputs, *more, **named)
+        if len(inputs) > len(parameters):
+            raise refusal(f"/{block_fn.api_name} takes at most {len(parameters)} values: {', '.join(parameters)}")
         given = dict(zip(parameters, inputs))
         inputs = [value if given.get(name) is None else given[name] for name, value in parameters.items()]
         missing = [name for name, value in zip(parameters, inputs) if value is REQUIRED]
@@ -151,6 +155,8 @@ class Page(gr.Blocks):
         try:
             return await super().preprocess_data(block_fn, inputs, *more, **named)
         except Exception:  # of any kind, by gradio: a file on the server, an address that is no public one, and so on
+            if not any(getattr(block, "data_model", None) for block in block_fn.inputs):
+                raise
             raise refusal("the file could not be opened: upload it, or give an address that anybody can open") from None
 
     def get_api_info(self, *arguments: Any, **named: Any) -> Any:
