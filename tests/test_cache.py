@@ -7,6 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import gradio as gr
 import pytest
 import torch
+from gradio.caching import TrackManualCacheUsage, used_manual_cache
 
 from ganlib.demo import cache, generate, models
 from ganlib.demo.cache import cached
@@ -86,13 +87,30 @@ def test_a_changed_model_is_computed_anew(opened):
     assert ask("bob/one", 7) == 5
 
 
-def test_a_model_that_a_function_uses_besides_is_in_its_key(opened):
-    calls = []
-    ask = cached("bob/one")(lambda seed: calls.append(seed) or len(calls))
+def test_a_result_of_weights_that_changed_meanwhile_is_not_kept(opened):
+    numbers = iter(range(9))
+
+    @cached()
+    def ask(model: str) -> int:
+        opened(model, untrained("mlp-gan") if (number := next(numbers)) == 0 else untrained())
+        return number
+
     opened("bob/one", untrained())
-    assert ask(7) == ask(7) == 1
-    opened("bob/one", untrained("mlp-gan"))
-    assert ask(7) == 2
+    assert ask("bob/one") == 0
+    opened("bob/one", untrained())
+    assert ask("bob/one") == 1
+    assert ask("bob/one") == 1
+
+
+def test_gradio_writes_nothing_on_the_controls_of_a_cached_answer():
+    @cached()
+    def ask(number: int) -> int:
+        return number
+
+    ask(1)
+    with TrackManualCacheUsage():
+        assert ask(1) == 1
+        assert not used_manual_cache()
 
 
 def test_errors_are_not_kept():

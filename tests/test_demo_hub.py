@@ -174,6 +174,8 @@ def test_what_visitors_open_is_kept_apart_from_the_hosts_own(client, folder):
     client.predict("bob/colours", 7, 4, 1, [], api_name="/generate")
     assert [path.name for path in (folder / "home" / "hub").glob("models--bob--colours")] == []
     assert [path.name for path in (folder / "visitors").glob("models--*colours")] == ["models--bob--colours"]
+    with pytest.raises(AppError):
+        client.predict("alice/secret", api_name="/generate")
     assert not list((folder / "visitors").glob("models--alice--secret"))
 
 
@@ -371,6 +373,12 @@ def test_an_opened_model_is_asked_for_again_after_a_time(server, folder, visitor
     server.put("alice/news", weights(folder / "news2", "dcgan", **TINY, latent_dim=77))
     second = models.get("alice/news")
     assert second.latent_dim == 77
+    monkeypatch.setattr(fetching, "_fetches", threading.Semaphore(0))
+    assert models.get("alice/news") is second  # the Hub cannot be asked now
+    monkeypatch.setattr(fetching, "_fetches", threading.Semaphore(8))
+    with monkeypatch.context() as away:
+        away.setattr(huggingface_hub.constants, "ENDPOINT", "http://127.0.0.1:9")
+        assert models.get("alice/news") is second
     server._repos["models", "alice/news"].private = True
     with pytest.raises(checkpoint.WeightsError, match="alice/news could not be fetched: the Hub has no public model"):
         models.get("alice/news")

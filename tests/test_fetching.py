@@ -50,6 +50,19 @@ def test_a_fetch_that_takes_too_long_is_given_up_and_leaves_its_place(alone, go,
     assert fetching.start("bob/two", int).result(30) == 0
 
 
+def test_threads_that_have_not_ended_are_bounded(go, monkeypatch):
+    monkeypatch.setattr(fetching, "_threads", threading.Semaphore(2))
+    monkeypatch.setattr(fetching, "GIVE_UP", 0.05)
+    slow = [fetching.start(f"bob/{i}", lambda: go.wait(30)) for i in range(2)]
+    assert all(isinstance(future.exception(30), WeightsError) for future in slow)
+    with pytest.raises(Busy, match="^the server opens other models"):
+        fetching.start("bob/two", int)
+    go.set()
+    with fetching._threads, fetching._threads:  # both have ended
+        pass
+    assert fetching.start("bob/two", int).result(30) == 0
+
+
 def test_threads_that_share_a_fetch_get_errors_of_their_own():
     def fail():
         raise WeightsError("out of reach")

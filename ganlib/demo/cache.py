@@ -1,9 +1,10 @@
-"""Keeps what handlers gave: the same question about the same weights is answered again without work.
+"""Caches results of handlers: the same question about the same weights is answered again without work.
 
-The results are in one `gradio.Cache` for all handlers, 64 MB of them; the least recently used go first. Gradio's own
-decorator, `gradio.cache`, would give each handler a store of its own, and would let two equal calls at once both work.
+The results are in one `gradio.Cache` for all handlers, about 64 MB of them; the least recently used go first. Gradio's
+own decorator, `gradio.cache`, would give each handler a store of its own, and let two equal calls at once both work.
 """
 
+import contextvars
 import functools
 import hashlib
 import inspect
@@ -11,6 +12,7 @@ import json
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import Any, TypeVar, cast
 
 import gradio as gr
@@ -30,16 +32,15 @@ _running: dict[str, Future[Any]] = {}
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 
-def cached(*uses: str, recalled: Callable[[Any], Any] = lambda result: result) -> Callable[[_F], _F]:
+def cached(recalled: Callable[[Any], Any] = lambda result: result) -> Callable[[_F], _F]:
     """A decorator for functions whose result depends on their arguments and on models only: it is computed once.
 
     The key has the function's name, its arguments, which must be what JSON can write, and the weights, the config and
     the measures of the models. An argument named `model`, or the item "model" of a dictionary, names one. Two equal
-    calls at once compute once. Errors are not kept. Dictionaries and lists are handed out as copies, pictures as they
-    are: nobody may change them.
+    calls at once compute once. Errors are not kept. Dictionaries and lists are handed out as copies; pictures are not,
+    so a caller must not change them.
 
     Args:
-        uses: models that the function uses besides.
         recalled: changes a result that was kept, such as a sentence on the time that it took.
     """
     def decorator(function: _F) -> _F:
@@ -54,11 +55,10 @@ def cached(*uses: str, recalled: Callable[[Any], Any] = lambda result: result) -
             except (TypeError, ValueError):  # a wrong call, or values that JSON cannot write
                 return function(*arguments, **named)
             try:
-                prints = [fingerprint(models.get(model)) for model in (*_named(values.arguments), *uses)]
+                key = _key(text, values.arguments)
             except WeightsError:  # the function says what is wrong, or does without
                 return function(*arguments, **named)
-            key = hashlib.sha256("\n".join([text, *prints]).encode()).hexdigest()
-            found, fresh = _once(key, lambda: function(*arguments, **named))
+            found, fresh = _once(key, lambda: function(*arguments, **named), lambda: _key(text, values.arguments))
             return _copy(found) if fresh else recalled(_copy(found))
 
         return cast(_F, wrapped)
@@ -69,6 +69,12 @@ def cached(*uses: str, recalled: Callable[[Any], Any] = lambda result: result) -
 def clear() -> None:
     """Forget all results."""
     STORE.clear()
+
+
+def _key(text: str, values: dict[str, Any]) -> str:
+    """Of a call, and of the weights that it uses. Raises WeightsError if a model cannot be opened."""
+    prints = [fingerprint(models.get(model)) for model in _named(values)]
+    return hashlib.sha256("\n".join([text, *prints]).encode()).hexdigest()
 
 
 def _named(values: dict[str, Any]) -> list[Any]:
@@ -88,10 +94,14 @@ def fingerprint(gan: Model) -> str:
     return cast(str, vars(gan)[KEY])
 
 
-def _once(key: str, compute: Callable[[], Any]) -> tuple[Any, bool]:
-    """The kept result of that key, else a computed one; and whether it was computed now, by this call or another."""
+def _once(key: str, compute: Callable[[], Any], key_now: Callable[[], str]) -> tuple[Any, bool]:
+    """The kept result of that key, else a computed one; and whether it was computed now, by this call or another.
+
+    A result is not kept where the key has changed meanwhile: a model of the Hub was loaded anew.
+    """
     with _lock:
-        kept = STORE.get(key)
+        # in a context of its own: gradio would write "used cache" on each control that the handler sets
+        kept = contextvars.Context().run(STORE.get, key)
         if kept is not None:
             return kept["result"], False
         first = key not in _running
@@ -101,9 +111,12 @@ def _once(key: str, compute: Callable[[], Any]) -> tuple[Any, bool]:
             return future.result(), True
         return compute(), True  # with an error of its own
     try:
-        result = compute()
+        result, same = compute(), False
+        with suppress(Exception):  # a model is being loaded anew, or cannot be opened any more
+            same = key_now() == key
         with _lock:
-            STORE.set(key, result=result)
+            if same:
+                STORE.set(key, result=result)
             del _running[key]
         future.set_result(result)
     except BaseException as error:

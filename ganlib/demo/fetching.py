@@ -1,7 +1,7 @@
 """Waiting for what is slow: few fetches at once, each in a thread of its own, given up after a time.
 
-Who waits holds none of the page's threads: `patiently` makes a call again when what it lacks is there. Knows nothing of
-the Hub.
+A call that waits holds none of the page's threads: `patiently` makes it again when what it lacks is there. Knows
+nothing of the Hub.
 """
 
 import asyncio
@@ -17,12 +17,15 @@ from ganlib.checkpoint import WeightsError
 from ganlib.demo.labs import Busy
 
 AT_ONCE = 8  # fetches
+MAX_THREADS = 32  # of fetches, with those that were given up and have not ended yet
 MAX_WAITING = 16  # calls that wait for a fetch; more are answered at once
 WAIT, GIVE_UP = 30.0, 120.0  # seconds: of a call that waits, and of a fetch
+FULL = "the server opens other models at this moment. Try again"
 SILENCE = 30.0  # seconds without a byte, after which the request of a fetch ends
 
 _T = TypeVar("_T")
 _fetches, _waiters = threading.Semaphore(AT_ONCE), threading.Semaphore(MAX_WAITING)
+_threads = threading.Semaphore(MAX_THREADS)
 # what the present call has waited for, by name; None in a call that may block its thread
 _awaited: contextvars.ContextVar[dict[str, Future[Any]] | None] = contextvars.ContextVar("awaited", default=None)
 
@@ -36,15 +39,19 @@ class Missing(Exception):
 
 
 def start(name: str, fetch: Callable[[], _T]) -> Future[_T]:
-    """Start a fetch in a thread of its own. Raises Busy where there are `AT_ONCE`.
+    """Start a fetch in a thread of its own. Raises Busy where there are `AT_ONCE`, or `MAX_THREADS` not ended.
 
     After `GIVE_UP` its future has an error, and its place is free for another. A thread cannot be stopped: it ends with
     its last request.
     """
-    if not _fetches.acquire(blocking=False):
-        raise Busy("the server opens other models at this moment. Try again")
+    threads, places = _threads, _fetches
+    if not threads.acquire(blocking=False):
+        raise Busy(FULL)
+    if not places.acquire(blocking=False):
+        threads.release()
+        raise Busy(FULL)
     future: Future[_T] = Future()
-    future.add_done_callback(lambda _: _fetches.release())
+    future.add_done_callback(lambda _: places.release())
     late = WeightsError(f"{name} could not be fetched in {GIVE_UP:.0f} seconds, so the server gave it up")
     timer = threading.Timer(GIVE_UP, _settle, [future.set_exception, late])
     timer.daemon = True
@@ -56,7 +63,9 @@ def start(name: str, fetch: Callable[[], _T]) -> Future[_T]:
             _settle(future.set_exception, error)
         else:
             _settle(future.set_result, found)
-        timer.cancel()
+        finally:
+            timer.cancel()
+            threads.release()
 
     timer.start()
     threading.Thread(target=run, name=f"fetch {name}", daemon=True).start()

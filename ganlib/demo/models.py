@@ -23,9 +23,11 @@ from ganlib.addresses import Source
 from ganlib.checkpoint import WeightsError
 from ganlib.checks import quoted
 from ganlib.demo import fetching, gpu, shelf
+from ganlib.demo.labs import Busy
 from ganlib.model import Model
 
 KEPT = 8  # models opened by visitors, at most; the least recently used is dropped first
+UNREACHABLE = "the Hub could not be reached"
 FRESH = 600.0  # seconds after which the Hub is asked again for an opened model
 # of models opened by visitors, because larger ones take the page's time and memory
 MAX_SAMPLE, MAX_LAYER, MAX_LATENT, MAX_CLASSES = 3 * 256 * 256, 2**22, 1_024, 1_000
@@ -159,7 +161,12 @@ def _of_the_hub(name: str) -> Future[Model]:
         found = _models.pop(name, None)
         if new := found is None or (found.model.done() and time.monotonic() - found.since > FRESH):
             before = found.model.result() if found and not found.model.exception() else None
-            found = Opened(fetching.start(name, functools.partial(_load, name, before)), time.monotonic())
+            try:
+                found = Opened(fetching.start(name, functools.partial(_load, name, before)), time.monotonic())
+            except Busy:
+                if found is None or before is None:
+                    raise
+                new = False  # the one that was opened before does for now
         assert found is not None
         _models[name] = found  # the last one is the most recently used
         opened = [other for other, (model, _) in _models.items() if model.done() and other not in mine]
@@ -184,7 +191,12 @@ def _load(name: str, before: Model | None = None) -> Model:
         model = checkpoint.load(own()[name], gpu.DEVICE)
         model.name = name
         return model
-    model = _fetch(source)
+    try:
+        model = _fetch(source)
+    except WeightsError as error:
+        if before is None or UNREACHABLE not in str(error):
+            raise
+        return before  # until the next time
     for what, size, limit in (("numbers in a sample", math.prod(model.shape), MAX_SAMPLE),
                               ("numbers in a layer", model.architecture.widest, MAX_LAYER),
                               ("numbers in a latent", model.latent_dim, MAX_LATENT),
@@ -203,11 +215,13 @@ def _fetch(source: Source) -> Model:
         with kept.holding(source.repo, fetching.GIVE_UP) as folder:
             # anonymous, because not every visitor may see what the host's token may see
             return hub.load_source(source, gpu.DEVICE, anonymous=True, cache_dir=folder)
+    except TimeoutError:  # whose words name a file of the server
+        raise Busy(f"another page of this server fetches {source} at this moment. Try again") from None
     except (OSError, WeightsError) as error:
         cause = _cause_on_disk(error)
         if cause is None:
             # without the system's own words, which visitors do not know
-            raise WeightsError(re.sub(r"(the Hub could not be reached) \(.*\)", r"\1", str(error))) from None
+            raise WeightsError(re.sub(rf"({UNREACHABLE}) \(.*\)", r"\1", str(error))) from None
         log.warning("%s: %s", kept.folder, cause)  # not for visitors: it names folders of the server
         if full := cause.errno in FULL:
             kept.trim(0)
