@@ -1,6 +1,7 @@
 """What programs call: every endpoint is described and typed, and what a caller leaves out takes its default."""
 
 import json
+import re
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -13,6 +14,7 @@ from gradio_client.exceptions import AppError
 import ganlib
 from ganlib import checks, images
 from ganlib.demo import controls, main, models, page
+from ganlib.lab import TARGETS
 from tests.conftest import needs_mnist
 
 NEEDED = {  # what has no default
@@ -74,6 +76,11 @@ def test_types_are_those_of_the_functions(endpoints):
                                   "captions": "list[str]", "digit": "str"}
     assert types["/invert"]["picture"] == types["/passport"]["file"] == "filepath"
     assert types["/walk"]["closed"] == "bool"
+
+
+def test_the_targets_of_the_lab_are_listed(endpoints):
+    settings = endpoints["/lab"]["parameters"][0]
+    assert set(TARGETS) <= set(re.findall(r"[a-z-]+", settings["type"]["description"]))
 
 
 def test_models_that_may_be_named_are_listed(endpoints):

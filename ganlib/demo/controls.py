@@ -80,7 +80,8 @@ def endpoint(function: Callable[..., Any], name: str, outputs: Any = None, choic
     summary, described, returned = documentation(function)
     if choices:
         defaults = {"model": choices[0], **defaults}
-        described["model"] += f" This page has {', '.join(choices)}."
+        others = "; public models of the Hugging Face Hub are named user/repo" if models.hub_is_open() else ""
+        described["model"] += f" This page has {', '.join(choices)}{others}."
     parameters = {parameter: defaults.get(parameter, default if optional else REQUIRED)
                   for parameter, optional, default, _ in get_function_params(function)}
     inputs = []

@@ -196,7 +196,8 @@ def interpolate(model: str, first: int = ENDS[0], second: int = ENDS[1], steps: 
 
     Args:
         model: the name of the model.
-        first, second: the seeds of both ends, 0 to 9,999.
+        first: seed of the first picture, 0 to 9,999.
+        second: seed of the last picture, 0 to 9,999.
         steps: how many pictures, both ends included, 2 to 64.
         method: "slerp", a curved path on which every step is as typical as the ends, or "lerp", a straight one.
 
@@ -234,7 +235,8 @@ def frame(model: str, first: int = ENDS[0], second: int = ENDS[1], method: str =
 
     Args:
         model: the name of the model.
-        first, second: the seeds of both ends, 0 to 9,999.
+        first: seed of the first picture, 0 to 9,999.
+        second: seed of the last picture, 0 to 9,999.
         method: "slerp", a curved path on which every step is as typical as the ends, or "lerp", a straight one.
         position: from 0, the first seed's picture, to 1, the second's.
 

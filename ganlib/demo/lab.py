@@ -227,15 +227,18 @@ async def stream(settings: dict[str, Any], steps: int = 1_000, every: int = 10, 
     """Train a GAN on a toy distribution or on digits, and stream what is measured.
 
     Args:
-        settings: of the lab, such as {"target": "ring", "seed": 3}; the others are the target's own.
+        settings: of the lab, such as {"target": "ring", "seed": 3}; the others are the target's own. A target is
+            normal, two-bumps, uniform, exponential, drawn-line, sine, ring, grid, moons, spiral, checkerboard, drawn-cloud or
+            digits.
         steps: how many steps both networks are trained, 1 to 2,000.
         every: a dictionary follows after each so many steps, 1 to 2,000, and after the last one.
         actions: in place of `steps`, what to train one after the other, 2,000 steps at most: a list of pairs such as
             [["both", 100], ["discriminator", 20], ["generator", 1]].
 
     Returns:
-        One after the other, dictionaries: step, discriminator_loss and generator_loss (means of the last ten steps),
-        distance, distance_of_real, verdict, numbers, calibrated; and, unless the target is digits, samples.
+        Dictionaries, one after the other (the last one as an MCP tool): step, discriminator_loss and generator_loss
+        (means of the last ten steps), distance, distance_of_real, verdict, numbers, calibrated; and, unless the target
+        is digits, samples.
     """
     caller = f"api {uuid.uuid4()}"
     try:
