@@ -228,8 +228,8 @@ async def stream(settings: dict[str, Any], steps: int = 1_000, every: int = 10, 
 
     Args:
         settings: of the lab, such as {"target": "ring", "seed": 3}; the others are the target's own. A target is
-            normal, two-bumps, uniform, exponential, drawn-line, sine, ring, grid, moons, spiral, checkerboard, drawn-cloud or
-            digits.
+            normal, two-bumps, uniform, exponential, drawn-line, sine, ring, grid, moons, spiral, checkerboard,
+            drawn-cloud or digits.
         steps: how many steps both networks are trained, 1 to 2,000.
         every: a dictionary follows after each so many steps, 1 to 2,000, and after the last one.
         actions: in place of `steps`, what to train one after the other, 2,000 steps at most: a list of pairs such as
