@@ -379,6 +379,7 @@ def save_classifier(network: DigitClassifier, folder: str | Path, recipe: dict[s
 
 def _write(folder: str | Path, contents: dict[str, bytes]) -> Path:
     """Write the files of a weights folder, the config last. Other networks of an earlier model are removed."""
+    require(isinstance(folder, str | os.PathLike), f"a folder is named by a text or a Path, not {quoted(folder)}")
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".partial-") as temporary:
@@ -400,8 +401,11 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 def config_of(model: Model) -> dict[str, Any]:
     """The content of a model's config.json: what is needed to build it again, and the recipe that trained it."""
+    name = model.name
+    if model.revision is not None and "/" in name:  # where it was loaded from
+        name = str(model.config.get("name") or name.partition("@")[0].rpartition("/")[2])
     return {
-        "name": model.name,
+        "name": name,
         "library_version": __version__,
         "architecture": architectures.describe(model.architecture),
         **_dimensions(model.architecture),

@@ -38,6 +38,7 @@ FETCHED = {  # the largest allowed size of each file, in bytes
 MAX_ANONYMOUS_BYTES = 64 * 2**20  # of all files together, for visitors of a page: its host pays for disk and memory
 ZERO_GPU = "zero-a10g"  # the Hub's name of ZeroGPU, which lends a GPU for one call at a time
 LOG_IN = "log in by `hf auth login`, or set HF_TOKEN"
+LOG_IN_ANEW = LOG_IN.replace("in by", "in anew by")
 NO_RIGHT = "your token has no right to write there, use a token with write access, or a repo of your own"
 COLLECTION = "Small generative networks by ganlib, to explore, run and retrain"  # a new collection's description
 NOT_PUBLIC = "the Hub has no public model of that name: it does not exist, or is private or gated"
@@ -91,6 +92,8 @@ def load(source: str | Path, device: torch.device | str | None = None, *, revisi
         WeightsError: which file is wrong, and what is wrong with it, or why it could not be downloaded.
     """
     require(isinstance(source, str | Path), f"a model is named by a text or a Path, not {quoted(source)}")
+    require(cache_dir is None or isinstance(cache_dir, str | Path),
+            f"cache_dir is a folder, as a text or a Path, not {quoted(cache_dir)}")
     on_hub = _on_hub(source) if isinstance(source, str) else None
     if revision is not None:
         on_hub = _at(source, on_hub, revision)
@@ -152,17 +155,20 @@ def _fetch(source: Source, anonymous: bool, cache_dir: str | Path | None, local_
         download: Callable[..., Any] = partial(api.snapshot_download, source.repo, **cache,
                                                allow_patterns=[prefix + name for name in FETCHED])
         if local_files_only:
-            try:
-                return Path(download(revision=source.revision)) / source.subfolder
-            except (LocalEntryNotFoundError, RevisionResolutionError):
-                raise HubError(f"{outcome}: it is not in the cache, and no network may be used") from None
+            with suppress(LocalEntryNotFoundError, RevisionResolutionError):
+                folder = Path(download(revision=source.revision)) / source.subfolder
+                if (folder / checkpoint.CONFIG).exists():
+                    return folder
+            raise HubError(f"{outcome}: it is not in the cache, and no network may be used")
         revision = api.resolve_revision(source.repo, revision=source.revision, cache_dir=cache_dir)
         download = partial(download, revision=revision)
         try:
             plan = download(dry_run=True)
         except DryRunError:  # the sizes are unknown: nothing is downloaded, but cached files may be used
             with suppress(LocalEntryNotFoundError):
-                return Path(download(**{**cache, "local_files_only": True})) / source.subfolder
+                folder = Path(download(**{**cache, "local_files_only": True})) / source.subfolder
+                if (folder / checkpoint.CONFIG).exists():
+                    return folder
             raise
         _check_sizes(source, {file.filename.removeprefix(prefix): file.file_size for file in plan}, anonymous)
         return Path(download()) / source.subfolder
@@ -218,8 +224,10 @@ def _cause(error: BaseException, repo: str, anonymous: bool = False, token: str 
     for kind, cause in causes.items():
         if isinstance(error, kind):
             return cause
+    if status == 412:  # of a commit whose parent is no longer the newest one
+        return f"{repo} has changed in the meantime, run the command again"
     if status in (401, 403):
-        return NO_RIGHT if status == 403 else f"the Hub refuses your token, {LOG_IN} anew"
+        return NO_RIGHT if status == 403 else f"the Hub refuses your token, {LOG_IN_ANEW}"
     if isinstance(error, OSError) and error.filename:
         file, own = Path(str(error.filename)), (constants.HF_HUB_CACHE, constants.HF_TOKEN_PATH, constants.HF_HOME)
         cached = any(file.is_relative_to(path) or Path(path).is_relative_to(file) for path in own)
@@ -251,10 +259,12 @@ class Space(NamedTuple):
     Args:
         readme: its README.md, "" if there is none.
         hardware: the Hub's name of what it runs on, or of what was asked for; None if that is unknown.
+        head: its newest commit, None if it does not exist.
     """
 
     readme: str = ""
     hardware: str | None = None
+    head: str | None = None
 
 
 def limit_waits(seconds: float) -> None:
@@ -282,12 +292,14 @@ class Publication(NamedTuple):
         files: by their names there, each as a path or as bytes.
         card: makes a model's card from the names of the pictures that it can show; None for a Space.
         edited: the sentence of `ganlib.card.renewed` if the card among the files has been edited, else "".
+        head: the repo's commit that the files were made for: nothing is sent after another one. None for the newest.
     """
 
     repo: str
     files: dict[str, Path | bytes]
     card: Callable[..., Any] | None = None
     edited: str = ""
+    head: str | None = None
 
 
 class Published(NamedTuple):
@@ -295,7 +307,7 @@ class Published(NamedTuple):
 
     Args:
         address: of the commit or the pull request; of the newest commit if nothing was changed.
-        card: a sentence on a card that somebody has edited, or "".
+        card: a sentence on a card of the repo that somebody has edited, or "".
         changed: whether anything was sent.
     """
 
@@ -310,12 +322,13 @@ def check_repo(repo: str, revision: str | None = None, repo_type: str = "model")
     Raises ValueError for another text, and for a revision that cannot be one.
     """
     kind = f"{repo_type}s"
+    require(isinstance(repo, str), f"{addresses.WRITTEN[kind]}, not {quoted(repo)}")
     found = addresses.parse(repo, kind, addresses.WRITTEN)
     require(found is not None and found == Source(found.repo),
             f"{addresses.WRITTEN[kind]}, not {quoted(str(found or repo))}")
     name = found.repo if found else repo
     require(revision is None or addresses.parse(f"{name}@{revision}") == Source(name, revision),
-            f"a branch is named by letters, digits, dots, dashes, slashes and underscores, not {revision!r}")
+            f"a branch is named by letters, digits, dots, dashes, slashes and underscores, not {quoted(revision)}")
     return name
 
 
@@ -390,8 +403,9 @@ def publish(publication: Publication, *, private: bool | None = None, revision: 
     """Send a weights folder to a model repo in one commit. The repo and the branch are created if they are missing.
 
     Files of a weights folder that only the repo has are removed, but not the pictures of the same weights. Other files
-    there are kept. Of a card that has been edited there, only the measures change, unless the card of the folder has
-    been edited too. The commit succeeds or fails as a whole. If nothing has changed, there is none.
+    there are kept. Of a card that has been edited there, only the measures change, even if the card of the folder has
+    been edited too. The commit succeeds or fails as a whole, and fails if the branch changes in the meantime. If
+    nothing has changed, there is none.
 
     Args:
         publication: from `prepare`.
@@ -415,8 +429,6 @@ def push(model: Model, repo: str, *, private: bool | None = None, revision: str 
 
     repo = check_repo(repo, revision)
     model, known = copy.copy(model), model.folder
-    if model.revision is not None and "/" in model.name:  # its name is where it was loaded from
-        model.name = model.config.get("name", repo.partition("/")[2])
     with tempfile.TemporaryDirectory() as temporary:
         folder = checkpoint.save(model, temporary)
         hashes = checkpoint.hashes(folder)
@@ -435,9 +447,11 @@ def push(model: Model, repo: str, *, private: bool | None = None, revision: str 
 
 def check_collection(name: str) -> str:
     """The name of a collection, "user/title" or "user/slug", which may be given as its address. Raises ValueError."""
-    found = name.strip().rpartition("/collections/")[2]
+    _, is_address, found = name.strip().rpartition("/collections/")
+    if is_address:
+        found = re.split("[?#]", found)[0].rstrip("/")
     owner, _, title = found.partition("/")
-    require(bool(title.strip()) and addresses.parse(f"{owner}/x") == Source(f"{owner}/x"),
+    require(bool(title.strip()) and "/" not in title and addresses.parse(f"{owner}/x") == Source(f"{owner}/x"),
             f"a collection on the Hub is named user/title, such as user/ganlib, not {quoted(name)}")
     return found
 
@@ -479,6 +493,9 @@ def collect(collection: str, notes: dict[str, str], private: bool | None = None)
         slug = slug or api.create_collection(title, namespace=owner, private=bool(private), exists_ok=True,
                                              description=COLLECTION).slug
         there = api.get_collection(slug)
+        if private and not there.private:
+            raise HubError(f"the collection {collection} exists already, and is public: make it private in its "
+                           f"settings first")
         missing = notes.keys() - {item.item_id for item in there.items if item.item_type == "model"}
         for repo, note in notes.items():
             if repo in missing:
@@ -500,15 +517,15 @@ def _slug(api: "HfApi", collection: str) -> str | None:
     """The slug of a collection that is named by its slug or by its title, None if it is not on the Hub."""
     owner = collection.partition("/")[0]
     return next((known.slug for known in api.list_collections(owner=owner)
-                 if collection in (known.slug, f"{owner}/{known.title}")), None)
+                 if collection.casefold() in (known.slug.casefold(), f"{owner}/{known.title}".casefold())), None)
 
 
 def deploy(publication: Publication, *, private: bool | None = None, hardware: str | None = None,
-           variables: dict[str, str] | None = None, defaults: dict[str, str] | None = None) -> str:
-    """Send files to a Gradio Space in one commit. The Space is created if it is missing. Returns the commit's address.
+           variables: dict[str, str] | None = None, defaults: dict[str, str] | None = None) -> Published:
+    """Send files to a Gradio Space in one commit. The Space is created if it is missing.
 
     Files of an earlier version of the package are removed. Other files there are kept. Variables and hardware are set
-    after the commit.
+    after the commit. If no file has changed, there is none.
 
     Args:
         publication: the Space's repo and files.
@@ -531,7 +548,7 @@ def deploy(publication: Publication, *, private: bool | None = None, hardware: s
             api.add_space_variable(repo, name, value)
         if hardware not in (None, _hardware(api, repo)):
             api.request_space_hardware(repo, hardware)  # type: ignore[arg-type]  # also one that the client does not know
-    return sent.address
+    return sent
 
 
 def _send(publication: Publication, repo_type: str, replaced: Callable[[str], bool], private: bool | None,
@@ -541,10 +558,11 @@ def _send(publication: Publication, repo_type: str, replaced: Callable[[str], bo
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete, get_token
     from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError
 
-    repo, files, card, said = publication
+    repo, files, card, edited, head = publication
+    said = ""
     with _hub_errors(f"nothing was sent to {repo}", repo, token=token):
         api = _api(token)
-        if not (token or get_token()):
+        if not (get_token() if token is None else token):
             raise LocalTokenNotFoundError
         of_space: Any = {"space_sdk": "gradio", "space_hardware": hardware} if repo_type == "space" else {}
         try:
@@ -557,30 +575,45 @@ def _send(publication: Publication, repo_type: str, replaced: Callable[[str], bo
                                f"no subscription") from None
         if private and not create_pr and not api.repo_info(repo, repo_type=repo_type).private:
             raise HubError(f"{repo} exists already, and is public: make it private in its settings first")
-        if revision is not None and not create_pr:
-            api.create_branch(repo, branch=revision, exist_ok=True)
-        there = _contents(api, repo, repo_type, revision)
+        head = head or _head(api, repo, repo_type, revision)  # nobody's later change is overwritten
+        there = _contents(api, repo, repo_type, head)
         networks = {name for name in checkpoint.HASHES if name in there or name in files}
         same = {name for name in networks if name in files and _is_same(files[name], there.get(name))}
         # pictures are of the networks
         kept = {name for name in there.keys() - files.keys()
                 if not replaced(name) or (networks and same == networks and name.endswith(".png"))}
-        if card is not None and not said:
+        if card is not None:
             known = None
             if checkpoint.CARD in there:
-                known = Path(api.hf_hub_download(repo, checkpoint.CARD, revision=revision)).read_bytes()
-            content, said = renewed(known, card(pictures=kept | files.keys()))
-            files, said = {**files, checkpoint.CARD: content}, said and f"The {checkpoint.CARD} in {repo} {said}."
+                known = Path(api.hf_hub_download(repo, checkpoint.CARD, revision=head)).read_bytes()
+            content, theirs = renewed(known, card(pictures=kept | files.keys()))
+            if theirs and not (edited and content == files[checkpoint.CARD]):
+                said = f"The {checkpoint.CARD} in {repo} {theirs}."
+                said += " That of the folder was not sent: to send it, delete the one there first." if edited else ""
+            if theirs or not edited:
+                files = {**files, checkpoint.CARD: content}
         changes: list[Any] = [CommitOperationAdd(name, files[name]) for name in sorted(files)
                               if not _is_same(files[name], there.get(name))]
         changes += [CommitOperationDelete(name) for name in sorted(there.keys() - files.keys() - kept)]
         if not changes:
-            newest = api.repo_info(repo, repo_type=repo_type, revision=revision)
             prefix = "spaces/" if repo_type == "space" else ""
-            return Published(f"{api.endpoint}/{prefix}{repo}/commit/{newest.sha}", said, False)
+            return Published(f"{api.endpoint}/{prefix}{repo}/commit/{head}", said, False)
         commit = api.create_commit(repo, changes, commit_message=message, repo_type=repo_type, revision=revision,
-                                   create_pr=create_pr)
+                                   create_pr=create_pr, parent_commit=head)
     return Published(commit.pr_url or commit.commit_url, said, True)
+
+
+def _head(api: "HfApi", repo: str, repo_type: str, branch: str | None) -> str | None:
+    """The newest commit of a branch, which is created if it is missing; None is main."""
+    from huggingface_hub.errors import RevisionNotFoundError
+
+    try:
+        return api.repo_info(repo, repo_type=repo_type, revision=branch).sha
+    except RevisionNotFoundError:
+        if branch is None:
+            raise
+    api.create_branch(repo, repo_type=repo_type, branch=branch, exist_ok=True)
+    return api.repo_info(repo, repo_type=repo_type, revision=branch).sha
 
 
 def _contents(api: "HfApi", repo: str, repo_type: str, revision: str | None) -> dict[str, "RepoFile"]:
@@ -607,14 +640,15 @@ def space(repo: str) -> Space:
     """A Space of the Hub, `Space()` if it does not exist. Raises HubError if the Hub does not answer."""
     from huggingface_hub.errors import RemoteEntryNotFoundError, RepositoryNotFoundError
 
-    readme, hardware = "", None
+    readme, hardware, head = "", None, None
     with _hub_errors(f"nothing was sent to {repo}", repo), suppress(RepositoryNotFoundError):
         api = _api()
+        head = api.repo_info(repo, repo_type="space").sha
         with suppress(RemoteEntryNotFoundError):
-            path = api.hf_hub_download(repo, checkpoint.CARD, repo_type="space")
+            path = api.hf_hub_download(repo, checkpoint.CARD, repo_type="space", revision=head)
             readme = Path(path).read_text(encoding="utf-8", errors="replace")
         hardware = _hardware(api, repo)
-    return Space(readme, hardware)
+    return Space(readme, hardware, head)
 
 
 def _hardware(api: "HfApi", repo: str) -> str | None:
@@ -628,7 +662,7 @@ def _hardware(api: "HfApi", repo: str) -> str | None:
 
 
 def _api(token: str | bool | None = None, cache_dir: str | Path | None = None) -> "HfApi":
-    """The Hub's client. Raises ValueError without a home folder, HubError for a token that cannot be sent.
+    """The Hub's client. Raises ValueError without a home folder or for no token, HubError for one that cannot be sent.
 
     The client would make a folder named ~, and its own error would show the token.
 
@@ -638,11 +672,13 @@ def _api(token: str | bool | None = None, cache_dir: str | Path | None = None) -
     """
     from huggingface_hub import HfApi, constants, get_token
 
+    require(token is None or isinstance(token, bool) or (isinstance(token, str) and token != ""),
+            f"a token is a text, or None for that of `hf auth login` or HF_TOKEN, not {quoted(token)}")
     if cache_dir is None and constants.HF_HUB_CACHE.startswith("~"):
         raise ValueError("there is no home folder to keep models in: name one by HF_HOME")
     sent = token if isinstance(token, str) else "" if token is False else get_token() or ""
     if not re.fullmatch("[!-~]*", sent):
-        raise HubError(f"your token has characters that no token has, {LOG_IN} anew")
+        raise HubError(f"your token has characters that no token has, {LOG_IN_ANEW}")
     return HfApi(library_name="ganlib", library_version=__version__, token=token)
 
 

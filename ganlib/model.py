@@ -103,14 +103,15 @@ class Model:
         """Send the model, as it is in memory, to a model repo on the Hub, in one commit.
 
         It need not be measured: then its card says so. Measures of other weights are left out. The pictures and an
-        edited card of its folder are sent if the weights are those of the folder.
+        edited card of its folder are sent if the weights are those of the folder. Of an edited card in the repo, only
+        the measures change.
 
         Args:
             repo: "user/name". It is created if it is missing.
             private: whether a new repo is private, None for the account's default.
             revision: the branch, None for main. It is created if it is missing.
             commit_message: None for a default.
-            create_pr: open a pull request, which needs no right to write to the repo.
+            create_pr: open a pull request, which needs no right to write to the repo if the branch is there.
             token: None for that of `hf auth login` or HF_TOKEN.
 
         Returns:

@@ -13,7 +13,7 @@ import json
 import os
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -65,10 +65,10 @@ class Repo:
 class Refusal(Exception):
     """An answer other than 2xx. The client chooses its exception by the code."""
 
-    def __init__(self, status: int, message: str, code: str = ""):
+    def __init__(self, status: int, message: str, code: str = "", **fields: str):
         super().__init__(message)
         first_line = message.partition("\n")[0]
-        self.answer = status, {"error": message}, {"X-Error-Message": first_line, "X-Error-Code": code}
+        self.answer = status, {"error": message, **fields}, {"X-Error-Message": first_line, "X-Error-Code": code}
 
 
 class FakeHub:
@@ -92,6 +92,7 @@ class FakeHub:
         self.collections: dict[str, dict[str, Any]] = {}
         self._repos: dict[tuple[str, str], Repo] = {}
         self._answers: list[tuple[str, int, str]] = []
+        self._events: list[tuple[str, Callable[[], object]]] = []
         self._held: tuple[str, threading.Event, threading.Event] | None = None
         self._errors: list[Exception] = []
         self._lock = threading.Lock()
@@ -164,6 +165,10 @@ class FakeHub:
         """Answers the next request whose "METHOD path" has the pattern: with an error, or, at 200, with a web page."""
         self._answers.append((pattern, status, text))
 
+    def before(self, pattern: str, event: Callable[[], object]) -> None:
+        """Lets something happen before the next request whose "METHOD path" has the pattern is answered."""
+        self._events.append((pattern, event))
+
     @contextmanager
     def hold(self, pattern: str) -> Iterator[threading.Event]:
         """Answers no request whose "METHOD path" has the pattern inside the block; the event is set by the first."""
@@ -212,6 +217,11 @@ class FakeHub:
 
     def _answer(self, method: str, path: str, body: bytes, token: str) -> tuple[int, Any, dict[str, str]]:
         path, _, query = path.partition("?")
+        for planned_event in self._events:
+            if re.search(planned_event[0], f"{method} {path}"):
+                self._events.remove(planned_event)
+                planned_event[1]()
+                break
         for planned in self._answers:
             pattern, status, text = planned
             if re.search(pattern, f"{method} {path}"):
@@ -312,6 +322,8 @@ class FakeHub:
                                   | known.get(file["path"], {}) for file in json.loads(body)["files"]]}
             case ["commit", revision]:
                 header, *changes = [json.loads(line)["value"] for line in body.splitlines() if line]
+                if header.get("parentCommit") not in (None, repo.at(revision).sha):
+                    raise Refusal(412, "A commit has happened since. Please refresh and try again.")
                 files = dict(repo.at(revision).files)
                 for change in changes:
                     if "content" in change:
@@ -338,7 +350,9 @@ class FakeHub:
     def _pull_request(self, repo: Repo, revision: str, body: bytes) -> dict[str, Any]:
         """A commit in a branch refs/pr/NUMBER of its own, which whoever may read the repository may send."""
         number = 1 + sum(branch.startswith("refs/pr/") for branch in repo.branches)
-        repo.branches[f"refs/pr/{number}"] = list(repo.branches[revision])
+        parent = json.loads(body.splitlines()[0])["value"].get("parentCommit", repo.at(revision).sha)
+        shas = [commit.sha for commit in repo.branches[revision]]
+        repo.branches[f"refs/pr/{number}"] = repo.branches[revision][:shas.index(parent) + 1]
         answer = self._api(repo, ["commit", f"refs/pr/{number}"], body, "POST")
         return {**answer, "pullRequestUrl": f"{self.endpoint}/{repo.name}/discussions/{number}"}
 
@@ -354,6 +368,9 @@ class FakeHub:
         if user != owner and (method == "POST" or self.collections["/".join(rest[:2])]["private"]):
             raise Refusal(403 if user else 401, f"You don't have the rights to change collections of {owner}")
         if not rest:
+            for slug, found in self.collections.items():
+                if (found["owner"]["name"], found["title"]) == (owner, sent["title"]):
+                    raise Refusal(409, "Collection already exists", slug=slug)
             slug = f"{owner}/{sent['title'].lower().replace(' ', '-')}-{len(self.collections):024x}"
             self.collections[slug] = {
                 "slug": slug, "title": sent["title"], "owner": {"name": owner}, "private": sent["private"], "items": [],

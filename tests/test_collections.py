@@ -78,8 +78,12 @@ def test_the_second_time_only_what_is_new_is_sent(server, folders, tmp_path, cap
 
 def test_a_collection_is_known_by_its_slug_and_its_address_too(server, folders, capsys):
     run(folders[0])
-    for name in (SLUG, f"https://huggingface.co/collections/{SLUG}"):
+    address = f"https://huggingface.co/collections/{SLUG}"
+    for name in (SLUG, f"{address}?sort=new#top"):
         assert publish.main([folders[2], "--collection", name, "--repo", "alice/wave"]) == 0
+    assert list(server.collections) == [SLUG]
+    for name in (address, f"{address}/", f"{address}#top", "alice/my Models", " alice/My models "):
+        assert hub.collected(hub.check_collection(name)) == ["alice/ganlib-bell", "alice/wave"]
     assert [item["id"] for item in server.collections[SLUG]["items"]] == ["alice/ganlib-bell", "alice/wave"]
     assert publish.main([folders[2], "--collection", f"alice/none-{'a' * 24}"]) == 1
     assert capsys.readouterr().err == f"train.publish: there is no collection alice/none-{'a' * 24} on the Hub\n"
@@ -91,6 +95,25 @@ def test_a_private_collection_is_of_private_models(server, folders):
     assert all(server._repos["models", f"alice/ganlib-{name}"].private for name in ("bell", "wave"))
     assert run(*folders, "--private") == 0
     assert len(server.collections) == 1  # it was found
+
+
+def test_a_public_collection_is_not_private(server, folders, capsys):
+    run(folders[0])
+    before = json.dumps(server.collections)
+    assert run(folders[2], "--private") == 1
+    assert capsys.readouterr().err == ("train.publish: the collection alice/My models exists already, and is public: "
+                                       "make it private in its settings first\n")
+    assert json.dumps(server.collections) == before
+
+
+def test_a_collection_that_is_made_meanwhile_is_used(server, folders):
+    run(folders[0])
+    (found,) = server.collections.values()
+    server.collections.clear()
+    server.before("POST /api/collections", lambda: server.collections.update({SLUG: found}))
+    assert run(folders[2]) == 0
+    assert list(server.collections) == [SLUG]
+    assert len(found["items"]) == 2
 
 
 def test_a_dry_run_names_the_repos_and_the_collection(folders, capsys):
@@ -124,6 +147,7 @@ def test_if_the_collection_fails_the_models_are_published(server, folders, capsy
 @pytest.mark.parametrize(("arguments", "sentence"), [
     (["--collection", "ganlib"], "a collection on the Hub is named user/title, such as user/ganlib, not 'ganlib'"),
     (["--collection", "a b/ganlib"], "a collection on the Hub is named user/title, such as user/ganlib, not 'a b/gan"),
+    (["--collection", "alice/a/b"], "a collection on the Hub is named user/title, such as user/ganlib, not 'alice/a"),
     (["--collection", "bob/ganlib"], "nothing can be written for bob: your token has no right to write there"),
     (["--namespace", "bob"], "bob/ganlib-bell, bob/ganlib-wave cannot be written to: your token has no right"),
     (["--namespace", "a b"], "a repo on the Hub is named user/name, not 'a b/ganlib-bell'"),

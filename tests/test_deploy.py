@@ -218,6 +218,11 @@ def test_a_space_is_created_and_updated(server, matter, monkeypatch, capsys):
     assert set(space(server)) - {".gitattributes"} == set(deploy.space_files(deploy.ROOT, "alice/page"))
     server.put("alice/page", {"ganlib/old.py": b"", "weights/own/x.json": b"mine"}, repo_type="space")
     assert deploy.main(["--repo", "alice/page"]) == 0
+    assert "Sent: " in capsys.readouterr().out
+    assert deploy.main(["--repo", "alice/page"]) == 0
+    newest = server._repos["spaces", "alice/page"].at("main").sha
+    assert (f"No file has changed since {server.endpoint}/spaces/alice/page/commit/{newest}: no commit was made.\n"
+            in capsys.readouterr().out)
     assert "ganlib/old.py" not in space(server)
     assert space(server)["weights/own/x.json"] == b"mine"
     front = matter(space(server)["README.md"])
@@ -255,6 +260,21 @@ def test_a_deployment_that_fails_says_what_has_been_done(server, capsys):
     assert deploy.main(command) == 0
     assert server.variables["alice/page"]["GRADIO_MCP_SERVER"] == "False"
     assert server.hardware == {"alice/page": "t4-small"}
+
+
+def test_what_a_host_changes_meanwhile_is_not_overwritten(server, capsys):
+    assert deploy.main(["--repo", "alice/page"]) == 0
+    words = {"README.md": b"---\ntitle: mine\n---\n# Mine\n"}
+    for request in ("GET /api/spaces/alice/page/runtime", "POST .*/commit/main"):
+        (deploy.ROOT / "app.py").write_text(request)
+        server.before(request, lambda: server.put("alice/page", words, repo_type="space"))
+        capsys.readouterr()
+        assert deploy.main(["--repo", "alice/page"]) == 1
+        assert capsys.readouterr().err == ("train.deploy: nothing was sent to alice/page: alice/page has changed in "
+                                           "the meantime, run the command again\n")
+        assert space(server)["README.md"] == words["README.md"]
+    assert deploy.main(["--repo", "alice/page"]) == 0
+    assert space(server)["README.md"].endswith(b"# Mine\n")
 
 
 def test_an_account_without_a_subscription_is_told_of_zero_gpu(server, capsys):

@@ -205,9 +205,9 @@ def test_a_model_that_cannot_be_downloaded_is_refused_with_the_reason(server, fi
     for source, token, sentence in (
             ("alice/private", "hf_bob", "or is private and your token has no right to it"),
             ("alice/gated", "hf_bob", "is gated, ask for access on its page"),
-            ("alice/toy", "hf_wrong", "the Hub refuses your token, log in by"),
-            ("alice/toy", "hf_\u2026", "your token has characters that no token has, log in by"),
-            ("alice/toy", "hf_\fx", "your token has characters that no token has, log in by")):
+            ("alice/toy", "hf_wrong", "the Hub refuses your token, log in anew by"),
+            ("alice/toy", "hf_\u2026", "your token has characters that no token has, log in anew by"),
+            ("alice/toy", "hf_\fx", "your token has characters that no token has, log in anew by")):
         monkeypatch.setenv("HF_TOKEN", token)
         assert sentence in refusal(source), token
     monkeypatch.setenv("HF_TOKEN", "hf_alice")

@@ -79,6 +79,8 @@ def test_the_cache_may_be_elsewhere_and_files_in_it_need_no_network(server, fold
     again = Model.from_pretrained("alice/toy", cache_dir=tmp_path / "cache", local_files_only=True, device="cpu")
     assert server.requests == []
     assert (again.revision, again.sample([1]).tolist()) == (model.revision, model.sample([1]).tolist())
+    with pytest.raises(hub.HubError, match="alice/toy/sub could not be fetched: it is not in the cache, and no"):
+        Model.from_pretrained("alice/toy/sub", cache_dir=tmp_path / "cache", local_files_only=True)
 
 
 def test_a_token_may_be_given(server, folder, monkeypatch):
@@ -95,6 +97,30 @@ def test_a_token_may_be_given(server, folder, monkeypatch):
     assert address.startswith(f"{server.endpoint}/bob/toy/commit/")
     with pytest.raises(hub.HubError, match="nothing was sent to bob/toy: there is no token, log in by"):
         Model.from_pretrained(folder, device="cpu").push_to_hub("bob/toy")
+
+
+@pytest.mark.parametrize("token", ["", 5])
+def test_what_is_no_token_is_one_sentence(token, server):
+    sentence = f": a token is a text, or None for that of `hf auth login` or HF_TOKEN, not {token!r}$"
+    with pytest.raises(hub.HubError, match=f"alice/toy could not be fetched{sentence}"):
+        Model.from_pretrained("alice/toy", token=token)
+    with pytest.raises(hub.HubError, match=f"^nothing was sent to alice/toy{sentence}"):
+        untrained("toy-gaussian").push_to_hub("alice/toy", token=token)
+    assert server.requests == []
+
+
+def test_nothing_is_sent_without_a_token(server):
+    with pytest.raises(hub.HubError, match="^nothing was sent to alice/toy: there is no token, log in by"):
+        untrained("toy-gaussian").push_to_hub("alice/toy", token=False)
+    assert server.requests == []
+
+
+@pytest.mark.parametrize("folder", [5, None])
+def test_a_folder_is_a_text_or_a_path(folder):
+    with pytest.raises(ValueError, match=f"^a folder is named by a text or a Path, not {folder}$"):
+        untrained("toy-gaussian").save_pretrained(folder)
+    with pytest.raises(ValueError, match="^cache_dir is a folder, as a text or a Path, not 5$"):
+        Model.from_pretrained("toy-gaussian", cache_dir=5)
 
 
 def test_a_model_that_was_not_measured_is_pushed_and_its_card_says_so(server):
@@ -157,6 +183,35 @@ def test_changed_weights_are_pushed_without_the_measures_and_pictures_of_the_oth
     assert "| Wasserstein-1 distance | 0.500 |" in server.files("alice/toy")["README.md"].decode()
 
 
+def test_pictures_of_a_folder_whose_weights_are_others_are_not_pushed(server, folder):
+    (folder / "README.md").write_text("# My words on the first weights\n")
+    model = Model.from_pretrained(folder, device="cpu")
+    next(model.generator.parameters()).add_(0.5)
+    model.push_to_hub("alice/changed")
+    assert not server.files("alice/changed").keys() & {"samples.png", "growth.png"}
+    assert b"My words" not in server.files("alice/changed")["README.md"]
+    model = Model.from_pretrained(folder, device="cpu")
+    ganlib.save(untrained("toy-sine"), folder)  # trained anew there
+    model.push_to_hub("alice/earlier")
+    assert not server.files("alice/earlier").keys() & {"samples.png", "growth.png"}
+
+
+@pytest.mark.parametrize("config", ["named", "nameless"])
+def test_a_saved_model_has_its_own_name_and_not_that_of_its_repo(config, server, folder, tmp_path):
+    if config == "nameless":
+        values = json.loads((folder / "config.json").read_text())
+        (folder / "config.json").write_text(json.dumps({key: values[key] for key in values if key != "name"}))
+    server.put("alice/repo", {f"toy/{name}": content for name, content in files(folder).items()}, revision="v1")
+    model = Model.from_pretrained("alice/repo/toy@v1", device="cpu")
+    wanted = "toy-gaussian" if config == "named" else "toy"
+    for written in (model.save_pretrained(tmp_path / "a"), ganlib.save(model, tmp_path / "b")):
+        assert json.loads((written / "config.json").read_text())["name"] == wanted
+    model.push_to_hub("alice/new")
+    assert json.loads(server.files("alice/new")["config.json"])["name"] == wanted
+    model.name = "mine"
+    assert ganlib.load(model.save_pretrained(tmp_path / "c"), "cpu").name == "mine"
+
+
 def test_a_pull_request_needs_no_right_to_write(server, folder, monkeypatch):
     Model.from_pretrained(folder, device="cpu").push_to_hub("alice/toy")
     monkeypatch.setenv("HF_TOKEN", "hf_bob")
@@ -170,6 +225,30 @@ def test_a_pull_request_needs_no_right_to_write(server, folder, monkeypatch):
     assert proposed.sample([1]).equal(model.sample([1]))
 
 
+def test_a_pull_request_begins_at_the_commit_that_it_was_made_for(server, folder):
+    model = Model.from_pretrained(folder, device="cpu")
+    model.push_to_hub("alice/toy")
+    model.config["recipe"]["data"] = "other"
+    server.before("POST .*/commit/main", lambda: server.put("alice/toy", {"README.md": b"My words"}))
+    assert model.push_to_hub("alice/toy", create_pr=True) == f"{server.endpoint}/alice/toy/discussions/1"
+    assert server.files("alice/toy")["README.md"] == b"My words"
+    assert len(server.commits("alice/toy", "refs/pr/1")) == len(server.commits("alice/toy")) == 3
+
+
+def test_a_pull_request_to_a_branch_that_is_missing_makes_it_or_says_why_not(server, folder, monkeypatch):
+    model = Model.from_pretrained(folder, device="cpu")
+    model.push_to_hub("alice/toy")
+    next(model.generator.parameters()).add_(0.5)
+    monkeypatch.setenv("HF_TOKEN", "hf_bob")
+    with pytest.raises(hub.HubError, match="nothing was sent to alice/toy: your token has no right to write there"):
+        model.push_to_hub("alice/toy", revision="trial", create_pr=True)
+    monkeypatch.setenv("HF_TOKEN", "hf_alice")
+    for number in (1, 2):  # now it is there, and no right to write is needed
+        assert model.push_to_hub("alice/toy", revision="trial", create_pr=True).endswith(f"/discussions/{number}")
+        monkeypatch.setenv("HF_TOKEN", "hf_bob")
+    assert server.files("alice/toy", revision="trial") == server.files("alice/toy")
+
+
 @pytest.mark.parametrize("name", ["toy-gaussian", "toy-ring", "vae"])
 def test_a_shipped_model_is_saved_as_it_is(name, tmp_path):
     """Else a push would take its measures for those of other weights."""
@@ -179,6 +258,7 @@ def test_a_shipped_model_is_saved_as_it_is(name, tmp_path):
 
 def test_a_repo_and_a_branch_need_valid_names():
     model = untrained("toy-gaussian")
-    for options in ({"repo": "toy"}, {"repo": "alice/toy@v1"}, {"repo": "alice/toy", "revision": "a..b"}):
+    for options in ({"repo": "toy"}, {"repo": "alice/toy@v1"}, {"repo": "alice/toy", "revision": "a..b"},
+                    {"repo": 5}, {"repo": None}, {"repo": Path("alice/toy")}, {"repo": "alice/toy", "revision": 5}):
         with pytest.raises(ValueError, match="is named"):
             model.push_to_hub(**options)

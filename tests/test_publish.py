@@ -113,6 +113,18 @@ def test_a_branch_is_named_as_it_can_be_loaded(folder, revision, capsys):
     assert "a branch is named by letters, digits, dots, dashes, slashes and under" in capsys.readouterr().err
 
 
+def test_a_pattern_that_the_shell_has_left_names_folders(folder, tmp_path, capsys):
+    """As on Windows."""
+    (tmp_path / "notes.txt").write_text("mine")
+    measure(ganlib.save(untrained("toy-sine"), tmp_path / "two"))
+    assert publish.main([str(tmp_path / "t*"), "--namespace", "alice", "--dry-run"]) == 0
+    assert capsys.readouterr().out.count("MB, for alice/") == 2
+    assert publish.main([str(tmp_path / "n*"), "--namespace", "alice", "--dry-run"]) == 1
+    assert "there is no weights folder" in capsys.readouterr().err
+    folder.rename(tmp_path / "[a]")  # a name, not a pattern
+    assert publish.main([str(tmp_path / "[a]"), "--namespace", "alice", "--dry-run"]) == 0
+
+
 def test_a_dry_run_lists_and_sends_nothing(folder, capsys):
     assert publish.main([str(folder), "--repo", "alice/toy", "--dry-run"]) == 0  # with no Hub anywhere
     shown = capsys.readouterr().out
@@ -159,17 +171,68 @@ def test_files_of_others_in_the_repo_are_kept_and_those_of_an_older_model_are_re
     assert [commit.message for commit in server.commits("alice/old")] == ["Better", "put"]
 
 
-def test_a_card_that_the_user_has_edited_replaces_the_one_there(folder, server):
-    server.put("alice/edited", {"README.md": b"An earlier edition of my own words"})
+def test_a_card_that_the_user_has_edited_replaces_one_of_ours_but_no_edited_one(folder, server, capsys):
+    arguments = [str(folder), "--repo", "alice/toy"]
+    assert publish.main(arguments) == 0
+    kept = " That of the folder was not sent: to send it, delete the one there first.\n"
     (folder / "README.md").write_text("# My own words")
-    assert publish.main([str(folder), "--repo", "alice/edited"]) == 0
-    assert server.files("alice/edited")["README.md"] == b"# My own words"
+    for _ in range(2):
+        assert publish.main(arguments) == 0
+        there = server.files("alice/toy")["README.md"]
+        assert there == b"# My own words"
+        assert kept not in capsys.readouterr().out
+    server.put("alice/toy", {"README.md": there + b", of the page on the Hub"})
+    assert publish.main(arguments) == 0
+    assert server.files("alice/toy")["README.md"] == there + b", of the page on the Hub"
+    assert ("The README.md in alice/toy has been edited: it was kept as it is, because its measures have no marks, and "
+            f"its front matter is missing.{kept}" in capsys.readouterr().out)
 
 
-def remeasure(folder: Path) -> None:
+def test_what_is_changed_in_the_repo_meanwhile_is_not_overwritten(folder, server, capsys):
+    arguments = [str(folder), "--repo", "alice/toy"]
+    assert publish.main(arguments) == 0
+    for number, request in enumerate(("HEAD .*/README.md", "POST .*/commit/main")):
+        remeasure(folder, number)
+        words = f"My words {number}".encode()
+        server.before(request, lambda words=words: server.put("alice/toy", {"README.md": words}))
+        capsys.readouterr()
+        assert publish.main(arguments) == 1
+        assert capsys.readouterr().err == ("train.publish: nothing was sent to alice/toy: alice/toy has changed in the "
+                                           "meantime, run the command again\n")
+        assert server.files("alice/toy")["README.md"] == words
+        assert publish.main(arguments) == 0
+        assert server.files("alice/toy")["README.md"].endswith(words)
+
+
+def test_a_card_of_the_cache_is_not_taken_for_the_one_in_the_repo(folder, server, capsys):
+    arguments = [str(folder), "--repo", "alice/toy"]
+    for number in range(2):  # the second time, the card is downloaded
+        remeasure(folder, number)
+        assert publish.main(arguments) == 0
+    server.put("alice/toy", {"README.md": b"My words"})
+    remeasure(folder, 2)
+    server.answer("HEAD .*/README.md", 418)
+    assert publish.main(arguments) == 1
+    assert "nothing was sent to alice/toy: the Hub answered 418" in capsys.readouterr().err
+    assert server.files("alice/toy")["README.md"] == b"My words"
+
+
+def test_of_a_branch_the_card_there_counts(folder, server):
+    arguments = [str(folder), "--repo", "alice/toy"]
+    assert publish.main(arguments) == 0
+    assert publish.main([*arguments, "--revision", "trial"]) == 0
+    server.put("alice/toy", {"README.md": b"# Of the trial"}, revision="trial")
+    remeasure(folder)
+    for options in (["--revision", "trial"], []):
+        assert publish.main([*arguments, *options]) == 0
+    assert server.files("alice/toy", revision="trial")["README.md"].endswith(b"# Of the trial")
+    assert b"| 0.500 |" in server.files("alice/toy")["README.md"]
+
+
+def remeasure(folder: Path, number: float = 0.5) -> None:
     """Another number in a folder's measures."""
     metrics = json.loads((folder / "metrics.json").read_text())
-    (folder / "metrics.json").write_text(json.dumps(metrics | {"wasserstein_1": 0.5}))
+    (folder / "metrics.json").write_text(json.dumps(metrics | {"wasserstein_1": number}))
 
 
 def test_a_card_that_was_edited_in_the_repo_keeps_its_words_and_gets_the_new_measures(folder, server, capsys):
@@ -190,11 +253,12 @@ def test_a_card_that_was_edited_in_the_folder_keeps_its_words_and_gets_the_new_m
     card = hub.prepare(folder, "alice/toy").files["README.md"].decode()
     edited = card.replace("# toy-gaussian", "# Mine")
     (folder / "README.md").write_text(edited)
+    assert publish.main([str(folder), "--repo", "alice/toy"]) == 0
     remeasure(folder)
-    server.put("alice/toy", {"README.md": b"An earlier edition of my own words"})
+    capsys.readouterr()
     assert publish.main([str(folder), "--repo", "alice/toy"]) == 0
     said = capsys.readouterr().out
-    assert f"{folder / 'README.md'} has been edited: only its measures were brought up to date.\n" in said
+    assert said.count(f"{folder / 'README.md'} has been edited: only its measures were brought up to date.\n") == 1
     assert "The README.md in alice/toy" not in said
     wanted = edited.replace("| 0.012 |", "| 0.500 |").replace("value: 0.0123", "value: 0.5")
     assert server.files("alice/toy")["README.md"].decode() == wanted
@@ -270,7 +334,8 @@ def test_an_error_is_one_sentence_and_nothing_is_published(folder, server, monke
     assert "nothing was sent to alice/toy: the Hub answered 400, The card says nothing" in said()
     server.answer("POST /api/models/alice/toy/commit", 418)
     assert "nothing was sent to alice/toy: the Hub answered 418" in said()
-    for token, sentence in (("", "there is no token, log in by"), ("hf_wrong", "the Hub refuses your token, log in")):
+    anew = "log in anew by `hf auth login`, or set HF_TOKEN"
+    for token, sentence in (("", "there is no token, log in by"), ("hf_wrong", f"refuses your token, {anew}\n")):
         monkeypatch.setenv("HF_TOKEN", token)
         assert sentence in said()
     assert set(server.files("alice/toy")) == {".gitattributes"}
@@ -279,6 +344,7 @@ def test_an_error_is_one_sentence_and_nothing_is_published(folder, server, monke
     assert "could not be reached" in said()
 
 
+@pytest.mark.slow
 def test_a_training_may_end_on_the_hub(tmp_path, server, monkeypatch, capsys):
     """In a folder with a shipped model's name, which does not matter."""
     monkeypatch.chdir(tmp_path)
@@ -297,9 +363,9 @@ def test_a_training_may_end_on_the_hub(tmp_path, server, monkeypatch, capsys):
     ("hf_alice", "bob/there", "bob/there cannot be written to: your token has no right to write there"),
     ("hf_alice", "bob/new", "bob/new cannot be written to: your token has no right to write there"),
     ("hf_reads", "alice/new", "alice/new cannot be written to: your token has no right to write there"),
-    ("hf_wrong", "alice/new", "alice/new cannot be written to: the Hub refuses your token, log in by"),
-    ("hf_\u200balice", "alice/new", "your token has characters that no token has, log in by"),
-    ("hf_\valice", "alice/new", "your token has characters that no token has, log in by"),
+    ("hf_wrong", "alice/new", "alice/new cannot be written to: the Hub refuses your token, log in anew by"),
+    ("hf_\u200balice", "alice/new", "your token has characters that no token has, log in anew by"),
+    ("hf_\valice", "alice/new", "your token has characters that no token has, log in anew by"),
 ])
 def test_a_training_that_may_not_end_on_the_hub_does_not_begin(token, repo, sentence, tmp_path, server, monkeypatch,
                                                               capsys):

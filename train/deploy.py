@@ -185,16 +185,19 @@ def work(arguments: argparse.Namespace) -> None:
     models = sources(arguments.models)
     collection = arguments.collection and hub.check_collection(arguments.collection)
     asks = not arguments.dry_run  # of the Hub
-    current, linked = hub.space(repo) if asks else None, hub.collected(collection) if asks and collection else ()
-    publication = hub.Publication(repo, space_files(ROOT, repo, arguments.hardware, models, linked, current))
+    current, linked = hub.space(repo) if asks else hub.Space(), hub.collected(collection) if asks and collection else ()
+    files = space_files(ROOT, repo, arguments.hardware, models, linked, current)
+    publication = hub.Publication(repo, files, head=current.head)
     show(publication)
     variables = {MODELS: ",".join(map(str, models))} if models else {}
     for name, value in variables.items():
         print(f"{name}={value}")
     if not arguments.dry_run:
-        address = hub.deploy(publication, private=arguments.private or None, hardware=arguments.hardware,
-                             variables=variables, defaults=DEFAULTS)
-        print(f"Sent: {address}\nThe Space is being built: {address.partition('/commit/')[0]}")
+        sent = hub.deploy(publication, private=arguments.private or None, hardware=arguments.hardware,
+                          variables=variables, defaults=DEFAULTS)
+        page = sent.address.partition("/commit/")[0]
+        print(f"Sent: {sent.address}\nThe Space is being built: {page}" if sent.changed else
+              f"No file has changed since {sent.address}: no commit was made.\nThe Space: {page}")
 
 
 main = command(parser, work, "stopped; the same command does what is left to do")

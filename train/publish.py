@@ -1,8 +1,10 @@
 """python -m train.publish FOLDER --repo user/name: send weights folders to the Hugging Face Hub, each in one commit."""
 
 import argparse
+import os
 import re
 import sys
+from glob import glob
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -67,16 +69,23 @@ class Item(NamedTuple):
     note: str
 
 
+def expanded(name: str) -> list[str]:
+    """The folders of a pattern that the shell has left as it is, such as weights/* on Windows; else the name itself."""
+    found = [] if os.path.exists(name) else sorted(filter(os.path.isdir, glob(name)))
+    return found or [name]
+
+
 def prepare(arguments: argparse.Namespace, owner: str | None) -> list[Item]:
     """What is sent of each folder. Raises ValueError for options that do not fit, and else as `hub.prepare`."""
-    require(arguments.repo is None or len(arguments.folders) == 1,
+    folders = [folder for name in arguments.folders for folder in expanded(name)]
+    require(arguments.repo is None or len(folders) == 1,
             "--repo is for one folder: leave it out, and give --namespace or --collection")
     require(bool(arguments.repo or owner), "name the repo by --repo USER/NAME, or its owner by --namespace USER")
     items: list[Item] = []
-    for folder in arguments.folders:
+    for folder in folders:
         hub.check_local(folder)
         config = checkpoint.read_json(Path(folder) / checkpoint.CONFIG, dict, {})
-        if len(arguments.folders) > 1 and config.get("architecture") == checkpoint.CLASSIFIER:
+        if len(folders) > 1 and config.get("architecture") == checkpoint.CLASSIFIER:
             print(f"{folder} is left out: it holds the {classifier.NAME}, which generates no samples.")
             continue
         model = checkpoint.load(Path(folder), "cpu")
