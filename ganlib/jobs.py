@@ -6,6 +6,7 @@ checkpoint). It is a single commit, and is deleted when the weights are publishe
 
 import json
 import re
+import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -25,7 +26,9 @@ STATE, RUN = checkpoint.STATE.as_posix(), "run.json"  # in the branch: the check
 IMAGE = "ghcr.io/astral-sh/uv:python3.12-bookworm"  # the Hub's own for scripts that uv runs
 PER_HOUR = {"second": 3600, "minute": 60, "hour": 1}  # by the unit of a price
 EVERY = 300.0  # seconds between two checkpoints that are sent
+PATIENCE = 120.0  # seconds that a training waits at its end for the last checkpoint to be sent
 LAST_LINES = 5  # of a failed job's log, in its message
+KEY = "job"  # in RUN: which job the branch is for
 
 # The first arguments are the repo, the branch and the archives in it; the others are the training's command line.
 LOADER = """\
@@ -106,12 +109,13 @@ def kept_run(repo: str) -> dict[str, Any] | None:
     with hub._hub_errors("no job was started", repo):
         if STATE not in _files(repo):
             return None
-        path = hub._api().hf_hub_download(repo, RUN, revision=BRANCH)
-        return dict(json.loads(Path(path).read_text(encoding="utf-8")))
+        return {name: value for name, value in _described(repo, _head(repo)).items() if name != KEY}
 
 
-def send(repo: str, run: Mapping[str, Any], archives: Mapping[str, Path], anew: bool) -> None:
+def send(repo: str, run: Mapping[str, Any], archives: Mapping[str, Path], anew: bool) -> str:
     """Send a job's archives to the branch, and what the run is. Repo and branch are created if they are missing.
+
+    All other files of the branch are removed, but not the checkpoint of a run that goes on.
 
     Args:
         repo: "user/name".
@@ -119,19 +123,24 @@ def send(repo: str, run: Mapping[str, Any], archives: Mapping[str, Path], anew: 
         archives: files by their names in the branch.
         anew: whether a checkpoint that is there is removed.
 
+    Returns:
+        A new key of the branch: only the job that gets it reads and writes checkpoints there.
+
     Raises:
         HubError: why they could not be sent.
     """
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
+    key = secrets.token_hex(8)
     with hub._hub_errors(f"no job was started: nothing was sent to {repo}", repo):
         api = hub._api()
         api.create_repo(repo, exist_ok=True)
         api.create_branch(repo, branch=BRANCH, exist_ok=True)
-        added = [CommitOperationAdd(RUN, json.dumps(run, indent=2).encode()),
+        added = [CommitOperationAdd(RUN, json.dumps({**run, KEY: key}, indent=2).encode()),
                  *(CommitOperationAdd(name, path) for name, path in archives.items())]
-        old = sorted(name for name in _files(repo) if anew and name.startswith("training/"))
-        _commit(repo, [*added, *map(CommitOperationDelete, old)], "A training on Hugging Face Jobs")
+        old = sorted(name for name in _files(repo) - {RUN, *archives} if anew or not name.startswith("training/"))
+        _commit(repo, [*added, *map(CommitOperationDelete, old)], "A training on Hugging Face Jobs", _head(repo))
+    return key
 
 
 def start(repo: str, words: list[str], archives: list[str], requirements: list[str], hardware: Flavour, seconds: int,
@@ -177,18 +186,25 @@ def failure(job: Job) -> str | None:
     return None if stage == "COMPLETED" else f"{stage}{f', {ended.status.message}' if ended.status.message else ''}"
 
 
-def fetch_checkpoint(repo: str, out: Path) -> bool:
+def fetch_checkpoint(repo: str, key: str, out: Path) -> bool:
     """Download the last checkpoint of the branch into a weights folder. Returns whether there is one.
 
     Its files are safetensors and pictures. Nothing is unpickled.
 
+    Args:
+        repo: "user/name".
+        key: of the branch, from `send`.
+        out: the weights folder.
+
     Raises:
-        HubError: the Hub does not answer.
+        HubError: the Hub does not answer, or the branch belongs to another job.
     """
     with hub._hub_errors(f"the checkpoint in {repo} could not be fetched", repo):
         if STATE not in _files(repo):
             return False
-        hub._api().snapshot_download(repo, revision=BRANCH, local_dir=out,
+        head = _head(repo)
+        _check_key(repo, key, head)
+        hub._api().snapshot_download(repo, revision=head, local_dir=out,
                                      allow_patterns=["training/*.safetensors", "training/growth/*.png"])
         return True
 
@@ -199,20 +215,27 @@ def forget(repo: str) -> None:
         hub._api().delete_branch(repo, branch=BRANCH)
 
 
+class Replaced(HubError):
+    """Another job was started into the same repo."""
+
+
 class Sender:
     """Sends checkpoints to the branch in a thread of its own, so that the training does not wait.
 
-    Only the newest is sent, at most one in `every` seconds. What failed is tried again with the next.
+    Only the newest is sent, at most one in `every` seconds. What failed is tried again with the next, and at the end
+    at once, twice at most. Nothing is sent any more if the branch belongs to another job.
 
     Args:
         repo: "user/name".
+        key: of the branch, from `send`.
         folder: the weights folder, whose checkpoint is sent.
         tell: is called, in the thread, with a sentence on what was sent or why not.
         every: seconds.
     """
 
-    def __init__(self, repo: str, folder: Path, tell: Callable[[str], object], every: float = EVERY):
-        self._repo, self._folder, self._tell, self._every = repo, folder, tell, every
+    def __init__(self, repo: str, key: str, folder: Path, tell: Callable[[str], object], every: float = EVERY):
+        self.sent = False  # whether the newest checkpoint is in the branch
+        self._repo, self._key, self._folder, self._tell, self._every = repo, key, folder, tell, every
         self._changed = threading.Condition()
         self._newest: dict[str, bytes] | None = None
         self._due, self._closed = 0.0, False
@@ -225,45 +248,74 @@ class Sender:
         paths = [*training.glob("*.safetensors"), *training.glob("growth/*.png")]
         files = {path.relative_to(self._folder).as_posix(): path.read_bytes() for path in sorted(paths)}
         with self._changed:
-            self._newest = files
+            self._newest, self.sent = files, False
             self._changed.notify()
 
     def close(self) -> None:
-        """Sends the newest checkpoint if it was not sent yet, and ends the thread."""
+        """Sends the newest checkpoint if it was not sent yet, and ends the thread, or leaves it after `PATIENCE`."""
         with self._changed:
             self._closed = True
             self._changed.notify()
-        self._thread.join()
+        self._thread.join(PATIENCE)
 
     def _work(self) -> None:
+        last = False  # whether the thread ends if there is nothing new
         while True:
             with self._changed:
                 while not self._closed and (self._newest is None or time.monotonic() < self._due):
                     self._changed.wait(None if self._newest is None else self._due - time.monotonic())
                 files, self._newest = self._newest, None
+                closed = self._closed
             if files is None:
                 return
             try:
                 self._send(files)
-                self._tell(f"The checkpoint is in the branch {BRANCH} of {self._repo}.")
+            except Replaced as error:
+                self._tell(f"warning: {error}")
+                return
             except (HubError, ValueError) as error:
                 self._tell(f"warning: {error}")
                 with self._changed:
-                    if not self._closed:
+                    if not last:
                         self._newest = self._newest or files
+                last = closed
+            else:
+                with self._changed:
+                    self.sent = self._newest is None
+                self._tell(f"The checkpoint is in the branch {BRANCH} of {self._repo}.")
             self._due = time.monotonic() + self._every
 
     def _send(self, files: dict[str, bytes]) -> None:
         from huggingface_hub import CommitOperationAdd
 
         with hub._hub_errors("the checkpoint was not sent", self._repo):
-            _commit(self._repo, [CommitOperationAdd(name, content) for name, content in files.items()], "Checkpoint")
+            head = _head(self._repo)
+            _check_key(self._repo, self._key, head)
+            _commit(self._repo, [CommitOperationAdd(name, content) for name, content in files.items()], "Checkpoint",
+                    head)
 
 
-def _commit(repo: str, operations: list[Any], message: str) -> None:
-    """Commits to the branch, and leaves one commit there: the repo does not grow with each checkpoint."""
+def _head(repo: str) -> str:
+    """The newest commit of the branch."""
+    return str(hub._api().repo_info(repo, revision=BRANCH).sha)
+
+
+def _described(repo: str, head: str) -> dict[str, Any]:
+    """What the branch says of its run."""
+    path = hub._api().hf_hub_download(repo, RUN, revision=head)
+    return dict(json.loads(Path(path).read_text(encoding="utf-8")))
+
+
+def _check_key(repo: str, key: str, head: str) -> None:
+    """Raises Replaced if the branch has another key."""
+    if _described(repo, head).get(KEY) != key:
+        raise Replaced(f"another job was started into {repo}: this one reads and writes no checkpoints there any more")
+
+
+def _commit(repo: str, operations: list[Any], message: str, head: str) -> None:
+    """Commits to the branch on top of `head`, and leaves one commit: the repo does not grow with each checkpoint."""
     api = hub._api()
-    api.create_commit(repo, operations, commit_message=message, revision=BRANCH)
+    api.create_commit(repo, operations, commit_message=message, revision=BRANCH, parent_commit=head)
     api.super_squash_history(repo, branch=BRANCH, commit_message=message)
 
 

@@ -196,10 +196,40 @@ def options(argv: list[str]):
     return parser().parse_args(argv)
 
 
-def test_modules_that_register_more_are_sent_too(server, monkeypatch):
-    monkeypatch.setenv("GANLIB_IMPORT", "tests.extension.stripes")
-    assert dict(jobs.package())["tests/extension/stripes.py"] == ROOT / "tests" / "extension" / "stripes.py"
-    assert jobs.environment()["GANLIB_IMPORT"] == "tests.extension.stripes"
+def test_modules_that_register_more_are_sent_too_to_private_repos_only(server, tmp_path, monkeypatch, capsys):
+    monkeypatch.syspath_prepend(tmp_path)
+    for name in ("mylab/__init__.py", "mylab/nets.py", "mylab/deep/more.py", "alone.py"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("")
+    monkeypatch.setenv("GANLIB_IMPORT", "mylab.nets, alone")
+    assert set(jobs.extensions()) == {"mylab/__init__.py", "mylab/nets.py", "mylab/deep/more.py", "alone.py"}
+    assert jobs.environment("key")["GANLIB_IMPORT"] == "mylab.nets, alone"
+    assert run(*RUN, *ON, "--dry-run") == 1
+    assert "mylab/nets.py) are sent to alice/ring, where everybody could see them" in sentence(capsys)
+    server.put("alice/ring", {"README.md": b""}, private=True)
+    assert run(*RUN, *ON, "--dry-run") == 0
+
+
+def test_own_weights_are_sent_to_private_repos_only(server, tmp_path, capsys):
+    ganlib.save(ganlib.load("toy-ring", "cpu"), tmp_path / "own")
+    assert run(*RUN, *ON, "--init", "own", "--dry-run") == 1
+    assert "the weights in own are sent to alice/ring, where everybody could see them" in sentence(capsys)
+    assert run(*RUN, *ON, "--init", "toy-ring", "--dry-run") == 0
+    server.put("alice/ring", {"README.md": b""}, private=True)
+    assert run(*RUN, *ON, "--init", "own", "--dry-run") == 0
+    assert "--init init/own" in capsys.readouterr().out
+
+
+def test_an_archive_of_the_same_files_has_the_same_bytes(tmp_path):
+    (tmp_path / "one.txt").write_text("1")
+    for name in ("first.zip", "second.zip"):
+        jobs.write_archive(tmp_path / name, {"one.txt": tmp_path / "one.txt"})
+        os.utime(tmp_path / "one.txt", (1e9, 1e9))
+    assert (tmp_path / "first.zip").read_bytes() == (tmp_path / "second.zip").read_bytes()
+
+
+def test_the_shown_maximum_is_rounded_up():
+    assert [jobs.cents(dollars) for dollars in (0.0149, 0.02, 1.5, 0)] == [0.02, 0.02, 1.5, 0]
 
 
 @pytest.mark.slow
@@ -217,27 +247,75 @@ print(json.dumps([jobs.needed(argparse.Namespace(track="alice/runs")), dict(jobs
     assert set(map(Requirement, needed)) == set(map(Requirement, jobs.needed(Namespace(track="alice/runs"))))
 
 
-def test_checkpoints_are_sent_in_the_background_the_newest_wins_and_a_failure_is_tried_again(server, tmp_path):
+@pytest.fixture
+def branch(server, tmp_path):
+    """Begins a run in alice/ring. Gives the key of the branch, the file of its checkpoint, and makes a sender."""
     server.put("alice/ring", {"README.md": b""})
-    hub_jobs.send("alice/ring", {}, {}, anew=True)
-    told, state = [], tmp_path / "out" / "training" / "state.safetensors"
+    key, state = hub_jobs.send("alice/ring", {}, {}, anew=True), tmp_path / "out" / "training" / "state.safetensors"
     state.parent.mkdir(parents=True)
-    server.answer("POST .*/commit/", 503, "Down")
-    sender = hub_jobs.Sender("alice/ring", tmp_path / "out", told.append, every=3600)
+    state.write_bytes(b"first")
+    return key, state, lambda told: hub_jobs.Sender("alice/ring", key, tmp_path / "out", told.append, every=3600)
+
+
+def test_checkpoints_are_sent_in_the_background_and_the_newest_wins(server, tmp_path, branch):
+    (key, state, new), told = branch, []
+    sender = new(told)
     with server.hold("POST .*/commit/") as reached:
         for content in (b"first", b"second", b"third"):
             state.write_bytes(content)
             sender.offer()  # does not wait
             assert reached.wait(60)
     sender.close()
-    assert "warning: the checkpoint was not sent: the Hub answered 503" in told[0]
-    assert told[1:] == ["The checkpoint is in the branch ganlib-job of alice/ring."]
+    assert sender.sent
+    assert told == ["The checkpoint is in the branch ganlib-job of alice/ring."] * 2
     assert server.files("alice/ring", revision=BRANCH)["training/state.safetensors"] == b"third"
     assert len(server.commits("alice/ring", BRANCH)) == 1
-    assert hub_jobs.fetch_checkpoint("alice/ring", tmp_path / "fetched")
+    assert hub_jobs.fetch_checkpoint("alice/ring", key, tmp_path / "fetched")
     assert (tmp_path / "fetched" / "training" / "state.safetensors").read_bytes() == b"third"
     hub_jobs.forget("alice/ring")
-    assert not hub_jobs.fetch_checkpoint("alice/ring", tmp_path / "fetched")
+    assert not hub_jobs.fetch_checkpoint("alice/ring", key, tmp_path / "fetched")
+
+
+@pytest.mark.parametrize("failures", [2, 3])
+def test_a_checkpoint_that_was_not_sent_is_tried_again_at_the_end_twice_at_most(server, branch, failures):
+    (_, _, new), told = branch, []
+    for _ in range(failures):
+        server.answer("POST .*/commit/", 400, "Down")
+    sender = new(told)
+    with server.hold("GET .*/revision/") as reached:
+        sender.offer()
+        assert reached.wait(60)
+        sender._closed = True  # while the first try goes on
+    sender.close()
+    assert sender.sent == (failures == 2)
+    assert len([words for words in told if words.startswith("warning: the checkpoint was not sent")]) == failures
+
+
+def test_a_job_whose_branch_another_one_has_taken_neither_sends_nor_reads(server, tmp_path, branch):
+    (key, _, new), told = branch, []
+    sender = new(told)
+    assert hub_jobs.send("alice/ring", {}, {}, anew=True) != key
+    sender.offer()
+    sender.close()
+    assert not sender.sent
+    assert told == ["warning: another job was started into alice/ring: this one reads and writes no checkpoints there "
+                    "any more"]
+    assert "training/state.safetensors" not in server.files("alice/ring", revision=BRANCH)
+    server.put("alice/ring", {"training/state.safetensors": b"of the other"}, BRANCH)
+    with pytest.raises(hub_jobs.Replaced):
+        hub_jobs.fetch_checkpoint("alice/ring", key, tmp_path / "fetched")
+
+
+def test_what_an_earlier_run_left_in_the_branch_is_removed_but_not_the_checkpoint_to_go_on_from(server, tmp_path):
+    (tmp_path / "code.zip").write_bytes(b"code")
+    left = {"pictures.zip": b"0", "training/state.safetensors": b"1"}
+    server.put("alice/ring", {"README.md": b""})
+    server.put("alice/ring", left, BRANCH)
+    for anew, there in ((False, {"training/state.safetensors"}), (True, set())):
+        hub_jobs.send("alice/ring", {"seed": 7}, {"code.zip": tmp_path / "code.zip"}, anew=anew)
+        assert set(server.files("alice/ring", revision=BRANCH)) == {"run.json", "code.zip", *there}
+    server.put("alice/ring", left, BRANCH)
+    assert hub_jobs.kept_run("alice/ring") == {"seed": 7}
 
 
 @pytest.mark.slow

@@ -214,11 +214,12 @@ def work(arguments: argparse.Namespace) -> int | None:
     with measuring(f"opening {run.name}", delay=0.5) as progress:
         run, data = run.open(progress=progress)
     first = f"Training {run.name} on {data.description()}, on {run.device}."
-    with run.alone(), jobs.checkpoints(run, arguments.push) as saved:
+    with run.alone(), jobs.checkpoints(run, arguments.push) as sender:
         print(" ".join(filter(None, (first, *data.found, opening(run), sheet_sentence(run, data)))))
-        ended = train(run, data, tracked, saved)
+        ended = train(run, data, tracked, sender.offer if sender else lambda: None)
     if not ended:
-        print(jobs.AGAIN if jobs.here() else f"Stopped and saved. To continue: {resume_command(arguments.argv)}")
+        print((jobs.AGAIN if sender.sent else jobs.LOST) if sender else
+              f"Stopped and saved. To continue: {resume_command(arguments.argv)}")
         return 130
     bare = len(run.out.parts) == 1  # ganlib.load would take it for the name of a shipped model
     if not jobs.here():

@@ -2,8 +2,9 @@
 
 import argparse
 import hashlib
-import importlib.util
+import importlib
 import io
+import math
 import os
 import re
 import shlex
@@ -11,7 +12,7 @@ import sys
 import tempfile
 import zipfile
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, redirect_stderr
 from importlib import metadata
 from pathlib import Path
@@ -30,13 +31,14 @@ from ganlib.runs import Run
 from . import track
 from .command import without
 
-IN_JOB = "GANLIB_JOB"  # is set in the environment of a job
+IN_JOB = "GANLIB_JOB"  # in the environment of a job: the key of the branch
 TIMEOUT = "2h"
 UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}  # seconds
 CODE, PICTURES = "ganlib.zip", "pictures.zip"
 LEFT_OUT = {"demo", "weights", "__pycache__"}  # folders of the package that a training does not need
 MAX_PICTURES = 2**31  # bytes
 AGAIN = "Stopped and saved. The same command goes on from there."
+LOST = "Stopped. The last checkpoint was not sent: the same command goes on from the one before it, if there is one."
 REFUSED = {  # options, and why they do not go with --on-hf
     "resume": "the same command goes on from the checkpoint in the repo by itself",
     "out": "the weights go to the repo of --push",
@@ -100,7 +102,7 @@ def submit(arguments: argparse.Namespace, run: Run, words: str) -> int | None:
         first = "It begins anew" if anew else "It goes on from the checkpoint in the repo"
         print(f"{run.name} on {words}, on Hugging Face Jobs: {hardware.name}, {hardware.description}.\n"
               f"It costs ${hardware.dollars_per_hour:.2f} an hour, ${hardware.dollars_per_hour / 60:.4f} a minute; at "
-              f"most ${max(hardware.dollars_per_hour * length / 3600, 0.01):.2f} for --timeout {timeout}"
+              f"most ${cents(hardware.dollars_per_hour * length / 3600):.2f} for --timeout {timeout}"
               f"{' (the default)' * (arguments.timeout is None)}.\n"
               f"{first}. The repo {repo} gets {sizes} in its branch {jobs.BRANCH}, checkpoints there, and at the end "
               f"the weights in main.\n"
@@ -109,9 +111,14 @@ def submit(arguments: argparse.Namespace, run: Run, words: str) -> int | None:
         if arguments.dry_run:
             print("Nothing was started.")
             return None
-        jobs.send(repo, described, archives, anew)
-    job = jobs.start(repo, typed, list(archives), needed(arguments), hardware, length, environment())
+        key = jobs.send(repo, described, archives, anew)
+    job = jobs.start(repo, typed, list(archives), needed(arguments), hardware, length, environment(key))
     return follow(job, repo)
+
+
+def cents(dollars: float) -> float:
+    """The dollars, rounded up to a cent, but for the hundredths of a cent that prices per minute are rounded by."""
+    return math.ceil(round(100 * dollars, 2)) / 100
 
 
 def follow(job: jobs.Job, repo: str) -> int | None:
@@ -169,7 +176,12 @@ def packed(arguments: argparse.Namespace, run: Run, folder: Path, repo: str) -> 
     for option, values in (("--on-hf", 1), ("--timeout", 1), ("--overwrite", 0), ("--dry-run", 0)):
         typed = without(typed, option, values)
     code = dict(package())
+    if own := extensions():
+        check_private(repo, f"the modules of GANLIB_IMPORT ({', '.join(sorted(own))}) are")
+        code |= own
     if arguments.init is not None and (local := weights(arguments.init)):
+        if arguments.init not in checkpoint.shipped():
+            check_private(repo, f"the weights in {arguments.init} are")
         typed = [*without(typed, "--init", 1), "--init", f"init/{local.name}"]
         code |= {f"init/{local.name}/{path.name}": path for path in checkpoint.files(local)}
     write_archive(archives[CODE], code)
@@ -202,13 +214,18 @@ def found_pictures(source: Path, name: str, has_classes: bool, repo: str) -> dic
     size = sum(path.stat().st_size for path in files.values())
     require(size <= MAX_PICTURES, f"{source} has {size / 1e9:.1f} GB, and at most {MAX_PICTURES / 1e9:.1f} GB are sent "
                                   f"to a job: make its pictures smaller first")
-    require(jobs.is_private(repo), f"the pictures in {source} are sent to {repo}, where everybody could see them: make "
-                                   f"it a private repo first, by `hf repos create {repo} --private` or in its settings")
+    check_private(repo, f"the pictures in {source} are")
     return files
 
 
+def check_private(repo: str, what: str) -> None:
+    """Raises ValueError if everybody could see what is sent to the repo."""
+    require(jobs.is_private(repo), f"{what} sent to {repo}, where everybody could see them: make it a private repo "
+                                   f"first, by `hf repos create {repo} --private` or in its settings")
+
+
 def package() -> Iterator[tuple[str, Path]]:
-    """The files of this very package, laid out as installed, and of the modules that GANLIB_IMPORT names."""
+    """The files of this very package, laid out as installed."""
     root = Path(checkpoint.__file__).parent
     commands = Path(__file__).parent
     shipped = checkpoint._shipped_folders().get(CLASSIFIER)
@@ -219,14 +236,20 @@ def package() -> Iterator[tuple[str, Path]]:
                 yield (place / within).as_posix(), path
     for path in checkpoint.files(shipped) if shipped else ():
         yield f"ganlib/weights/{CLASSIFIER}/{path.name}", path
+
+
+def extensions() -> dict[str, Path]:
+    """The files of the modules that GANLIB_IMPORT names, and of the packages that they are in."""
+    files: dict[str, Path] = {}
     for name in filter(None, map(str.strip, os.environ.get("GANLIB_IMPORT", "").split(","))):
-        parts = name.split(".")
-        for depth in range(1, len(parts) + 1):
-            found = importlib.util.find_spec(".".join(parts[:depth]))
-            if found is not None and found.origin is not None:
-                end = Path("__init__.py") if found.submodule_search_locations else Path()
-                inside = Path(*parts[:depth]) / end
-                yield (inside if end.name else inside.with_suffix(".py")).as_posix(), Path(found.origin)
+        top = importlib.import_module(name.partition(".")[0])
+        origin = Path(str(top.__file__ or next(iter(top.__path__))))
+        folder = origin.parent if origin.name == "__init__.py" else origin
+        if folder.is_dir():
+            files |= {path.relative_to(folder.parent).as_posix(): path for path in sorted(folder.rglob("*.py"))}
+        else:
+            files[origin.name] = origin
+    return files
 
 
 def write_archive(path: Path, files: dict[str, Path]) -> None:
@@ -260,29 +283,29 @@ def requirements() -> Iterable[tuple[str, str]]:
             yield wanting[0], str(requirement)
 
 
-def environment() -> dict[str, str]:
-    """The environment of a job; without the token, which is a secret."""
+def environment(key: str) -> dict[str, str]:
+    """The environment of a job, with the key of its branch; without the token, which is a secret."""
     own = {"GANLIB_IMPORT": os.environ["GANLIB_IMPORT"]} if os.environ.get("GANLIB_IMPORT") else {}
-    return {IN_JOB: "1", "PYTHONUNBUFFERED": "1", "TQDM_MININTERVAL": "30", "HF_HUB_DISABLE_PROGRESS_BARS": "1", **own}
+    return {IN_JOB: key, "PYTHONUNBUFFERED": "1", "TQDM_MININTERVAL": "30", "HF_HUB_DISABLE_PROGRESS_BARS": "1", **own}
 
 
 def go_on(arguments: argparse.Namespace, out: Path) -> None:
     """In a job: fetches the checkpoint of the run if there is one, and makes the arguments those of a resumed run."""
     arguments.push = hub.check_repo(arguments.push)  # which may be given as an address
-    if jobs.fetch_checkpoint(arguments.push, out):
+    if jobs.fetch_checkpoint(arguments.push, os.environ[IN_JOB], out):
         arguments.resume, arguments.init = True, None
 
 
 @contextmanager
-def checkpoints(run: Run, repo: str | None) -> Iterator[Callable[[], None]]:
-    """Yields what is to be called after each checkpoint; in a job it sends them, elsewhere it does nothing."""
+def checkpoints(run: Run, repo: str | None) -> Iterator[jobs.Sender | None]:
+    """Yields, in a job, what sends its checkpoints; elsewhere None."""
     if not (here() and repo):
-        yield lambda: None
+        yield None
         return
     with redirect_stderr(Lines(sys.stderr)):
-        sender = jobs.Sender(repo, run.out, print)
+        sender = jobs.Sender(repo, os.environ[IN_JOB], run.out, print)
         try:
-            yield sender.offer
+            yield sender
         finally:
             sender.close()
 
