@@ -107,7 +107,7 @@ def running(repo: str) -> str | None:
 def kept_run(repo: str) -> dict[str, Any] | None:
     """The run whose checkpoint the branch holds, as `send` described it; None without a checkpoint. Raises HubError."""
     with hub._hub_errors("no job was started", repo):
-        if STATE not in _files(repo):
+        if not hub._api().file_exists(repo, STATE, revision=BRANCH):
             return None
         return {name: value for name, value in _described(repo, _head(repo)).items() if name != KEY}
 
@@ -136,10 +136,12 @@ def send(repo: str, run: Mapping[str, Any], archives: Mapping[str, Path], anew: 
         api = hub._api()
         api.create_repo(repo, exist_ok=True)
         api.create_branch(repo, branch=BRANCH, exist_ok=True)
+        head = _head(repo)
+        there = set(api.list_repo_files(repo, revision=head))
         added = [CommitOperationAdd(RUN, json.dumps({**run, KEY: key}, indent=2).encode()),
                  *(CommitOperationAdd(name, path) for name, path in archives.items())]
-        old = sorted(name for name in _files(repo) - {RUN, *archives} if anew or not name.startswith("training/"))
-        _commit(repo, [*added, *map(CommitOperationDelete, old)], "A training on Hugging Face Jobs", _head(repo))
+        old = sorted(name for name in there - {RUN, *archives} if anew or not name.startswith("training/"))
+        _commit(repo, [*added, *map(CommitOperationDelete, old)], "A training on Hugging Face Jobs", head)
     return key
 
 
@@ -200,18 +202,19 @@ def fetch_checkpoint(repo: str, key: str, out: Path) -> bool:
         HubError: the Hub does not answer, or the branch belongs to another job.
     """
     with hub._hub_errors(f"the checkpoint in {repo} could not be fetched", repo):
-        if STATE not in _files(repo):
-            return False
         head = _head(repo)
         _check_key(repo, key, head)
+        if not hub._api().file_exists(repo, STATE, revision=head):
+            return False
         hub._api().snapshot_download(repo, revision=head, local_dir=out,
                                      allow_patterns=["training/*.safetensors", "training/growth/*.png"])
         return True
 
 
-def forget(repo: str) -> None:
-    """Delete the branch. Raises HubError."""
+def forget(repo: str, key: str) -> None:
+    """Delete the branch. Raises HubError, also if it belongs to another job."""
     with hub._hub_errors(f"the branch {BRANCH} of {repo} is no longer needed, but was not deleted", repo):
+        _check_key(repo, key, _head(repo))
         hub._api().delete_branch(repo, branch=BRANCH)
 
 
@@ -317,15 +320,6 @@ def _commit(repo: str, operations: list[Any], message: str, head: str) -> None:
     api = hub._api()
     api.create_commit(repo, operations, commit_message=message, revision=BRANCH, parent_commit=head)
     api.super_squash_history(repo, branch=BRANCH, commit_message=message)
-
-
-def _files(repo: str) -> set[str]:
-    """Names of the files in the branch; none where there is no branch."""
-    from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
-
-    with suppress(RepositoryNotFoundError, RevisionNotFoundError):
-        return set(hub._api().list_repo_files(repo, revision=BRANCH))
-    return set()
 
 
 def _labels(repo: str) -> dict[str, str]:

@@ -132,12 +132,19 @@ def test_pictures_are_sent_to_private_repos_only(server, capsys, tmp_path):
 def test_ctrl_c_leaves_the_job_running_and_another_into_the_same_repo_is_refused(server, tmp_path, capsys):
     environment = server.environment(tmp_path / "home", TOKEN) | {"PYTHONPATH": str(ROOT)}
     environment.pop("GANLIB_IMPORT", None)
-    with subprocess.Popen([sys.executable, "-m", "train", *RUN, *ON], env=environment, cwd=tmp_path, text=True,
-                          stdout=subprocess.PIPE, stderr=subprocess.PIPE) as followed:
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a suite in the background ignores it
+    try:
+        followed = subprocess.Popen([sys.executable, "-m", "train", *RUN, *ON], env=environment, cwd=tmp_path,
+                                    text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    try:
         while "Ctrl-C leaves it running." not in (line := followed.stdout.readline()):
             assert line, followed.stderr.read()
         followed.send_signal(signal.SIGINT)
         rest, error = followed.communicate(timeout=60)
+    finally:
+        followed.kill()
     assert followed.returncode == 130
     assert "The job goes on. Follow it by `hf jobs logs job0 --follow`, stop it by `hf jobs cancel job0`." in rest
     assert error == ""

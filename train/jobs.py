@@ -95,7 +95,7 @@ def submit(arguments: argparse.Namespace, run: Run, words: str) -> int | None:
         raise ValueError(f"the job {there} trains into {repo} now: follow it by `hf jobs logs {there} --follow`, stop "
                          f"it by `hf jobs cancel {there}`, or push to another repo")
     with tempfile.TemporaryDirectory() as folder:
-        archives, typed = packed(arguments, run, Path(folder), repo)
+        archives, typed, parts = packed(arguments, run, Path(folder), repo)
         described = {**description(arguments, hardware.has_gpu), **hashes(archives, arguments)}
         anew = is_new(repo, described, arguments.overwrite)
         sizes = ", ".join(f"{name} {path.stat().st_size / 1e6:.1f} MB" for name, path in archives.items())
@@ -104,8 +104,8 @@ def submit(arguments: argparse.Namespace, run: Run, words: str) -> int | None:
               f"It costs ${hardware.dollars_per_hour:.2f} an hour, ${hardware.dollars_per_hour / 60:.4f} a minute; at "
               f"most ${cents(hardware.dollars_per_hour * length / 3600):.2f} for --timeout {timeout}"
               f"{' (the default)' * (arguments.timeout is None)}.\n"
-              f"{first}. The repo {repo} gets {sizes} in its branch {jobs.BRANCH}, checkpoints there, and at the end "
-              f"the weights in main.\n"
+              f"{first}. The repo {repo} gets {', '.join(parts)} in its branch {jobs.BRANCH} ({sizes}), checkpoints "
+              f"there, and at the end the weights in main.\n"
               f"Installed there: {', '.join(needed(arguments))}.\n"
               f"Run there: ganlib train {shlex.join(typed)}")
         if arguments.dry_run:
@@ -167,21 +167,29 @@ def is_new(repo: str, described: dict[str, Any], overwrite: bool) -> bool:
     return False
 
 
-def packed(arguments: argparse.Namespace, run: Run, folder: Path, repo: str) -> tuple[dict[str, Path], list[str]]:
-    """The archives that a job of the run needs, written into `folder`, by their names; and the command line there.
+def packed(arguments: argparse.Namespace, run: Run, folder: Path,
+           repo: str) -> tuple[dict[str, Path], list[str], list[str]]:
+    """Writes the archives that a job of the run needs into `folder`.
 
-    Raises ValueError if pictures may not be sent.
+    Returns:
+        The archives by their names, the command line there, and what the archives hold, in words.
+
+    Raises:
+        ValueError: something may not be sent.
     """
-    typed, archives = arguments.argv, {CODE: folder / CODE}
+    typed, archives, parts = arguments.argv, {CODE: folder / CODE}, ["the code of ganlib"]
     for option, values in (("--on-hf", 1), ("--timeout", 1), ("--overwrite", 0), ("--dry-run", 0)):
         typed = without(typed, option, values)
     code = dict(package())
     if own := extensions():
-        check_private(repo, f"the modules of GANLIB_IMPORT ({', '.join(sorted(own))}) are")
+        names = sorted({name.partition("/")[0] for name in own})
+        parts.append(f"the modules of GANLIB_IMPORT ({', '.join(names)})")
+        check_private(repo, parts[-1])
         code |= own
     if arguments.init is not None and (local := weights(arguments.init)):
         if arguments.init not in checkpoint.shipped():
-            check_private(repo, f"the weights in {arguments.init} are")
+            parts.append(f"the weights in {arguments.init}")
+            check_private(repo, parts[-1])
         typed = [*without(typed, "--init", 1), "--init", f"init/{local.name}"]
         code |= {f"init/{local.name}/{path.name}": path for path in checkpoint.files(local)}
     write_archive(archives[CODE], code)
@@ -191,8 +199,10 @@ def packed(arguments: argparse.Namespace, run: Run, folder: Path, repo: str) -> 
         typed = [*without(typed, "--data", 1), "--data", name]
         archives[PICTURES] = folder / PICTURES
         has_classes = bool(run.recipe.build().num_classes)
-        write_archive(archives[PICTURES], found_pictures(source, name, has_classes, repo))
-    return archives, typed
+        write_archive(archives[PICTURES], found_pictures(source, name, has_classes))
+        parts.append(f"the pictures in {source}")
+        check_private(repo, parts[-1])
+    return archives, typed, parts
 
 
 def weights(init: str) -> Path | None:
@@ -201,26 +211,24 @@ def weights(init: str) -> Path | None:
     return model.folder if model else None
 
 
-def found_pictures(source: Path, name: str, has_classes: bool, repo: str) -> dict[str, Path]:
+def found_pictures(source: Path, name: str, has_classes: bool) -> dict[str, Path]:
     """The pictures of a folder, by their names in an archive. Raises ValueError if they may not be sent.
 
     Args:
         source: the folder.
         name: in place of the folder's, in the archive.
         has_classes: whether the recipe learns classes.
-        repo: that they are sent to.
     """
     files = {f"{name}/{path.relative_to(source).as_posix()}": path for path in pictures.look(source, has_classes).files}
     size = sum(path.stat().st_size for path in files.values())
     require(size <= MAX_PICTURES, f"{source} has {size / 1e9:.1f} GB, and at most {MAX_PICTURES / 1e9:.1f} GB are sent "
                                   f"to a job: make its pictures smaller first")
-    check_private(repo, f"the pictures in {source} are")
     return files
 
 
 def check_private(repo: str, what: str) -> None:
-    """Raises ValueError if everybody could see what is sent to the repo."""
-    require(jobs.is_private(repo), f"{what} sent to {repo}, where everybody could see them: make it a private repo "
+    """Raises ValueError if everybody could see what is sent to the repo; `what` names it, in the plural."""
+    require(jobs.is_private(repo), f"{what} would be sent to {repo}, where everybody could see them: make it a private repo "
                                    f"first, by `hf repos create {repo} --private` or in its settings")
 
 
@@ -328,6 +336,6 @@ class Lines(io.TextIOBase):
 def ended(repo: str) -> None:
     """In a job, after the weights were published: what is needed only during a run is removed."""
     try:
-        jobs.forget(repo)
+        jobs.forget(repo, os.environ[IN_JOB])
     except HubError as error:
         print(f"warning: {error}", file=sys.stderr)
