@@ -113,7 +113,7 @@ def test_each_tab_opens_and_fits_the_screen(visit):
     assert page.locator("#quality svg").count() == 2
     assert "FID, digit-classifier features" in page.locator("#measures table").inner_text()
     shifts = page.evaluate("shifts")
-    assert sum(value for value, _ in shifts) < MOST_SHIFT, shifts
+    assert sum(value for value, _ in shifts) < MOST_SHIFT, "\n".join(map(str, shifts))
     visit.until_changed("growth", lambda: visit.set_slider("moment", 0))
     page.get_by_text("After 0 of").wait_for()
     visit.tab("Lab")
