@@ -37,4 +37,10 @@ def __dir__() -> list[str]:
 
 
 for _name in filter(None, map(str.strip, _os.environ.get("GANLIB_IMPORT", "").split(","))):
-    _importlib.import_module(_name)
+    try:
+        _importlib.import_module(_name)
+    except ModuleNotFoundError as _error:
+        if _error.name is None or not f"{_name}.".startswith(f"{_error.name}."):
+            raise  # what the module itself imports
+        raise ImportError(f"GANLIB_IMPORT names the module {_name}, which is not installed and not in a folder of "
+                          f"PYTHONPATH") from None

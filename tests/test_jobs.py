@@ -2,13 +2,14 @@
 
 import json
 import os
+import runpy
 import signal
 import subprocess
 import sys
 import threading
 import zipfile
 from argparse import Namespace
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from io import BytesIO
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from packaging.requirements import Requirement
 
 import ganlib
 from ganlib import jobs as hub_jobs
+from ganlib.hub import HubError
 from ganlib.jobs import BRANCH
 from ganlib.training import saved_step
 from tests import fresh
@@ -121,6 +123,7 @@ def test_pictures_are_sent_to_private_repos_only(server, capsys, tmp_path):
     server.put("alice/mine", {"README.md": b""}, private=True)
     assert run(*options) == 0
     shown = capsys.readouterr().out
+    assert "gets the code of ganlib, the pictures in mine in its branch ganlib-job (ganlib.zip " in shown
     assert "pictures.zip" in shown
     assert "--data pictures/mine" in shown
     (tmp_path / "mine" / "broken.png").write_bytes(b"no picture")
@@ -212,19 +215,36 @@ def test_modules_that_register_more_are_sent_too_to_private_repos_only(server, t
     assert set(jobs.extensions()) == {"mylab/__init__.py", "mylab/nets.py", "mylab/deep/more.py", "alone.py"}
     assert jobs.environment("key")["GANLIB_IMPORT"] == "mylab.nets, alone"
     assert run(*RUN, *ON, "--dry-run") == 1
-    assert "mylab/nets.py) are sent to alice/ring, where everybody could see them" in sentence(capsys)
+    assert "(alone.py, mylab) would be sent to alice/ring, where everybody could see them" in sentence(capsys)
     server.put("alice/ring", {"README.md": b""}, private=True)
     assert run(*RUN, *ON, "--dry-run") == 0
+    assert "gets the code of ganlib, the modules of GANLIB_IMPORT (alone.py, mylab) in" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["nowhere", "nowhere.deep", "mylab.nowhere"])
+def test_a_module_that_is_missing_is_named_in_one_sentence(tmp_path, monkeypatch, name):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "mylab").mkdir()
+    (tmp_path / "mylab" / "__init__.py").write_text("")
+    monkeypatch.setenv("GANLIB_IMPORT", name)
+    with pytest.raises(ImportError, match=f"^GANLIB_IMPORT names the module {name}, which is not installed and not in"):
+        runpy.run_path(ganlib.__file__)
+    (tmp_path / "broken.py").write_text("import nowhere_else")
+    monkeypatch.setenv("GANLIB_IMPORT", "broken")
+    with pytest.raises(ModuleNotFoundError, match="nowhere_else"):
+        runpy.run_path(ganlib.__file__)
 
 
 def test_own_weights_are_sent_to_private_repos_only(server, tmp_path, capsys):
     ganlib.save(ganlib.load("toy-ring", "cpu"), tmp_path / "own")
     assert run(*RUN, *ON, "--init", "own", "--dry-run") == 1
-    assert "the weights in own are sent to alice/ring, where everybody could see them" in sentence(capsys)
+    assert "the weights in own would be sent to alice/ring, where everybody could see them" in sentence(capsys)
     assert run(*RUN, *ON, "--init", "toy-ring", "--dry-run") == 0
     server.put("alice/ring", {"README.md": b""}, private=True)
     assert run(*RUN, *ON, "--init", "own", "--dry-run") == 0
-    assert "--init init/own" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "--init init/own" in shown
+    assert "gets the code of ganlib, the weights in own in its branch" in shown
 
 
 def test_an_archive_of_the_same_files_has_the_same_bytes(tmp_path):
@@ -233,6 +253,8 @@ def test_an_archive_of_the_same_files_has_the_same_bytes(tmp_path):
         jobs.write_archive(tmp_path / name, {"one.txt": tmp_path / "one.txt"})
         os.utime(tmp_path / "one.txt", (1e9, 1e9))
     assert (tmp_path / "first.zip").read_bytes() == (tmp_path / "second.zip").read_bytes()
+    with zipfile.ZipFile(tmp_path / "first.zip") as archive:  # nor is it of the time at which it was written
+        assert [file.date_time for file in archive.infolist()] == [(1980, 1, 1, 0, 0, 0)]
 
 
 def test_the_shown_maximum_is_rounded_up():
@@ -279,8 +301,43 @@ def test_checkpoints_are_sent_in_the_background_and_the_newest_wins(server, tmp_
     assert len(server.commits("alice/ring", BRANCH)) == 1
     assert hub_jobs.fetch_checkpoint("alice/ring", key, tmp_path / "fetched")
     assert (tmp_path / "fetched" / "training" / "state.safetensors").read_bytes() == b"third"
-    hub_jobs.forget("alice/ring")
-    assert not hub_jobs.fetch_checkpoint("alice/ring", key, tmp_path / "fetched")
+    hub_jobs.forget("alice/ring", key)
+    assert server.branches("alice/ring") == {"main"}
+    with pytest.raises(HubError):
+        hub_jobs.fetch_checkpoint("alice/ring", key, tmp_path / "fetched")
+
+
+def test_a_training_waits_a_while_for_its_last_checkpoint_and_not_for_ever(server, branch, monkeypatch):
+    (_, _, new), told = branch, []
+    monkeypatch.setattr(hub_jobs, "PATIENCE", 0.05)
+    sender = new(told)
+    with server.hold("POST .*/commit/") as reached:
+        sender.offer()
+        assert reached.wait(60)
+        sender.close()
+        assert not sender.sent
+        assert told == []
+    sender._thread.join(60)
+    assert sender.sent
+
+
+@pytest.mark.parametrize(("failures", "said"), [(0, jobs.AGAIN), (1, jobs.AGAIN), (3, jobs.LOST)])
+def test_a_stopped_job_says_whether_its_last_checkpoint_was_sent(server, branch, monkeypatch, capsys, failures, said):
+    from train import __main__ as command
+
+    def stopped(run, data, tracked, saved) -> bool:
+        (run.out / "training").mkdir(exist_ok=True)
+        (run.out / "training" / "state.safetensors").write_bytes(b"of the last step")
+        saved()
+        return False
+
+    key, *_ = branch
+    monkeypatch.setenv(jobs.IN_JOB, key)
+    monkeypatch.setattr(command, "train", stopped)
+    for _ in range(failures):
+        server.answer("POST .*/commit/", 400, "Down")
+    assert run(*RUN) == 130
+    assert capsys.readouterr().out.splitlines()[-1] == said
 
 
 @pytest.mark.parametrize("failures", [2, 3])
@@ -311,6 +368,26 @@ def test_a_job_whose_branch_another_one_has_taken_neither_sends_nor_reads(server
     server.put("alice/ring", {"training/state.safetensors": b"of the other"}, BRANCH)
     with pytest.raises(hub_jobs.Replaced):
         hub_jobs.fetch_checkpoint("alice/ring", key, tmp_path / "fetched")
+    with pytest.raises(hub_jobs.Replaced):
+        hub_jobs.forget("alice/ring", key)
+    assert BRANCH in server.branches("alice/ring")
+
+
+def test_a_new_job_does_not_read_a_checkpoint_of_another_either_where_none_is_sent_yet(server, tmp_path, branch):
+    key, *_ = branch
+    hub_jobs.send("alice/ring", {}, {}, anew=True)
+    with pytest.raises(hub_jobs.Replaced):
+        hub_jobs.fetch_checkpoint("alice/ring", key, tmp_path / "fetched")
+
+
+@pytest.mark.parametrize("moment", ["GET .*/revision/", "GET .*/tree/", "POST .*/commit/"])
+def test_a_checkpoint_that_comes_while_a_new_run_is_sent_does_not_stay(server, branch, moment):
+    late = {"training/state.safetensors": b"of the old run"}
+    server.before(moment, lambda: server.put("alice/ring", late, BRANCH))
+    with suppress(HubError):  # "has changed in the meantime, run the command again"
+        hub_jobs.send("alice/ring", {"seed": 7}, {}, anew=True)
+    described = json.loads(server.files("alice/ring", revision=BRANCH)["run.json"])
+    assert (late.keys() <= server.files("alice/ring", revision=BRANCH).keys()) == ("seed" not in described)
 
 
 def test_what_an_earlier_run_left_in_the_branch_is_removed_but_not_the_checkpoint_to_go_on_from(server, tmp_path):

@@ -199,9 +199,10 @@ def packed(arguments: argparse.Namespace, run: Run, folder: Path,
         typed = [*without(typed, "--data", 1), "--data", name]
         archives[PICTURES] = folder / PICTURES
         has_classes = bool(run.recipe.build().num_classes)
-        write_archive(archives[PICTURES], found_pictures(source, name, has_classes))
+        found = found_pictures(source, name, has_classes)
         parts.append(f"the pictures in {source}")
         check_private(repo, parts[-1])
+        write_archive(archives[PICTURES], found)
     return archives, typed, parts
 
 
@@ -228,8 +229,8 @@ def found_pictures(source: Path, name: str, has_classes: bool) -> dict[str, Path
 
 def check_private(repo: str, what: str) -> None:
     """Raises ValueError if everybody could see what is sent to the repo; `what` names it, in the plural."""
-    require(jobs.is_private(repo), f"{what} would be sent to {repo}, where everybody could see them: make it a private repo "
-                                   f"first, by `hf repos create {repo} --private` or in its settings")
+    require(jobs.is_private(repo), f"{what} would be sent to {repo}, where everybody could see them: make it a private "
+                                   f"repo first, by `hf repos create {repo} --private` or in its settings")
 
 
 def package() -> Iterator[tuple[str, Path]]:
