@@ -211,6 +211,14 @@ def fetch_checkpoint(repo: str, key: str, out: Path) -> bool:
         return True
 
 
+def check_own(repo: str, key: str) -> None:
+    """Raises HubError if the branch belongs to another job, so that nothing may be published; not if it is gone."""
+    from huggingface_hub.errors import RevisionNotFoundError
+
+    with hub._hub_errors(f"nothing was published to {repo}", repo), suppress(RevisionNotFoundError):
+        _check_key(repo, key, _head(repo))
+
+
 def forget(repo: str, key: str) -> None:
     """Delete the branch. Raises HubError, also if it belongs to another job."""
     with hub._hub_errors(f"the branch {BRANCH} of {repo} is no longer needed, but was not deleted", repo):
@@ -312,7 +320,7 @@ def _described(repo: str, head: str) -> dict[str, Any]:
 def _check_key(repo: str, key: str, head: str) -> None:
     """Raises Replaced if the branch has another key."""
     if _described(repo, head).get(KEY) != key:
-        raise Replaced(f"another job was started into {repo}: this one reads and writes no checkpoints there any more")
+        raise Replaced(f"another job was started into {repo}: this one reads and writes nothing there any more")
 
 
 def _commit(repo: str, operations: list[Any], message: str, head: str) -> None:

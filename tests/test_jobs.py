@@ -340,6 +340,19 @@ def test_a_stopped_job_says_whether_its_last_checkpoint_was_sent(server, branch,
     assert capsys.readouterr().out.splitlines()[-1] == said
 
 
+def test_a_job_in_whose_place_another_was_started_publishes_nothing(server, branch, monkeypatch, capsys):
+    from train import __main__ as command
+
+    key, *_ = branch
+    monkeypatch.setenv(jobs.IN_JOB, key)
+    monkeypatch.setattr(command, "train", lambda *_: hub_jobs.send("alice/ring", {}, {}, anew=True))
+    assert run(*RUN) == 1
+    assert "another job was started into alice/ring" in sentence(capsys)
+    assert set(server.files("alice/ring")) == {"README.md"}
+    server.put("alice/empty", {"README.md": b""})
+    hub_jobs.check_own("alice/empty", key)  # has no branch: somebody deleted it
+
+
 @pytest.mark.parametrize("failures", [2, 3])
 def test_a_checkpoint_that_was_not_sent_is_tried_again_at_the_end_twice_at_most(server, branch, failures):
     (_, _, new), told = branch, []
@@ -362,12 +375,14 @@ def test_a_job_whose_branch_another_one_has_taken_neither_sends_nor_reads(server
     sender.offer()
     sender.close()
     assert not sender.sent
-    assert told == ["warning: another job was started into alice/ring: this one reads and writes no checkpoints there "
-                    "any more"]
+    assert told == ["warning: another job was started into alice/ring: this one reads and writes nothing there any "
+                    "more"]
     assert "training/state.safetensors" not in server.files("alice/ring", revision=BRANCH)
     server.put("alice/ring", {"training/state.safetensors": b"of the other"}, BRANCH)
     with pytest.raises(hub_jobs.Replaced):
         hub_jobs.fetch_checkpoint("alice/ring", key, tmp_path / "fetched")
+    with pytest.raises(hub_jobs.Replaced):
+        hub_jobs.check_own("alice/ring", key)
     with pytest.raises(hub_jobs.Replaced):
         hub_jobs.forget("alice/ring", key)
     assert BRANCH in server.branches("alice/ring")

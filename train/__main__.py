@@ -225,6 +225,7 @@ def work(arguments: argparse.Namespace) -> int | None:
     if not jobs.here():
         print(f"The weights are in {run.out}: ganlib.load({('./' if bare else '') + str(run.out)!r}) opens them.")
     if arguments.push:
+        jobs.check_own(arguments.push)
         publication = hub.prepare(run.out, arguments.push)
         publish.show(publication)
         publish.send(publication)

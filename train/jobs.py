@@ -334,6 +334,12 @@ class Lines(io.TextIOBase):
         self._stream.flush()
 
 
+def check_own(repo: str) -> None:
+    """Raises HubError in a job in whose place another one was started, so that it publishes nothing."""
+    if here():
+        jobs.check_own(repo, os.environ[IN_JOB])
+
+
 def ended(repo: str) -> None:
     """In a job, after the weights were published: what is needed only during a run is removed."""
     try:
