@@ -74,8 +74,8 @@ def flavour(name: str) -> Flavour:
 
     Raises ValueError if there is none, HubError if the Hub does not answer.
     """
-    with hub._hub_errors("no job was started", "the list of hardware"):
-        known = {hardware.name: hardware for hardware in hub._api().list_jobs_hardware()}
+    with hub.explaining("no job was started", "the list of hardware"):
+        known = {hardware.name: hardware for hardware in hub.client().list_jobs_hardware()}
     require(name in known, f"--on-hf must be one of {', '.join(known)}, not {quoted(name)}")
     found = known[name]
     if found.unit_label not in PER_HOUR:
@@ -90,15 +90,15 @@ def is_private(repo: str) -> bool:
     """Whether a repo exists and is private. Raises HubError if the Hub does not answer."""
     from huggingface_hub.errors import RepositoryNotFoundError
 
-    with hub._hub_errors("no job was started", repo), suppress(RepositoryNotFoundError):
-        return bool(hub._api().repo_info(repo).private)
+    with hub.explaining("no job was started", repo), suppress(RepositoryNotFoundError):
+        return bool(hub.client().repo_info(repo).private)
     return False
 
 
 def running(repo: str) -> str | None:
     """The id of a job of this account that trains into the repo now, None if there is none. Raises HubError."""
-    with hub._hub_errors("no job was started", repo):
-        api = hub._api()
+    with hub.explaining("no job was started", repo):
+        api = hub.client()
         user = api.whoami(token=True)["name"]
         jobs = api.list_jobs(status=["SCHEDULING", "RUNNING"], labels=_labels(repo), namespace=user)
         return next((job.id for job in jobs), None)
@@ -106,8 +106,8 @@ def running(repo: str) -> str | None:
 
 def kept_run(repo: str) -> dict[str, Any] | None:
     """The run whose checkpoint the branch holds, as `send` described it; None without a checkpoint. Raises HubError."""
-    with hub._hub_errors("no job was started", repo):
-        if not hub._api().file_exists(repo, STATE, revision=BRANCH):
+    with hub.explaining("no job was started", repo):
+        if not hub.client().file_exists(repo, STATE, revision=BRANCH):
             return None
         return {name: value for name, value in _described(repo, _head(repo)).items() if name != KEY}
 
@@ -132,8 +132,8 @@ def send(repo: str, run: Mapping[str, Any], archives: Mapping[str, Path], anew: 
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
     key = secrets.token_hex(8)
-    with hub._hub_errors(f"no job was started: nothing was sent to {repo}", repo):
-        api = hub._api()
+    with hub.explaining(f"no job was started: nothing was sent to {repo}", repo):
+        api = hub.client()
         api.create_repo(repo, exist_ok=True)
         api.create_branch(repo, branch=BRANCH, exist_ok=True)
         head = _head(repo)
@@ -167,8 +167,8 @@ def start(repo: str, words: list[str], archives: list[str], requirements: list[s
 
     wanted = [word for requirement in requirements for word in ("--with", requirement)]
     command = ["uv", "run", *wanted, "python", "-c", LOADER, repo, BRANCH, ",".join(archives), *words]
-    with hub._hub_errors("no job was started", repo):
-        api = hub._api()
+    with hub.explaining("no job was started", repo):
+        api = hub.client()
         job = api.run_job(image=IMAGE, command=command, env=dict(environment), secrets={"HF_TOKEN": get_token()},
                           flavor=hardware.name, timeout=seconds, labels=_labels(repo), namespace=api.whoami()["name"])
     return Job(job.id, job.owner.name, job.url)
@@ -176,14 +176,14 @@ def start(repo: str, words: list[str], archives: list[str], requirements: list[s
 
 def log(job: Job) -> Iterator[str]:
     """Yields the lines of a job's log until it ends. Raises HubError if the log cannot be followed."""
-    with hub._hub_errors(f"the job goes on, but its log cannot be followed; `hf jobs logs {job.id}` may", job.id):
-        yield from hub._api().fetch_job_logs(job_id=job.id, namespace=job.owner, follow=True)
+    with hub.explaining(f"the job goes on, but its log cannot be followed; `hf jobs logs {job.id}` may", job.id):
+        yield from hub.client().fetch_job_logs(job_id=job.id, namespace=job.owner, follow=True)
 
 
 def failure(job: Job) -> str | None:
     """Why a job did not complete, None if it did. Waits for its end. Raises HubError if the Hub does not answer."""
-    with hub._hub_errors(f"it is not known how the job ended; `hf jobs inspect {job.id}` tells it", job.id):
-        ended: JobInfo = hub._api().wait_for_job(job.id, namespace=job.owner)
+    with hub.explaining(f"it is not known how the job ended; `hf jobs inspect {job.id}` tells it", job.id):
+        ended: JobInfo = hub.client().wait_for_job(job.id, namespace=job.owner)
     stage = str(getattr(ended.status.stage, "value", ended.status.stage))
     return None if stage == "COMPLETED" else f"{stage}{f', {ended.status.message}' if ended.status.message else ''}"
 
@@ -201,12 +201,12 @@ def fetch_checkpoint(repo: str, key: str, out: Path) -> bool:
     Raises:
         HubError: the Hub does not answer, or the branch belongs to another job.
     """
-    with hub._hub_errors(f"the checkpoint in {repo} could not be fetched", repo):
+    with hub.explaining(f"the checkpoint in {repo} could not be fetched", repo):
         head = _head(repo)
         _check_key(repo, key, head)
-        if not hub._api().file_exists(repo, STATE, revision=head):
+        if not hub.client().file_exists(repo, STATE, revision=head):
             return False
-        hub._api().snapshot_download(repo, revision=head, local_dir=out,
+        hub.client().snapshot_download(repo, revision=head, local_dir=out,
                                      allow_patterns=["training/*.safetensors", "training/growth/*.png"])
         return True
 
@@ -215,15 +215,15 @@ def check_own(repo: str, key: str) -> None:
     """Raises HubError if the branch belongs to another job, so that nothing may be published; not if it is gone."""
     from huggingface_hub.errors import RevisionNotFoundError
 
-    with hub._hub_errors(f"nothing was published to {repo}", repo), suppress(RevisionNotFoundError):
+    with hub.explaining(f"nothing was published to {repo}", repo), suppress(RevisionNotFoundError):
         _check_key(repo, key, _head(repo))
 
 
 def forget(repo: str, key: str) -> None:
     """Delete the branch. Raises HubError, also if it belongs to another job."""
-    with hub._hub_errors(f"the branch {BRANCH} of {repo} is no longer needed, but was not deleted", repo):
+    with hub.explaining(f"the branch {BRANCH} of {repo} is no longer needed, but was not deleted", repo):
         _check_key(repo, key, _head(repo))
-        hub._api().delete_branch(repo, branch=BRANCH)
+        hub.client().delete_branch(repo, branch=BRANCH)
 
 
 class Replaced(HubError):
@@ -299,7 +299,7 @@ class Sender:
     def _send(self, files: dict[str, bytes]) -> None:
         from huggingface_hub import CommitOperationAdd
 
-        with hub._hub_errors("the checkpoint was not sent", self._repo):
+        with hub.explaining("the checkpoint was not sent", self._repo):
             head = _head(self._repo)
             _check_key(self._repo, self._key, head)
             _commit(self._repo, [CommitOperationAdd(name, content) for name, content in files.items()], "Checkpoint",
@@ -308,12 +308,12 @@ class Sender:
 
 def _head(repo: str) -> str:
     """The newest commit of the branch."""
-    return str(hub._api().repo_info(repo, revision=BRANCH).sha)
+    return str(hub.client().repo_info(repo, revision=BRANCH).sha)
 
 
 def _described(repo: str, head: str) -> dict[str, Any]:
     """What the branch says of its run."""
-    path = hub._api().hf_hub_download(repo, RUN, revision=head)
+    path = hub.client().hf_hub_download(repo, RUN, revision=head)
     return dict(json.loads(Path(path).read_text(encoding="utf-8")))
 
 
@@ -325,7 +325,7 @@ def _check_key(repo: str, key: str, head: str) -> None:
 
 def _commit(repo: str, operations: list[Any], message: str, head: str) -> None:
     """Commits to the branch on top of `head`, and leaves one commit: the repo does not grow with each checkpoint."""
-    api = hub._api()
+    api = hub.client()
     api.create_commit(repo, operations, commit_message=message, revision=BRANCH, parent_commit=head)
     api.super_squash_history(repo, branch=BRANCH, commit_message=message)
 

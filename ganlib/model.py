@@ -121,10 +121,10 @@ class Model:
             ValueError: the repo or the branch has no valid name, or the model could not be saved.
             WeightsError: why it could not be sent.
         """
-        from ganlib import hub
+        from ganlib import publishing
 
-        return hub.push(self, repo, private=private, revision=revision, message=commit_message, create_pr=create_pr,
-                        token=token)
+        return publishing.push(self, repo, private=private, revision=revision, message=commit_message,
+                               create_pr=create_pr, token=token)
 
     @property
     def class_names(self) -> tuple[str, ...]:

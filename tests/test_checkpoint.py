@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 import ganlib
-from ganlib import WeightsError, checkpoint, hub
+from ganlib import WeightsError, checkpoint, publishing
 from ganlib.architectures import KINDS, build, register
 from ganlib.calibration import Calibration
 from ganlib.card import model_card
@@ -243,7 +243,7 @@ def test_a_config_of_version_0_still_loads_and_has_a_one_hot_choice(tmp_path):
     torch.testing.assert_close(choice.sum(1), torch.ones(20))
     old.metrics = {"samples": 3, **checkpoint.hashes(folder)}
     checkpoint.write_atomically(folder / checkpoint.METRICS, checkpoint.to_json(old.metrics))
-    assert b"(dcgan)" in hub.prepare(folder, "alice/old").files[checkpoint.CARD]
+    assert b"(dcgan)" in publishing.prepare(folder, "alice/old").files[checkpoint.CARD]
 
 
 HUGE = "1" + 400 * "0"

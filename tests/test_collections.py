@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import ganlib
-from ganlib import checkpoint, hub
+from ganlib import checkpoint, hub, publishing
 from tests.conftest import untrained
 from tests.fake_hub import FakeHub
 from train import publish
@@ -83,7 +83,7 @@ def test_a_collection_is_known_by_its_slug_and_its_address_too(server, folders, 
         assert publish.main([folders[2], "--collection", name, "--repo", "alice/wave"]) == 0
     assert list(server.collections) == [SLUG]
     for name in (address, f"{address}/", f"{address}#top", "alice/my Models", " alice/My models "):
-        assert hub.collected(hub.check_collection(name)) == ["alice/ganlib-bell", "alice/wave"]
+        assert publishing.collected(publishing.check_collection(name)) == ["alice/ganlib-bell", "alice/wave"]
     assert [item["id"] for item in server.collections[SLUG]["items"]] == ["alice/ganlib-bell", "alice/wave"]
     assert publish.main([folders[2], "--collection", f"alice/none-{'a' * 24}"]) == 1
     assert capsys.readouterr().err == f"train.publish: there is no collection alice/none-{'a' * 24} on the Hub\n"

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from huggingface_hub.repocard import metadata_load
 
-from ganlib import hub
+from ganlib import hub, publishing
 from tests.fake_hub import FakeHub
 from train import deploy
 
@@ -80,7 +80,7 @@ def test_the_readme_names_the_models_of_a_collection_too(server, matter, capsys)
     repos = ["alice/ganlib-dcgan", "alice/ganlib-vae"]
     for repo in repos:
         server.put(repo, {})
-    hub.collect("alice/Small GANs", dict.fromkeys(repos, "A note"))
+    publishing.collect("alice/Small GANs", dict.fromkeys(repos, "A note"))
     assert deploy.main([*command, "--collection", "alice/Small GANs"]) == 0
     front = matter(space(server)["README.md"])
     assert front["models"] == ["bob/gan", *repos]
@@ -127,8 +127,8 @@ def test_a_dry_run_lists_the_files(capsys):
     assert "a Space on the Hub is named user/space, not 'page'" in capsys.readouterr().err
 
 
-def current(front: str, text: str = "\n# ganlib\n", hardware: str | None = None) -> hub.Space:
-    return hub.Space(f"---\n{front}\n---\n{text}", hardware)
+def current(front: str, text: str = "\n# ganlib\n", hardware: str | None = None) -> publishing.Space:
+    return publishing.Space(f"---\n{front}\n---\n{text}", hardware)
 
 
 def test_what_is_not_given_is_that_of_the_space(matter):
@@ -145,7 +145,7 @@ def test_what_is_not_given_is_that_of_the_space(matter):
     new = deploy.space_files(ROOT, "alice/page")
     first = f"---\ntitle: Page\nemoji: 🌍\n---\n\nCheck out the configuration reference at {deploy.FIRST_README}"
     for other in ("", first, "---\ntitle: [mine\n---\n", "---\n- mine\n---\n", "---\n1: mine\n---\n"):
-        assert deploy.space_files(ROOT, "alice/page", current=hub.Space(other)) == new
+        assert deploy.space_files(ROOT, "alice/page", current=publishing.Space(other)) == new
 
 
 def test_what_a_host_wrote_stays_and_what_is_ours_is_brought_up_to_date(matter):
@@ -163,7 +163,7 @@ def test_what_a_host_wrote_stays_and_what_is_ours_is_brought_up_to_date(matter):
     assert front["tags"] == [*own["tags"], "mine"]
     assert front["datasets"] == [*own["datasets"], "bob/set"]
     assert "In Python" in readme.decode()
-    again = deploy.space_files(ROOT, "alice/page", current=hub.Space(readme.decode()))["README.md"]
+    again = deploy.space_files(ROOT, "alice/page", current=publishing.Space(readme.decode()))["README.md"]
     assert again == readme
     words = current("title: mine", "\n# My page\n\nCome in.\n")
     assert deploy.space_files(ROOT, "alice/page", current=words)["README.md"].decode().endswith(

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import ganlib
-from ganlib import hub
+from ganlib import hub, publishing
 from tests.conftest import untrained
 from tests.fake_hub import FakeHub
 
@@ -124,7 +124,7 @@ def test_a_repo_to_write_to_may_be_an_address(folder):
     assert hub.check_repo("https://huggingface.co/alice/toy/") == hub.check_repo("alice/toy", "v1") == "alice/toy"
     assert hub.check_repo("https://huggingface.co/spaces/alice/page", repo_type="space") == "alice/page"
     shipped = ganlib.shipped()["toy-sine"]
-    assert hub.prepare(shipped, "huggingface.co/alice/toy").repo == "alice/toy"
+    assert publishing.prepare(shipped, "huggingface.co/alice/toy").repo == "alice/toy"
     for repo in ("toy", "alice/toy@v1", "alice/toy/sub", "https://huggingface.co/alice/toy/tree/v1",
                  "https://huggingface.co/spaces/alice/toy", "https://huggingface.co/alice"):
         with pytest.raises(ValueError, match="a repo on the Hub is named user/name(, not|$)"):
@@ -135,7 +135,7 @@ def test_a_repo_to_write_to_may_be_an_address(folder):
         hub.check_repo("page", repo_type="space")
     with pytest.raises(hub.HubError, match="a folder of this machine is needed: download alice/toy@v1 first, by `hf "
                                            "download alice/toy --revision v1 --local-dir FOLDER`"):
-        hub.prepare("https://huggingface.co/alice/toy/tree/v1", "alice/toy")
+        publishing.prepare("https://huggingface.co/alice/toy/tree/v1", "alice/toy")
 
 
 def test_without_a_home_or_the_right_to_write_a_sentence_asks_for_a_folder(server, files, monkeypatch, tmp_path):
@@ -155,7 +155,7 @@ def test_without_a_home_or_the_right_to_write_a_sentence_asks_for_a_folder(serve
     assert refusal("alice/toy").endswith(f": Not a directory: {tmp_path}/file/token; name another folder for the cache "
                                          f"by HF_HOME")
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "other"))
-    assert hub._cause(PermissionError(13, "Permission denied", "/mine/model.safetensors"), "alice/toy", False) == (
+    assert hub.cause_of(PermissionError(13, "Permission denied", "/mine/model.safetensors"), "alice/toy", False) == (
         "Permission denied: /mine/model.safetensors")
 
 

@@ -13,7 +13,7 @@ from gradio.processing_utils import encode_pil_to_bytes
 from torch import nn
 
 import ganlib
-from ganlib import architectures, checkpoint, drawing, hub, images, passport
+from ganlib import architectures, checkpoint, drawing, images, passport, publishing
 from ganlib.architectures import ARCHITECTURES, build
 from ganlib.data import DATASETS, ImageData
 from ganlib.demo import draw, explore, game, generate, interpolate, models, passports, quality, rounds
@@ -245,7 +245,7 @@ def test_a_vae_is_published_and_loaded_again(page, tmp_path, monkeypatch, capsys
         found = ganlib.load("alice/vae", "cpu")
         x = expected.sample(range(3))
         assert torch.equal(found.encode(x), expected.encode(x))
-        assert "tags:\n- vae\n- ganlib\n" in hub.prepare(page["vae"], "alice/vae").files["README.md"].decode()
+        assert "tags:\n- vae\n- ganlib\n" in publishing.prepare(page["vae"], "alice/vae").files["README.md"].decode()
 
 
 @pytest.mark.slow
@@ -254,7 +254,7 @@ def test_a_gan_that_is_published_over_a_vae_takes_its_encoder_away(page, tmp_pat
     with FakeHub() as server:
         server.use(monkeypatch, tmp_path, "hf_alice")
         for folder in (page["vae"], gan):
-            hub.publish(hub.prepare(folder, "alice/model"))
+            publishing.publish(publishing.prepare(folder, "alice/model"))
         assert ganlib.load("alice/model", "cpu").encoder is None
         names = {path.name for path in (ganlib.load("alice/model", "cpu").folder).iterdir()}
         assert "encoder.safetensors" not in names
@@ -269,7 +269,7 @@ def test_a_spoilt_encoder_is_not_published(page, tmp_path, capsys):
 
 
 def test_a_card_says_gan_only_of_a_gan(page):
-    cards = {name: hub.prepare(mark_as_measured(folder) if name == "dcgan" else folder, "a/b").files["README.md"]
+    cards = {name: publishing.prepare(mark_as_measured(folder) if name == "dcgan" else folder, "a/b").files["README.md"]
              for name, folder in page.items()}
     assert b"A small GAN (dcgan)" in cards["dcgan"]
     assert b"A small VAE (vae)" in cards["vae"]

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parent.parent
 SOURCES = [path for folder in ("ganlib", "train") for path in sorted((ROOT / folder).rglob("*.py"))]
 SOURCES.append(ROOT / "app.py")
 # what a training, a model and its weights do not know
-EDGE = {"card", "charts", "report", "hub", "jobs", "onnx", "passport"}
+EDGE = {"card", "charts", "report", "hub", "jobs", "onnx", "passport", "publishing"}
 
 # which modules of ganlib each may import; what is not listed may import all but the page
 ROOMS = {
@@ -54,10 +54,11 @@ ROOMS = {
     "layers": {"checks", "model", "networks"},
 }
 # what a room imports inside a function only, for a method that a model's users know from other libraries
-LATE = {"model": {"checkpoint", "hub"}}  # from_pretrained, save_pretrained, push_to_hub
+LATE = {"model": {"checkpoint", "hub", "publishing"}}  # from_pretrained, save_pretrained, push_to_hub
 # packages that have one door, each, or few
 DOORS = {"gradio": "ganlib/demo/", "torchvision": "ganlib/data.py",
-         "huggingface_hub": ("ganlib/hub.py", "ganlib/jobs.py", "ganlib/card.py"),  # two connect; the form of cards
+         # three connect, the last has the form of cards
+         "huggingface_hub": ("ganlib/hub.py", "ganlib/publishing.py", "ganlib/jobs.py", "ganlib/card.py"),
          "matplotlib": "ganlib/charts.py", "onnx": "ganlib/onnx.py", "onnxscript": "ganlib/onnx.py",
          "onnxruntime": "ganlib/onnx.py", "trackio": "train/track.py", "tqdm": "train/", "av": "ganlib/images.py",
          "argparse": ("train/", "ganlib/demo/page.py")}

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 import ganlib
-from ganlib import checkpoint, hub
+from ganlib import checkpoint, publishing
 from ganlib.card import is_our_card
 from tests.conftest import untrained
 from tests.fake_hub import FakeHub, oid
@@ -36,7 +36,7 @@ def folder(tmp_path) -> Path:
 
 
 def test_only_what_belongs_is_sent_and_a_card_of_ours_names_the_repo(folder):
-    publication = hub.prepare(folder, "alice/toy")
+    publication = publishing.prepare(folder, "alice/toy")
     assert set(publication.files) == {"config.json", "model.safetensors", "discriminator.safetensors", "metrics.json",
                                       "history.json", "samples.png", "README.md"}
     card = publication.files["README.md"].decode()
@@ -79,7 +79,7 @@ def test_a_model_without_a_discriminator_is_published(folder, monkeypatch):
     monkeypatch.setattr(type(model.architecture), "discriminator", lambda self: None)
     model.discriminator = None
     measure(ganlib.save(model, folder))
-    assert set(hub.prepare(folder, "alice/toy").files) == {"config.json", "model.safetensors", "metrics.json",
+    assert set(publishing.prepare(folder, "alice/toy").files) == {"config.json", "model.safetensors", "metrics.json",
                                                            "history.json", "samples.png", "README.md"}
 
 
@@ -87,16 +87,16 @@ def test_a_config_without_a_name_or_a_recipe_has_a_card_too(folder):
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({key: config[key] for key in config if key not in ("name",
                                                                                                       "recipe")}))
-    assert "# toy\n" in hub.prepare(folder, "alice/toy").files["README.md"].decode()
+    assert "# toy\n" in publishing.prepare(folder, "alice/toy").files["README.md"].decode()
 
 
 def test_a_folder_is_published_even_by_a_shipped_models_name(folder, monkeypatch, capsys):
     folder.rename(folder.with_name("dcgan"))
     monkeypatch.chdir(folder.parent)
     for path in (Path("dcgan"), "dcgan"):
-        files = hub.prepare(path, "alice/toy").files
+        files = publishing.prepare(path, "alice/toy").files
         assert files["model.safetensors"].resolve().parent == folder.with_name("dcgan")
-    assert "growth.png" in hub.prepare("mlp-gan", "alice/toy").files  # the shipped one
+    assert "growth.png" in publishing.prepare("mlp-gan", "alice/toy").files  # the shipped one
     assert evaluate.main(["--compare", "dcgan"]) == 0
     assert "Wasserstein-1" in capsys.readouterr().out
 
@@ -148,7 +148,7 @@ def test_published_weights_load_by_name(folder, server, monkeypatch, capsys):
     assert f"Published: {server.endpoint}/alice/toy/commit/" in shown
     assert "ganlib.load('alice/toy') opens it." in shown
     there = server.files("alice/toy")
-    assert set(there) - {".gitattributes"} == set(hub.prepare(folder, "alice/toy").files)
+    assert set(there) - {".gitattributes"} == set(publishing.prepare(folder, "alice/toy").files)
     assert there["model.safetensors"] == (folder / "model.safetensors").read_bytes()
     x = ganlib.load(folder, "cpu").sample(range(3))
     assert ganlib.load("alice/toy", "cpu").sample(range(3)).equal(x)
@@ -250,7 +250,7 @@ def test_a_card_that_was_edited_in_the_repo_keeps_its_words_and_gets_the_new_mea
 
 
 def test_a_card_that_was_edited_in_the_folder_keeps_its_words_and_gets_the_new_measures(folder, server, capsys):
-    card = hub.prepare(folder, "alice/toy").files["README.md"].decode()
+    card = publishing.prepare(folder, "alice/toy").files["README.md"].decode()
     edited = card.replace("# toy-gaussian", "# Mine")
     (folder / "README.md").write_text(edited)
     assert publish.main([str(folder), "--repo", "alice/toy"]) == 0
@@ -298,10 +298,10 @@ def test_a_file_is_known_in_the_repo_by_its_hash(content, tmp_path):
     large = {**git, "oid": "0", "lfs": {"size": 3, "oid": hashlib.sha256(content).hexdigest(), "pointerSize": 1}}
     (tmp_path / "a").write_bytes(content)
     for file in (RepoFile(**git), RepoFile(**large)):
-        assert hub._is_same(content, file)
-        assert hub._is_same(tmp_path / "a", file)
-        assert not hub._is_same(b"other", file)
-    assert not hub._is_same(content, None)
+        assert publishing._is_same(content, file)
+        assert publishing._is_same(tmp_path / "a", file)
+        assert not publishing._is_same(b"other", file)
+    assert not publishing._is_same(content, None)
 
 
 def test_a_card_may_name_a_space(folder, server, capsys):

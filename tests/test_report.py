@@ -11,7 +11,7 @@ import yaml
 from PIL import Image
 
 import ganlib
-from ganlib import checkpoint, hub, report
+from ganlib import checkpoint, publishing, report
 from ganlib.architectures import DCGAN, register
 from ganlib.calibration import Calibration
 from ganlib.card import is_our_card
@@ -154,7 +154,7 @@ def test_measures_of_other_data_are_filed_under_those(tmp_path, pictures, images
     folder = ganlib.save(images_model, tmp_path)
     images = ImageData("cats_&_dogs", pictures.images, folder=True)
     report.write_report(ganlib.load(folder, "cpu"), images, folder, silent)
-    card = hub.prepare(folder, "alice/noise").files["README.md"].decode()
+    card = publishing.prepare(folder, "alice/noise").files["README.md"].decode()
     (result,) = yaml.safe_load(card.split("---")[1])["model-index"][0]["results"]
     assert result["dataset"]["name"] == "cats_&_dogs"
     assert r"Measured on a folder called cats\_&amp;\_dogs, on which it was not trained." in card
@@ -173,7 +173,7 @@ def test_foreign_measures_still_make_tables_and_cards(tmp_path, capsys):
     assert shown.err.count("; left out\n") == 2
     assert "| Wasserstein-1 distance | 0.250 |" in shown.out
     with pytest.warns(UserWarning, match="left out"):
-        assert b"0.250" in hub.prepare(folder, "alice/toy").files["README.md"]
+        assert b"0.250" in publishing.prepare(folder, "alice/toy").files["README.md"]
 
 
 @pytest.mark.parametrize(("name", "data", "sentence"), [

@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 import ganlib
-from ganlib import best, checkpoint, hub, images, report, runs
+from ganlib import best, checkpoint, images, publishing, report, runs
 from ganlib.architectures import ARCHITECTURES, DCGAN, MLP, Architecture, build
 from ganlib.checkpoint import WeightsError
 from ganlib.data import DATASETS, ImageData
@@ -331,7 +331,7 @@ def test_a_model_whose_run_goes_on_is_loaded_with_a_warning_and_not_published(tm
     with pytest.warns(UserWarning, match=r"not ended \(step 8 of 12\), and the weights there are of an earlier end"):
         assert ganlib.load(tmp_path, "cpu").history[-1]["step"] == 6
     with pytest.raises(WeightsError, match=r"nothing was published: .* has not ended \(step 8 of 12\), .*; go on by"):
-        hub.prepare(tmp_path, "alice/toy")
+        publishing.prepare(tmp_path, "alice/toy")
 
 
 def test_a_broken_checkpoint_does_not_keep_a_finished_model_from_loading(tmp_path, unreported):
@@ -488,7 +488,7 @@ def test_the_lock_is_no_run_and_is_not_published(tmp_path, unreported):
         assert checkpoint.unfinished(tmp_path) is None
         run.go(data)
         ganlib.load(tmp_path, "cpu")
-        assert "lock" not in hub.prepare(tmp_path, "alice/toy").files
+        assert "lock" not in publishing.prepare(tmp_path, "alice/toy").files
 
 
 def test_a_folder_that_cannot_be_written_gets_the_systems_sentence(tmp_path, capsys):
@@ -557,7 +557,7 @@ def test_a_measurement_that_was_interrupted_leaves_a_model_that_says_so(tmp_path
     with pytest.warns(UserWarning, match=sentence):
         assert ganlib.load(out, "cpu").metrics == {}
     with pytest.raises(WeightsError, match="nothing was published: .* is not measured yet; go on by"):
-        hub.prepare(out, "alice/toy")
+        publishing.prepare(out, "alice/toy")
     monkeypatch.setattr(report, "evaluate", measure)
     words = shlex.split(checkpoint.unfinished(out).split("`")[1])
     assert command(*words[3:], "--device", "cpu") == 0

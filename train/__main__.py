@@ -7,7 +7,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from ganlib import checkpoint, console, hub
+from ganlib import checkpoint, console, hub, publishing
 from ganlib.augmentation import AUGMENTATIONS, DEFAULT
 from ganlib.checks import require
 from ganlib.data import DATASETS, Data, same_name
@@ -226,7 +226,7 @@ def work(arguments: argparse.Namespace) -> int | None:
         print(f"The weights are in {run.out}: ganlib.load({('./' if bare else '') + str(run.out)!r}) opens them.")
     if arguments.push:
         jobs.check_own(arguments.push)
-        publication = hub.prepare(run.out, arguments.push)
+        publication = publishing.prepare(run.out, arguments.push)
         publish.show(publication)
         publish.send(publication)
         if jobs.here():

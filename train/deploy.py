@@ -10,7 +10,7 @@ from typing import Any
 
 from packaging.requirements import Requirement  # which huggingface_hub needs too
 
-from ganlib import checkpoint, console, hub
+from ganlib import checkpoint, console, hub, publishing
 from ganlib.checks import CHECKOUT, listed, require
 
 from .command import command
@@ -36,7 +36,7 @@ FIRST_README = "https://huggingface.co/docs/hub/spaces-config-reference"  # what
 
 
 def space_files(root: Path | None, repo: str, hardware: str | None = None, models: Sequence[hub.Source] = (),
-                linked: Sequence[str] = (), current: hub.Space | None = None) -> dict[str, Path | bytes]:
+                linked: Sequence[str] = (), current: publishing.Space | None = None) -> dict[str, Path | bytes]:
     """The files that the page needs, by their names in a Space.
 
     Args:
@@ -50,10 +50,10 @@ def space_files(root: Path | None, repo: str, hardware: str | None = None, model
     Raises ValueError if the root is not a checkout of ganlib, and WeightsError as `checkpoint.files`.
     """
     files = installed() if root is None else checkout(root)
-    current = current or hub.Space()
-    card = hub.card(text_of(files[README]))
+    current = current or publishing.Space()
+    card = publishing.card(text_of(files[README]))
     if FIRST_README not in current.readme:
-        theirs = hub.card(current.readme)
+        theirs = publishing.card(current.readme)
         for key, value in kept(theirs.data.to_dict(), card.data.to_dict()).items():
             card.data[key] = value
         heading = card.text.lstrip().partition("\n")[0]
@@ -61,7 +61,7 @@ def space_files(root: Path | None, repo: str, hardware: str | None = None, model
             card.text = theirs.text
     hardware = hardware or current.hardware or card.data.get("suggested_hardware", HARDWARE)
     card.data["suggested_hardware"] = hardware
-    if hardware == hub.ZERO_GPU:
+    if hardware == publishing.ZERO_GPU:
         card.data["python_version"] = ZERO_GPU_PYTHON
         files[REQUIREMENTS] = for_zero_gpu(text_of(files[REQUIREMENTS])).encode()
     if models:
@@ -167,7 +167,7 @@ def parser() -> argparse.ArgumentParser:
                     "`hf auth login`, or HF_TOKEN.")
     p.add_argument("--repo", required=True, metavar="USER/SPACE", help="the Space, which is created if it is missing")
     p.add_argument("--hardware", metavar="FLAVOUR",
-                   help=f"the Hub's name of it, such as t4-small; {hub.ZERO_GPU} is ZeroGPU, which needs no "
+                   help=f"the Hub's name of it, such as t4-small; {publishing.ZERO_GPU} is ZeroGPU, which needs no "
                         f"subscription (default: unchanged, {HARDWARE} for a new Space)")
     p.add_argument("--models", default="", metavar="USER/REPO,...",
                    help=f"models on the Hub that the page shows too, set as the Space's variable {MODELS}; private "
@@ -183,17 +183,18 @@ def parser() -> argparse.ArgumentParser:
 def work(arguments: argparse.Namespace) -> None:
     repo = hub.check_repo(arguments.repo, repo_type="space")
     models = sources(arguments.models)
-    collection = arguments.collection and hub.check_collection(arguments.collection)
+    collection = arguments.collection and publishing.check_collection(arguments.collection)
     asks = not arguments.dry_run  # of the Hub
-    current, linked = hub.space(repo) if asks else hub.Space(), hub.collected(collection) if asks and collection else ()
+    current = publishing.space(repo) if asks else publishing.Space()
+    linked = publishing.collected(collection) if asks and collection else ()
     files = space_files(ROOT, repo, arguments.hardware, models, linked, current)
-    publication = hub.Publication(repo, files, head=current.head)
+    publication = publishing.Publication(repo, files, head=current.head)
     show(publication)
     variables = {MODELS: ",".join(map(str, models))} if models else {}
     for name, value in variables.items():
         print(f"{name}={value}")
     if not arguments.dry_run:
-        sent = hub.deploy(publication, private=arguments.private or None, hardware=arguments.hardware,
+        sent = publishing.deploy(publication, private=arguments.private or None, hardware=arguments.hardware,
                           variables=variables, defaults=DEFAULTS)
         page = sent.address.partition("/commit/")[0]
         print(f"Sent: {sent.address}\nThe Space is being built: {page}" if sent.changed else

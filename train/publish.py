@@ -8,7 +8,7 @@ from glob import glob
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ganlib import checkpoint, classifier, console, hub
+from ganlib import checkpoint, classifier, console, hub, publishing
 from ganlib.checks import require
 
 from .command import command
@@ -37,7 +37,7 @@ def parser() -> argparse.ArgumentParser:
     return p
 
 
-def show(publication: hub.Publication) -> None:
+def show(publication: publishing.Publication) -> None:
     """Print the files to be sent, and their sizes."""
     sizes = {name: len(content) if isinstance(content, bytes) else content.stat().st_size
              for name, content in sorted(publication.files.items())}
@@ -46,9 +46,9 @@ def show(publication: hub.Publication) -> None:
     print(f"{len(sizes)} files, {sum(sizes.values()) / 1e6:.2f} MB, for {publication.repo}")
 
 
-def send(publication: hub.Publication, **options: Any) -> None:
-    """Publish with the options of `hub.publish`, and print the address."""
-    published = hub.publish(publication, **options)
+def send(publication: publishing.Publication, **options: Any) -> None:
+    """Publish with the options of `publishing.publish`, and print the address."""
+    published = publishing.publish(publication, **options)
     if published.card:
         print(published.card)
     print(f"Published: {published.address}" if published.changed else
@@ -65,7 +65,7 @@ class Item(NamedTuple):
     """A weights folder, what is sent of it, and what a collection says of it."""
 
     folder: str
-    publication: hub.Publication
+    publication: publishing.Publication
     note: str
 
 
@@ -76,7 +76,7 @@ def expanded(name: str) -> list[str]:
 
 
 def prepare(arguments: argparse.Namespace, owner: str | None) -> list[Item]:
-    """What is sent of each folder. Raises ValueError for options that do not fit, and else as `hub.prepare`."""
+    """What is sent of each folder. Raises ValueError for options that do not fit, and else as `publishing.prepare`."""
     folders = [folder for name in arguments.folders for folder in expanded(name)]
     require(arguments.repo is None or len(folders) == 1,
             "--repo is for one folder: leave it out, and give --namespace or --collection")
@@ -95,14 +95,15 @@ def prepare(arguments: argparse.Namespace, owner: str | None) -> list[Item]:
                     f"{other.folder} and {folder} would both be sent to {repo}: publish one of them by --repo")
         note = (f"{model.architecture.kind}, {'images' if len(model.shape) == 3 else 'points'} of shape {model.shape}, "
                 f"trained on {model.config.get('recipe', {}).get('data', 'unknown data')}")
-        items.append(Item(folder, hub.prepare(folder, repo, arguments.space), note[:500]))  # as the Hub limits it
+        publication = publishing.prepare(folder, repo, arguments.space)
+        items.append(Item(folder, publication, note[:500]))  # as the Hub limits it
     require(bool(items), "none of the folders holds a model")
     return items
 
 
 def work(arguments: argparse.Namespace) -> None:
     """Checks everything before the first folder is sent; one that fails then does not stop the others."""
-    collection = hub.check_collection(arguments.collection) if arguments.collection else None
+    collection = publishing.check_collection(arguments.collection) if arguments.collection else None
     owner = arguments.namespace or (collection and collection.partition("/")[0])
     if arguments.repo:
         hub.check_repo(arguments.repo, arguments.revision)
@@ -132,7 +133,7 @@ def work(arguments: argparse.Namespace) -> None:
             print(f"ganlib.load({str(hub.Source(publication.repo, arguments.revision))!r}) opens it.")
     if collection and sent:
         try:
-            address, added = hub.collect(collection, sent, arguments.private)
+            address, added = publishing.collect(collection, sent, arguments.private)
             print(f"Collection: {address}, {added} models were added." if added else
                   f"Collection: {address}, which has these models already.")
         except hub.HubError as error:
