@@ -331,7 +331,8 @@ class Lines(io.TextIOBase):
         return len(text)
 
     def flush(self) -> None:
-        self._stream.flush()
+        if not self._stream.closed:  # Python flushes once more when this object is collected
+            self._stream.flush()
 
 
 def check_own(repo: str) -> None:
