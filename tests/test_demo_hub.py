@@ -181,8 +181,7 @@ def test_what_visitors_open_is_kept_apart_from_the_hosts_own(client, folder):
 
 @pytest.mark.skipif(not CHROMIUM, reason="no chromium on this machine (Debian: apt-get install chromium)")
 def test_a_visitor_opens_models_in_a_browser(browser, hosted):  # noqa: F811
-    context = browser.new_context()
-    visit = Visit(context.new_page(), hosted)
+    visit = Visit(browser.new_context().new_page(), hosted)
     visit.page.get_by_text("alice/../x: a model on the Hub is named user/repo.").wait_for()
     panel = visit.page.locator(".open-hub").locator("visible=true")
     panel.get_by_text("Open another").click()
@@ -212,7 +211,7 @@ def test_a_visitor_opens_models_in_a_browser(browser, hosted):  # noqa: F811
     visit.page.get_by_text("pictures of bob/colours").wait_for()
     assert visit.page.get_by_label("Class of waypoint 1").locator("option").all_inner_texts()[1:] == [
         "apples", "<img src=x onerror=alert(1)>", "plums"]
-    context.close()
+    visit.close()
     assert visit.wrong == []
 
 

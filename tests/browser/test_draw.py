@@ -180,7 +180,7 @@ def test_the_networks_answer_five_times_a_second_while_the_pen_moves(visit):  # 
 @pytest.mark.slow
 def test_a_vae_shows_its_reconstruction_at_once_and_a_search_goes_on_from_there(browser, address):  # noqa: F811
     opened = Visit(browser.new_page(), address)
-    opened.page.goto(f"{address}/?tab=draw&model=vae")
+    opened.go(f"{address}/?tab=draw&model=vae")
     field = Field(opened.page)
     field.press("Example 3")
     field.until("line", "A 3, ")
@@ -206,5 +206,5 @@ def test_a_vae_shows_its_reconstruction_at_once_and_a_search_goes_on_from_there(
     field.root.get_by_text("dcgan", exact=True).click()
     field.until("result", "Find it searches the random numbers from which dcgan makes")
     field.until("realWords", "says the discriminator of dcgan")
-    opened.page.close()
+    opened.close()
     assert opened.wrong == []

@@ -35,8 +35,7 @@ class Tab:
 
 def test_a_point_is_moved_by_sliders_on_a_plane_and_by_arithmetic(visit, address):  # noqa: F811
     page = visit.page
-    page.goto(f"{address}?tab=explore&model=mlp-gan&point=40")
-    visit.wrong.clear()  # of the page that was left
+    visit.go(f"{address}?tab=explore&model=mlp-gan&point=40")
     tab = Tab(page)
     tab.until("sliders.names && sliders.waypoint === '40'")
     before = tab.pixels("The picture of seed 40")
@@ -82,8 +81,7 @@ def test_a_point_is_moved_by_sliders_on_a_plane_and_by_arithmetic(visit, address
 
     # the link of all that, in a fresh window
     link = tab.link()
-    page.goto(address + link)
-    visit.wrong.clear()
+    visit.go(address + link)
     tab.until("stage.part === 'plane' && plane.waypoint && plane.grid?.side === 17")
     assert tab.pixels("The picture at the point") == there
     assert page.evaluate(f"{STAGE}.sliders.amounts") == [3, 0, 0, 0, 0]
@@ -112,8 +110,7 @@ def test_a_point_is_moved_by_sliders_on_a_plane_and_by_arithmetic(visit, address
 
 @pytest.mark.parametrize("visit", [{"viewport": {"width": 390, "height": 844}}], indirect=True)
 def test_a_link_that_is_not_valid_falls_back_with_a_word(visit, address):  # noqa: F811
-    visit.page.goto(f"{address}?tab=explore&model=mlp-gan&part=arithmetic&a=12345&psi=9")
-    visit.wrong.clear()
+    visit.go(f"{address}?tab=explore&model=mlp-gan&part=arithmetic&a=12345&psi=9")
     tab = Tab(visit.page)
     tab.until("stage.part === 'arithmetic' && sum.waypoint")
     visit.page.get_by_text("Seed must be a whole number from 0 to 9999").first.wait_for()

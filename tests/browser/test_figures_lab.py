@@ -37,8 +37,7 @@ class Figure(Visit):
 
     def __init__(self, page, address: str, step: int):
         super().__init__(page, address)
-        page.goto(f"{address}/?tab=how&step={step}")
-        self.wrong.clear()  # of the page that was left
+        self.go(f"{address}/?tab=how&step={step}")
         self.place = page.locator(".how-figure:not([hidden])")
         self.place.locator("canvas").first.wait_for()
 
@@ -68,16 +67,15 @@ class Figure(Visit):
 @pytest.fixture
 def open_figure(browser, address):  # noqa: F811
     """A function that opens a step of the course in a fresh window."""
-    contexts, figures = [], []
+    figures = []
 
     def visit(step: int, **options: Any) -> Figure:
-        contexts.append(browser.new_context(**{**WIDE, **options}))
-        figures.append(Figure(contexts[-1].new_page(), address, step))
+        figures.append(Figure(browser.new_context(**{**WIDE, **options}).new_page(), address, step))
         return figures[-1]
 
     yield visit
-    for context in contexts:
-        context.close()
+    for figure in figures:
+        figure.close()
     assert [figure.wrong for figure in figures] == [[] for _ in figures]
 
 
@@ -296,7 +294,7 @@ def test_stills_are_drawn_without_the_server_and_the_films_can_be_tried_again(br
     figure.wrong.clear()  # of the requests that were stopped
     figure.press("Try again")
     figure.until(loaded=True)
-    context.close()
+    figure.close()
     assert figure.wrong == []
 
 

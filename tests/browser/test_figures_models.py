@@ -20,7 +20,7 @@ class Figure:
 
     def __init__(self, visit: Visit, selector: str, address: str, step: int):
         self.visit, self.page, self.selector = visit, visit.page, selector
-        self.page.goto(f"{address}/?tab=how&step={step}")
+        visit.go(f"{address}/?tab=how&step={step}")
         self.root = self.page.locator(selector)
         self.root.wait_for()
 
@@ -68,11 +68,10 @@ BOTH = pytest.mark.parametrize("visit", [WIDE, NARROW], indirect=True, ids=["des
 
 @pytest.fixture
 def visit(browser, address, request):  # noqa: F811
-    context = browser.new_context(**getattr(request, "param", NARROW))
-    found = Visit(context.new_page(), address)
+    found = Visit(browser.new_context(**getattr(request, "param", NARROW)).new_page(), address)
     yield found
     assert found.page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
-    context.close()
+    found.close()
     assert found.wrong == []
 
 
@@ -281,8 +280,7 @@ def pages(monkeypatch, tmp_path):
 
 def test_without_the_vae_the_rest_works(browser, pages):  # noqa: F811
     address = pages(None)
-    context = browser.new_context(**NARROW)
-    visit = Visit(context.new_page(), address)
+    visit = Visit(browser.new_context(**NARROW).new_page(), address)
     figure = Figure(visit, PAIR, address, 10)
     figure.root.get_by_text("This server has no model 'vae'.").wait_for()
     figure.until("JSON.parse(data.dcgan ?? '{}').done")
@@ -292,7 +290,7 @@ def test_without_the_vae_the_rest_works(browser, pages):  # noqa: F811
     figure.root.get_by_role("radio", name="Interpolate").check()
     figure.root.get_by_role("slider", name="From the first picture").press("End")
     assert figure["t"] == "1"
-    context.close()
+    visit.close()
     assert visit.wrong == []
 
 
@@ -300,8 +298,7 @@ def test_with_the_vae_both_are_shown(browser, pages):  # noqa: F811
     model = small_vae()
     model.name = "vae"
     address = pages(model)
-    context = browser.new_context(**WIDE)
-    visit = Visit(context.new_page(), address)
+    visit = Visit(browser.new_context(**WIDE).new_page(), address)
     figure = Figure(visit, PAIR, address, 10)
     x, _ = pairs.real_digit({"start": pairs.DIGIT})
     figure.until("data.vae")
@@ -315,5 +312,5 @@ def test_with_the_vae_both_are_shown(browser, pages):  # noqa: F811
     figure.root.get_by_role("radio", name="Reconstruct").check()
     figure.root.get_by_role("button", name="Move it in Explore").click()
     visit.page.locator("#explore [data-part=large]").wait_for()
-    context.close()
+    visit.close()
     assert visit.wrong == []

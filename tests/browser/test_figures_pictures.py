@@ -22,8 +22,7 @@ class Figure:
     """A step of the course, open in a browser."""
 
     def __init__(self, browser, address: str, name: str, screen: dict):  # noqa: F811
-        self.context = browser.new_context(**screen)
-        self.visit = Visit(self.context.new_page(), address)
+        self.visit = Visit(browser.new_context(**screen).new_page(), address)
         self.page = self.visit.page
         self.visit.tab("How it works")
         self.page.locator(".how-steps a").nth(STEPS[name] - 1).click()
@@ -47,7 +46,7 @@ class Figure:
 
     def close(self) -> None:
         assert self.page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
-        self.context.close()
+        self.visit.close()
         assert self.visit.wrong == []
 
 

@@ -15,12 +15,11 @@ GAME = "document.querySelector('#game .game')?.ganlab?.game"
 
 
 def test_a_visitor_plays_a_round(browser, address):  # noqa: F811
-    context = browser.new_context(**NARROW)
-    visit = Visit(context.new_page(), f"{address}")
+    visit = Visit(browser.new_context(**NARROW).new_page(), address)
     page = visit.page
     page.evaluate("""sessionStorage.setItem("ganlib-game", JSON.stringify(
         {model: "cdcgan", round: 5, guesses: ["real", "generated"]}))""")  # as a page that was left
-    page.goto(f"{address}/?tab=game&model=cdcgan&round=5")
+    visit.go(f"{address}/?tab=game&model=cdcgan&round=5")
     page.wait_for_function(f"{GAME}?.playing")
     root = page.locator("#game .game")
     assert page.evaluate(f"Object.keys({GAME}).includes('truth')") is False
@@ -62,14 +61,14 @@ def test_a_visitor_plays_a_round(browser, address):  # noqa: F811
     root.get_by_role("button", name=f"Open seed {seed}").click()
     page.locator("#status", has_text="cdcgan on CPU: 1 picture").wait_for()
     assert page.locator("#seed input[type=number]").input_value() == str(seed)
-    context.close()
+    visit.close()
     assert visit.wrong == []
 
 
 @pytest.mark.slow
 def test_a_model_without_a_discriminator_is_not_played_and_another_is_offered(browser, address):  # noqa: F811
     visit = Visit(browser.new_page(), address)
-    visit.page.goto(f"{address}/?tab=game&model=vae")
+    visit.go(f"{address}/?tab=game&model=vae")
     page, root = visit.page, visit.page.locator("#game .game")
     note = root.locator("[data-part=note]")
     note.get_by_text("vae has no discriminator to play against: choose a model that has one.").wait_for()
@@ -82,5 +81,5 @@ def test_a_model_without_a_discriminator_is_not_played_and_another_is_offered(br
     note.get_by_text("vae has no discriminator").wait_for()
     root.get_by_text("dcgan", exact=True).click()
     page.wait_for_function(f"{GAME}.playing")
-    page.close()
+    visit.close()
     assert visit.wrong == []

@@ -27,14 +27,14 @@ DRAWN = """() => {
 def opened(browser, address: str, query: str = "tab=how", **options) -> Visit:  # noqa: F811
     """A window with the course, in which all that goes wrong is noted."""
     visit = Visit(browser.new_context(**options).new_page(), address)
-    visit.page.goto(f"{address}/?{query}")
+    visit.go(f"{address}/?{query}")
     visit.page.locator("#how .katex-display >> visible=true").first.wait_for()
     return visit
 
 
 def closed(visit: Visit) -> list[str]:
     """Close the window. Returns what went wrong in it."""
-    visit.page.context.close()
+    visit.close()
     return visit.wrong
 
 
@@ -77,7 +77,7 @@ def test_a_step_opens_by_its_link_and_fits_the_screen(browser, address, step, sc
 @pytest.mark.parametrize("step", ["0", "11", "x"])
 def test_a_link_to_no_step_says_so_and_opens_the_first(browser, address, step):  # noqa: F811
     visit = Visit(browser.new_context(**WIDE).new_page(), address)
-    visit.page.goto(f"{address}/?tab=how&step={step}")
+    visit.go(f"{address}/?tab=how&step={step}")
     visit.page.get_by_text("Step must be a whole number from 1 to 10").wait_for()  # it is seen for ten seconds
     shows(visit.page, STEPS[0])
     assert closed(visit) == []

@@ -57,13 +57,12 @@ COUNT_REQUESTS = f"""() => {{
 
 
 class Lab(Visit):
-    """A visit to the lab's tab, whose first film is loaded. Close its context, and look at `wrong`, at the end."""
+    """A visit to the lab's tab, whose first film is loaded. Close it, and look at `wrong`, at the end."""
 
     def __init__(self, page, address: str, query: str = ""):
         super().__init__(page, address)
         if query:
-            page.goto(address + query)  # the page selects the tab by itself
-            self.wrong.clear()  # of the page that was left
+            self.go(address + query)  # the page selects the tab by itself
         else:
             self.tab("Lab")
         self.until("stage.film && !stage.next")
@@ -133,16 +132,15 @@ class Lab(Visit):
 @pytest.fixture
 def open_lab(browser, address):  # noqa: F811
     """A function that opens the lab in a fresh window: of a query, and options of the browser."""
-    contexts, labs = [], []
+    labs = []
 
     def visit(query: str = "", **options: Any) -> Lab:
-        contexts.append(browser.new_context(**{**DESKTOP, **options}))
-        labs.append(Lab(contexts[-1].new_page(), address, query))
+        labs.append(Lab(browser.new_context(**{**DESKTOP, **options}).new_page(), address, query))
         return labs[-1]
 
     yield visit
-    for context in contexts:
-        context.close()
+    for lab in labs:
+        lab.close()
     assert [lab.wrong for lab in labs] == [[] for _ in labs]
 
 
@@ -161,6 +159,7 @@ def lab(windows, address, request):
     page = windows[getattr(request, "param", "desktop")].new_page()
     found = Lab(page, address)
     yield found
+    found.leave()
     page.close()
     assert found.wrong == []
 
@@ -684,13 +683,12 @@ def test_a_linked_lab_trains_wherever_the_page_is(browser, tmp_path, path, by_se
     if by_server and not shutil.which("node"):
         pytest.skip("gradio renders on the server with node, which is not here")
     with serve_page(tmp_path, environment) as address, below(path, address) if path else nullcontext(address) as found:
-        context = browser.new_context(**DESKTOP)
-        lab = Lab(context.new_page(), found, "/?target=moons&seed=4&step=40")
+        lab = Lab(browser.new_context(**DESKTOP).new_page(), found, "/?target=moons&seed=4&step=40")
         lab.until("stage.film.last.header.step === 40 && !stage.playing")
         lab.press("Play")
         lab.until("stage.film.last.header.step > 60")
         lab.press("Pause")
         assert lab.state()["settings"]["seed"] == 4
         assert lab.page.evaluate(f"{LAB}.link([])").startswith(f"{found}/?tab=lab&target=moons")
-        context.close()
+        lab.close()
     assert lab.wrong == []

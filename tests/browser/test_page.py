@@ -57,6 +57,22 @@ class Visit:
         if request.failure != "net::ERR_ABORTED":  # the page hangs up on streams that it is done with
             self.wrong.append(f"{request.failure}: {request.url}")
 
+    def leave(self) -> None:
+        """Leave the page. It hangs up on what it still waits for, which its own log calls errors: they do not count."""
+        wrong = list(self.wrong)
+        self.page.goto("about:blank")
+        self.wrong[:] = wrong
+
+    def go(self, address: str) -> None:
+        """Leave the page and open another."""
+        self.leave()
+        self.page.goto(address)
+
+    def close(self) -> None:
+        """Leave the page and close its context, with all its pages."""
+        self.leave()
+        self.page.context.close()
+
     def tab(self, name: str) -> None:
         self.page.get_by_role("tab", name=name).click()
 
@@ -86,10 +102,9 @@ class Visit:
 @pytest.fixture
 def visit(browser, address, request):
     options = getattr(request, "param", {})
-    context = browser.new_context(**options)
-    found = Visit(context.new_page(), address)
+    found = Visit(browser.new_context(**options).new_page(), address)
     yield found
-    context.close()
+    found.close()
     assert found.wrong == []
 
 

@@ -85,6 +85,7 @@ def test_a_picture_that_is_dropped_on_the_page_opens_its_settings(visit, address
     page.get_by_text("The file is cut off or damaged.").wait_for()
     drop(page, b"\xff\xd8\xff", "photo.jpg")
     page.get_by_text("is no PNG, GIF or MP4. A photo of a digit belongs on the field of the tab Draw.").wait_for()
+    fresh.leave()
     fresh.page.close()
     assert fresh.wrong == []
 
