@@ -3,7 +3,8 @@
 Zhao et al. 2020, "Differentiable Augmentation for Data-Efficient GAN Training" ("DiffAugment"), section 4. The changes
 can be differentiated twice, so gradients reach the generator, and gradient penalties work.
 
-`AUGMENTATIONS` is a table: `AUGMENTATIONS["mine"] = function` makes your own available to `TrainConfig`.
+`AUGMENTATIONS` is a table: `AUGMENTATIONS["mine"] = function` makes your own available to `TrainConfig`. Yours should
+draw by `ganlib.shares.drawn`, so that several processes that train one run each have numbers of their own.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor
 
 from ganlib.checks import quoted, require
+from ganlib.shares import drawn
 
 BRIGHTNESS, SATURATION, CONTRAST = (-0.5, 0.5), (0.0, 2.0), (0.5, 1.5)  # ranges: what is added, and two factors
 LARGEST_SHIFT = 8  # one part in 8 of each side
@@ -20,7 +22,8 @@ CUT = 2  # one part in 2 of each side
 
 def colour(x: Tensor, rng: torch.Generator) -> Tensor:
     """Changes brightness, saturation and contrast; saturation has no effect on grey images."""
-    brightness, saturation, contrast = torch.rand(3, len(x), 1, 1, 1, generator=rng, device=x.device, dtype=x.dtype)
+    brightness, saturation, contrast = drawn(
+        rng, len(x), lambda n: torch.rand(3, n, 1, 1, 1, generator=rng, device=x.device, dtype=x.dtype), dim=1)
     saturated = torch.lerp(x.mean(1, keepdim=True), x, _between(*SATURATION, saturation))
     contrasted = torch.lerp(x.mean((1, 2, 3), keepdim=True), saturated, _between(*CONTRAST, contrast))
     return contrasted + _between(*BRIGHTNESS, brightness)
@@ -49,8 +52,8 @@ def cutout(x: Tensor, rng: torch.Generator) -> Tensor:
 
 def flip(x: Tensor, rng: torch.Generator) -> Tensor:
     """Mirrors half of the images left to right. Not for digits and letters, which are not symmetric."""
-    mirrored = torch.rand(len(x), 1, 1, 1, generator=rng, device=x.device, dtype=x.dtype) < 0.5
-    return torch.where(mirrored, x.flip(3), x)
+    share = drawn(rng, len(x), lambda n: torch.rand(n, 1, 1, 1, generator=rng, device=x.device, dtype=x.dtype))
+    return torch.where(share < 0.5, x.flip(3), x)
 
 
 AUGMENTATIONS: dict[str, Callable[[Tensor, torch.Generator], Tensor]] = {
@@ -93,7 +96,7 @@ def _between(low: float, high: float, share: Tensor) -> Tensor:
 
 def _starts(n: int, low: int, high: int, rng: torch.Generator) -> Tensor:
     """n random whole numbers (n, 1) from low to high, both included."""
-    return torch.randint(low, high + 1, (n, 1), generator=rng, device=rng.device)
+    return drawn(rng, n, lambda n: torch.randint(low, high + 1, (n, 1), generator=rng, device=rng.device))
 
 
 def _shifted(n: int, side: int, rng: torch.Generator) -> Tensor:

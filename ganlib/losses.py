@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, sigmoid
 from torch.nn.functional import relu, softplus
+
+from ganlib.shares import drawn
 
 ELBO = "elbo"  # the loss of networks with an encoder; see `ganlib.training.negative_elbo`
 
@@ -26,6 +28,9 @@ class Loss:
         log_odds: whether logits are log-odds of "real" up to an offset; if not, `ganlib.calibration` also fits a scale.
         weight: factor of the discriminator's loss when penalties are added: 2 for a loss that averages its real and its
             fake term where its paper adds them, so that γ is that of Mescheder et al. 2018 for every loss.
+        discriminator_slopes, generator_slopes: the derivatives of both losses, which make the training of tiny networks
+            faster; None to leave them to autograd. Of the same arguments: the discriminator's by both logits, the
+            generator's by the fake ones.
     """
 
     discriminator: Callable[[Tensor, Tensor], Tensor]
@@ -33,6 +38,8 @@ class Loss:
     paired: bool = False
     log_odds: bool = False
     weight: float = 1.0
+    discriminator_slopes: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None = None
+    generator_slopes: Callable[[Any, Tensor], Tensor] | None = None
 
     @property
     def logistic(self) -> bool:
@@ -47,9 +54,22 @@ def logistic_discriminator(real: Tensor, fake: Tensor) -> Tensor:
     return (softplus(-real).mean() + softplus(fake).mean()) / 2
 
 
+def logistic_discriminator_slopes(real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
+    """The derivatives of `logistic_discriminator`."""
+    return sigmoid(-real).div_(-2 * len(real)), sigmoid(fake).div_(2 * len(fake))
+
+
+def relativistic_discriminator_slopes(real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
+    """The derivatives of the discriminator's relativistic loss."""
+    slopes = sigmoid(fake - real).div_(len(fake))
+    return -slopes, slopes
+
+
 LOSSES: dict[str, Loss] = {
     # the generator minimises −log D(G(z)), whose gradient is strong while D wins (Goodfellow et al. 2014, section 3)
-    "non-saturating": Loss(logistic_discriminator, lambda real, fake: softplus(-fake).mean(), log_odds=True, weight=2),
+    "non-saturating": Loss(logistic_discriminator, lambda real, fake: softplus(-fake).mean(), log_odds=True, weight=2,
+                           discriminator_slopes=logistic_discriminator_slopes,
+                           generator_slopes=lambda real, fake: sigmoid(-fake).div_(-len(fake))),
     # the generator minimises log(1 − D(G(z))), whose gradient vanishes while D wins (Goodfellow et al. 2014, eq. 1)
     "saturating": Loss(logistic_discriminator, lambda real, fake: -softplus(fake).mean(), log_odds=True, weight=2),
     # squared distance of the outputs from 1 (real) and 0 (fake) (Mao et al. 2017, eq. 9)
@@ -62,7 +82,9 @@ LOSSES: dict[str, Loss] = {
     "wasserstein": Loss(lambda real, fake: fake.mean() - real.mean(), lambda real, fake: -fake.mean()),
     # pairs of a real sample and a fake (Jolicoeur-Martineau 2019; Huang et al. 2024, "R3GAN")
     "relativistic": Loss(lambda real, fake: softplus(fake - real).mean(),
-                         lambda real, fake: softplus(real - fake).mean(), paired=True, log_odds=True),
+                         lambda real, fake: softplus(real - fake).mean(), paired=True, log_odds=True,
+                         discriminator_slopes=relativistic_discriminator_slopes,
+                         generator_slopes=lambda real, fake: sigmoid(real - fake).div_(-len(fake))),
 }
 
 
@@ -74,31 +96,54 @@ class Penalty:
         at: the samples it is computed at, a name in PLACES.
         value: a function of samples (N, *shape) that require gradients and their logits (N,), to (N,). Each logit must
             depend on its own sample alone.
+        of_gradient: the same value as a function of ∇D (N, *shape), to (N,), where it depends on ∇D alone. Training on
+            a CPU is faster with it (`ganlib.gradients`).
     """
 
     at: str
     value: Callable[[Tensor, Tensor], Tensor]
+    of_gradient: Callable[[Tensor], Tensor] | None = None
+
+
+def squared_norm(gradient: Tensor) -> Tensor:
+    """|∇D|² (N,) of gradients ∇D (N, *shape)."""
+    return gradient.flatten(1).square().sum(1)
+
+
+def half_squared_norm(gradient: Tensor) -> Tensor:
+    """½|∇D|² (N,) of gradients ∇D (N, *shape)."""
+    return squared_norm(gradient) / 2
+
+
+def distance_from_unit_norm(gradient: Tensor) -> Tensor:
+    """(|∇D| − 1)² (N,) of gradients ∇D (N, *shape)."""
+    return (squared_norm(gradient).add(1e-12).sqrt() - 1).square()
+
+
+def _gradient(samples: Tensor, logits: Tensor) -> Tensor:
+    (gradient,) = torch.autograd.grad(logits.sum(), samples, create_graph=True)
+    return gradient
 
 
 def squared_gradient(samples: Tensor, logits: Tensor) -> Tensor:
     """|∇D|² (Thanh-Tung et al. 2019, "Improving generalization and stability of GANs", eq. 5, without λ)."""
-    (gradient,) = torch.autograd.grad(logits.sum(), samples, create_graph=True)
-    return gradient.flatten(1).square().sum(1)
+    return squared_norm(_gradient(samples, logits))
 
 
 def half_squared_gradient(samples: Tensor, logits: Tensor) -> Tensor:
     """½|∇D|² (Mescheder et al. 2018, eq. 9 and 10, without γ): R1 on real samples, R2 on fakes."""
-    return squared_gradient(samples, logits) / 2
+    return half_squared_norm(_gradient(samples, logits))
 
 
 def unit_gradient(samples: Tensor, logits: Tensor) -> Tensor:
     """(|∇D| − 1)² (Gulrajani et al. 2017, eq. 3, without λ)."""
-    return (squared_gradient(samples, logits).add(1e-12).sqrt() - 1).square()
+    return distance_from_unit_norm(_gradient(samples, logits))
 
 
 def between(real: Tensor, fake: Tensor, rng: torch.Generator) -> Tensor:
     """A random point on the line from each real sample to its fake (Gulrajani et al. 2017, algorithm 1)."""
-    share = torch.rand(len(real), *[1] * (real.ndim - 1), generator=rng, device=rng.device, dtype=real.dtype)
+    ones = [1] * (real.ndim - 1)
+    share = drawn(rng, len(real), lambda n: torch.rand(n, *ones, generator=rng, device=rng.device, dtype=real.dtype))
     return torch.lerp(fake, real, share)
 
 
@@ -109,10 +154,10 @@ PLACES: dict[str, Callable[[Tensor, Tensor, torch.Generator], Tensor]] = {
 }
 
 PENALTIES: dict[str, Penalty] = {
-    "r1": Penalty("real", half_squared_gradient),
-    "r2": Penalty("fake", half_squared_gradient),
-    "wgan-gp": Penalty("between", unit_gradient),
-    "0-gp": Penalty("between", squared_gradient),
+    "r1": Penalty("real", half_squared_gradient, half_squared_norm),
+    "r2": Penalty("fake", half_squared_gradient, half_squared_norm),
+    "wgan-gp": Penalty("between", unit_gradient, distance_from_unit_norm),
+    "0-gp": Penalty("between", squared_gradient, squared_norm),
 }
 
 

@@ -18,6 +18,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from ganlib.shares import drawn
+
 LOG_VARIANCE = (-12.0, 6.0)  # limits of an encoder's: its exponential stays finite, also in bfloat16
 COUPLING_WIDTH = 128  # of the hidden layers of a coupling layer
 SCALES = 1.5  # limit of the logarithm of a coupling layer's scales: several layers do not explode
@@ -136,8 +138,9 @@ class Dropout(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or self.p == 0:
             return x
-        mask = torch.empty_like(x).bernoulli_(1 - self.p, generator=self.rng)
-        return x * mask.div_(1 - self.p)
+        kept = 1 - self.p
+        mask = drawn(self.rng, len(x), lambda n: x.new_empty(n, *x.shape[1:]).bernoulli_(kept, generator=self.rng))
+        return x * mask.div_(kept)
 
 
 class MLPGenerator(nn.Module):

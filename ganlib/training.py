@@ -6,10 +6,11 @@ no setting of the process.
 """
 
 import copy
+import functools
 import inspect
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,10 +27,13 @@ from ganlib.augmentation import augment, check_names
 from ganlib.checks import check_fields, check_float, check_int, quoted, require
 from ganlib.data import Data
 from ganlib.devices import check_device
+from ganlib.distributed import ALONE, Group
 from ganlib.files import replacing
-from ganlib.losses import ELBO, LOSSES, PENALTIES, PLACES, Loss, log_normal, pixel_cross_entropy
+from ganlib.gradients import Chain, knows, make, write_discriminator_gradients, write_generator_gradients
+from ganlib.losses import ELBO, LOSSES, PENALTIES, PLACES, Loss, Penalty, log_normal, pixel_cross_entropy
 from ganlib.networks import Dropout, Encoder, coupling_layers
 from ganlib.sampling import MAX_SEED
+from ganlib.shares import own, share
 
 MAX_COUNT = 10**9  # steps, or samples a step
 HISTORY_ROWS = 400  # about as many rows has the history of every run
@@ -140,10 +144,14 @@ class State:
     window: list[Tensor] = field(default_factory=list)  # the losses since the last row of the history
     encoder: Encoder | None = None  # of a VAE
     average_encoder: Encoder | None = None  # with averaged weights, in eval mode
+    group: Group = ALONE  # the processes that train it
 
     @classmethod
-    def fresh(cls, architecture: Architecture, config: TrainConfig, device: torch.device | str = "cpu") -> "State":
+    def fresh(cls, architecture: Architecture, config: TrainConfig, device: torch.device | str = "cpu",
+              group: Group = ALONE) -> "State":
         """A run at step 0: initial weights are drawn on the CPU from the config's seed, then moved to the device.
+
+        group: the processes that train it, each of which calls this; all start from the weights of the first.
 
         Raises ValueError if the architecture does not fit the loss, or cannot be trained with augmentation, or if this
         machine does not have the device.
@@ -156,8 +164,10 @@ class State:
             encoder = build_encoder(architecture, weights)
             check_loss(architecture, config, discriminator is not None, encoder is not None)
             check_augment(architecture, config)
-            rng = torch.Generator(device).manual_seed(noise_seed)
-            for network in filter(None, (generator, discriminator, encoder)):
+            rng = group.generator(device, config.batch_size).manual_seed(noise_seed)
+            networks = [network for network in (generator, discriminator, encoder) if network is not None]
+            for network in networks:
+                group.align(network)
                 network.to(device).to(memory_format=torch.channels_last)  # makes convolutions faster on a CPU
                 for module in network.modules():
                     if isinstance(module, Dropout):
@@ -167,10 +177,29 @@ class State:
                 parameters = [p for network in filter(None, networks) for p in network.parameters()]
                 return Adam(parameters, lr=lr, betas=config.betas, fused=True)
 
-            return cls(config, generator, discriminator, _averaged(generator),
-                       optimizer(config.generator_lr, generator, encoder),
-                       optimizer(config.discriminator_lr, discriminator) if discriminator is not None else None, rng,
-                       encoder=encoder, average_encoder=None if encoder is None else _averaged(encoder))
+            state = cls(config, generator, discriminator, _averaged(generator),
+                        optimizer(config.generator_lr, generator, encoder),
+                        optimizer(config.discriminator_lr, discriminator) if discriminator is not None else None, rng,
+                        encoder=encoder, average_encoder=None if encoder is None else _averaged(encoder), group=group)
+            for network in networks:
+                group.synchronise(network, config.batch_size)  # not the averages, which one process uses alone
+            return state
+
+    @functools.cached_property
+    def chains(self) -> tuple[Chain | None, Chain] | None:
+        """The networks of a GAN as chains of layers, the generator's None if it is no chain, or None for autograd.
+
+        Gradients in closed form are for one process on a CPU, in float32, and without augmentation.
+        """
+        if self.group.size > 1 or self.rng.device.type != "cpu" or self.config.bfloat16 or self.config.augment:
+            return None
+        chain = Chain.of(self.discriminator)
+        return None if chain is None else (Chain.of(self.generator), chain)
+
+    @functools.cached_property
+    def update_average(self) -> Callable[[float], None]:
+        """One step of the generator's average, a function of the decay."""
+        return _averaging(self.average, self.generator)
 
     def _networks(self) -> nn.ModuleDict:
         return nn.ModuleDict({name: network for name in NETWORKS if (network := getattr(self, name)) is not None})
@@ -256,7 +285,22 @@ class Adam(torch.optim.Adam):
 
     add_param_group = inspect.unwrap(torch.optim.Adam.add_param_group)
     zero_grad = inspect.unwrap(torch.optim.Adam.zero_grad)
-    step = torch.no_grad()(inspect.unwrap(torch.optim.Adam.step))
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> Any:
+        """One step. On a CPU, PyTorch's own checks take longer than a tiny network's step; they are left out there."""
+        (group,) = self.param_groups
+        parameters = [p for p in group["params"] if p.grad is not None]
+        states: list[dict[str, Tensor]] = [self.state[p] for p in parameters]
+        if closure or not all(states) or not all(p.is_cpu for p in parameters):
+            return inspect.unwrap(torch.optim.Adam.step)(self, closure)
+        steps = [state["step"] for state in states]
+        torch._foreach_add_(steps, 1)
+        beta1, beta2 = group["betas"]
+        torch._fused_adam_(parameters, [p.grad for p in parameters], [state["exp_avg"] for state in states],
+                           [state["exp_avg_sq"] for state in states], [], steps, lr=group["lr"], beta1=beta1,
+                           beta2=beta2, weight_decay=0.0, eps=group["eps"], amsgrad=False, maximize=False)
+        return None
 
 
 def _load_optimizer(optimizer: torch.optim.Optimizer, name: str, tensors: dict[str, Tensor]) -> None:
@@ -358,8 +402,8 @@ def _train_vae(state: State, architecture: Architecture, data: Data) -> dict[str
     with _float32(state.rng.device):
         noise = _latents(state, architecture)
         reconstruction, divergence = negative_elbo(state.generator, state.encoder, real, noise)
-        _descend(state.generator_optimizer, reconstruction + config.kl_weight * divergence,
-                 config.generator_lr * _decay(state))
+        _descend(state, state.generator_optimizer, reconstruction + config.kl_weight * divergence,
+                 config.generator_lr * _decay(state), reconstruction, divergence)
         for average, network in ((state.average, state.generator), (state.average_encoder, state.encoder)):
             update_average(average, network, _ema(state))
     state.step += 1
@@ -385,9 +429,13 @@ def negative_elbo(generator: nn.Module, encoder: Encoder, x: Tensor, noise: Tens
 
 
 def draw(state: State, data: Data) -> tuple[Tensor, Tensor | None]:
-    """A batch of the run: real samples (N, *shape) and their labels (N,) or None, by the run's random numbers."""
+    """A batch of the run: real samples (N, *shape) and their labels (N,) or None, by the run's random numbers.
+
+    Where several processes train, each draws the whole batch, and gets its own samples.
+    """
     with _float32(state.rng.device):
-        return data.batch(state.config.batch_size, state.rng)
+        real, y = data.batch(state.config.batch_size, state.rng)
+        return own(state.rng, real), None if y is None else own(state.rng, y)
 
 
 def train_discriminator(state: State, architecture: Architecture, real: Tensor,
@@ -400,9 +448,16 @@ def train_discriminator(state: State, architecture: Architecture, real: Tensor,
     config, loss = state.config, LOSSES[state.config.loss]
     assert state.discriminator_optimizer is not None
     with _float32(state.rng.device):
+        penalties = _penalties(state)
+        if state.chains and knows(penalties):
+            samples = _samples(state, real, _latents(state, architecture), y, penalties)
+            d_loss, penalty = write_discriminator_gradients(state.chains[1], samples, y, loss, penalties)
+            _step(state.discriminator_optimizer, config.discriminator_lr * _decay(state))
+            return d_loss, penalty
         with _autocast(state):
             d_loss, penalty = discriminator_loss(state, loss, real, _latents(state, architecture), y)
-        _descend(state.discriminator_optimizer, loss.weight * d_loss + penalty, config.discriminator_lr * _decay(state))
+        _descend(state, state.discriminator_optimizer, loss.weight * d_loss + penalty,
+                 config.discriminator_lr * _decay(state), d_loss, penalty)
     return d_loss.detach(), penalty.detach()
 
 
@@ -418,10 +473,15 @@ def train_generator(state: State, architecture: Architecture, real: Tensor, y: T
     """
     config, loss = state.config, LOSSES[state.config.loss]
     with _float32(state.rng.device):
-        with _autocast(state):
-            g_loss = generator_loss(state, loss, real, _latents(state, architecture), y)
-        _descend(state.generator_optimizer, g_loss, config.generator_lr * _decay(state))
-        update_average(state.average, state.generator, _ema(state))
+        if state.chains:
+            g_loss = write_generator_gradients(state.generator, *state.chains, real, _latents(state, architecture), y,
+                                               loss)
+            _step(state.generator_optimizer, config.generator_lr * _decay(state))
+        else:
+            with _autocast(state):
+                g_loss = generator_loss(state, loss, real, _latents(state, architecture), y)
+            _descend(state, state.generator_optimizer, g_loss, config.generator_lr * _decay(state), g_loss)
+        state.update_average(_ema(state))
     state.step += 1
     return g_loss.detach()
 
@@ -459,7 +519,7 @@ def _ema(state: State) -> float:
 
 
 def _latents(state: State, architecture: Architecture) -> Tensor:
-    return _normal((state.config.batch_size, architecture.latent_dim), state.rng)
+    return own(state.rng, _normal((state.config.batch_size, architecture.latent_dim), state.rng))
 
 
 def _normal(size: tuple[int, int], rng: torch.Generator) -> Tensor:
@@ -502,11 +562,8 @@ def discriminator_loss(state: State, loss: Loss, real: Tensor, z: Tensor, y: Ten
         Two scalars: the loss, and the sum of γ times each penalty.
     """
     assert state.discriminator is not None
-    with torch.no_grad():
-        fake = state.generator(z, y).float()
-    penalties = [(PENALTIES[name], gamma) for name, gamma in state.config.penalties.items() if gamma > 0]
-    places = sorted({penalty.at for penalty, _ in penalties} - {"real", "fake"})
-    samples = {"real": real, "fake": fake} | {place: PLACES[place](real, fake, state.rng) for place in places}
+    penalties = _penalties(state)
+    samples = _samples(state, real, z, y, penalties)
     # one pass over all of them: in a discriminator with a penalty, samples of a batch must not depend on each other
     batch = torch.cat(list(samples.values())).requires_grad_(bool(penalties))
     logits = state.discriminator(_augmented(state, batch), None if y is None else y.repeat(len(samples)))
@@ -516,7 +573,21 @@ def discriminator_loss(state: State, loss: Loss, real: Tensor, z: Tensor, y: Ten
               for value in dict.fromkeys(penalty.value for penalty, _ in penalties)}  # R1 and R2 are one function
     added = sum((gamma * values[penalty.value][penalty.at].mean() for penalty, gamma in penalties),
                 torch.zeros((), device=total.device, dtype=total.dtype))
-    return total, added * state.config.final_penalty ** (state.step / state.config.steps)
+    return total, added
+
+
+def _penalties(state: State) -> list[tuple[Penalty, float]]:
+    """The penalties with their γ at this step."""
+    share = state.config.final_penalty ** (state.step / state.config.steps)
+    return [(PENALTIES[name], gamma * share) for name, gamma in state.config.penalties.items() if gamma > 0]
+
+
+def _samples(state: State, real: Tensor, z: Tensor, y: Tensor | None,
+             penalties: Sequence[tuple[Penalty, float]]) -> dict[str, Tensor]:
+    """What the discriminator learns from, by places: real samples, fakes of a frozen generator, those of penalties."""
+    fake = make(state.generator, state.chains and state.chains[0], z, y)
+    places = sorted({penalty.at for penalty, _ in penalties} - {"real", "fake"})
+    return {"real": real, "fake": fake} | {place: PLACES[place](real, fake, state.rng) for place in places}
 
 
 def generator_loss(state: State, loss: Loss, real: Tensor, z: Tensor, y: Tensor | None) -> Tensor:
@@ -535,25 +606,49 @@ def _augmented(state: State, samples: Tensor) -> Tensor:
     return augment(samples.float(), names, state.rng) if names else samples
 
 
-def _descend(optimizer: torch.optim.Optimizer, loss: Tensor, lr: float) -> None:
-    """One step of one network; gradients are computed for its parameters alone."""
+def _descend(state: State, optimizer: torch.optim.Optimizer, loss: Tensor, lr: float, *parts: Tensor) -> None:
+    """One step of one network; gradients are computed for its parameters alone.
+
+    parts: of the loss; where several processes train, they become the means over all of them.
+    """
+    (group,) = optimizer.param_groups
+    optimizer.zero_grad(set_to_none=True)
+    if state.group.size == 1:
+        torch.autograd.backward(loss, inputs=group["params"])
+    else:
+        torch.autograd.backward(share(state.rng) * loss, inputs=group["params"])
+        gradients = [p.grad for p in group["params"] if p.grad is not None]
+        state.group.add_up(gradients, [part.detach() for part in parts], share(state.rng))
+    _step(optimizer, lr)
+
+
+def _step(optimizer: torch.optim.Optimizer, lr: float) -> None:
+    """One step with the gradients that are there."""
     (group,) = optimizer.param_groups
     group["lr"] = lr
-    optimizer.zero_grad(set_to_none=True)
-    torch.autograd.backward(loss, inputs=group["params"])
     optimizer.step()
 
 
-@torch.no_grad()
 def update_average(average: nn.Module, network: nn.Module, decay: float) -> None:
     """One step of the exponential moving average of a network's parameters (Yazıcı et al. 2019); buffers are copied.
 
     `torch.optim.swa_utils.AveragedModel` does not replace it: its decay cannot start lower, and it takes longer than a
     step of a toy network.
     """
-    torch._foreach_lerp_(list(average.parameters()), [p.detach() for p in network.parameters()], 1 - decay)
-    for averaged, current in zip(average.buffers(), network.buffers()):
-        averaged.copy_(current)
+    _averaging(average, network)(decay)
+
+
+def _averaging(average: nn.Module, network: nn.Module) -> Callable[[float], None]:
+    """`update_average` of two networks, as a function of the decay. Listing the tensors takes long for a toy."""
+    averages, parameters = ([p.detach() for p in networks.parameters()] for networks in (average, network))
+    buffers = list(zip(average.buffers(), network.buffers()))
+
+    @torch.no_grad()
+    def update(decay: float) -> None:
+        torch._foreach_lerp_(averages, parameters, 1 - decay)
+        for averaged, current in buffers:
+            averaged.copy_(current)
+    return update
 
 
 def recompute_statistics(generator: nn.Module, architecture: Architecture, data: Data, rng: torch.Generator) -> None:

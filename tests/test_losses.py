@@ -104,6 +104,16 @@ def test_a_penalty_is_its_formula_for_each_sample(shape, name, by_hand):
     torch.testing.assert_close(PENALTIES[name].value(x, squared_norms(x)), by_hand(gradient_norms))
 
 
+@pytest.mark.parametrize("name", [name for name, loss in LOSSES.items() if loss.discriminator_slopes])
+def test_the_slopes_of_a_loss_are_those_of_autograd(name):
+    loss = LOSSES[name]
+    real, fake = (torch.linspace(-3, low, 7).requires_grad_() for low in (4, 2))
+    expected = torch.autograd.grad(loss.discriminator(real, fake), [real, fake])
+    torch.testing.assert_close(loss.discriminator_slopes(real.detach(), fake.detach()), expected)
+    (expected,) = torch.autograd.grad(loss.generator(real.detach(), fake), fake)
+    torch.testing.assert_close(loss.generator_slopes(real.detach(), fake.detach()), expected)
+
+
 @pytest.mark.parametrize("name", PENALTIES)
 def test_a_penalty_has_gradients_for_the_discriminator_and_is_finite_at_zero_slope(name):
     weight = torch.zeros(3, requires_grad=True)

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from ganlib.evaluation import calibrate
+from ganlib.runs import Run
 from ganlib.toys import Points
 from train import repeat
 
@@ -30,7 +31,8 @@ def _few_samples(monkeypatch):
 @pytest.mark.usefixtures("_few_samples")
 def test_a_recipe_is_run_with_several_seeds_and_its_spread_shown(tmp_path, capsys):
     out = tmp_path / "runs.json"
-    assert repeat.main(["toy-gaussian", "--runs", "3", "--steps", "20", "--device", "cpu", "--out", str(out)]) == 0
+    assert repeat.main(["toy-gaussian", "--runs", "3", "--jobs", "1", "--steps", "20", "--device", "cpu", "--out",
+                        str(out)]) == 0
     runs = json.loads(out.read_text())
     assert [run["title"] for run in runs] == [f"toy-gaussian, seed {seed}" for seed in range(3)]
     distances = sorted(run["measures"]["wasserstein_1"] for run in runs)
@@ -44,7 +46,7 @@ def test_a_recipe_is_run_with_several_seeds_and_its_spread_shown(tmp_path, capsy
 @pytest.mark.usefixtures("_few_samples")
 def test_what_is_kept_is_not_run_again(tmp_path, capsys):
     out = tmp_path / "runs.json"
-    command = ["toy-gaussian", "--steps", "5", "--device", "cpu", "--out", str(out), "--runs"]
+    command = ["toy-gaussian", "--steps", "5", "--jobs", "1", "--device", "cpu", "--out", str(out), "--runs"]
     assert repeat.main([*command, "1"]) == 0
     (first,) = json.loads(out.read_text())
     first["measures"]["mean"] = 0.123456  # which no run gives
@@ -65,6 +67,12 @@ def test_runs_side_by_side_are_the_same_runs(tmp_path):
                             str(out)]) == 0
         measures.append({run["title"]: run["measures"] for run in json.loads(out.read_text())})
     assert measures[0] == measures[1]
+
+
+def test_as_many_runs_at_a_time_as_use_all_cores(monkeypatch):
+    monkeypatch.setattr("torch.get_num_threads", lambda: 8)
+    assert repeat.jobs_of(Run("toy-ring", device="cpu")) == 8  # on one thread each
+    assert repeat.jobs_of(Run("dcgan", device="cpu")) == 1  # on all threads
 
 
 def wait_for(processes: list[int], seconds: float = 60) -> list[int]:

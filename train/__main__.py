@@ -2,19 +2,22 @@
 
 import argparse
 import json
+import os
 import shlex
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import replace
 from pathlib import Path
 
-from ganlib import checkpoint, console, hub, publishing
+from ganlib import checkpoint, console, distributed, hub, publishing
 from ganlib.augmentation import AUGMENTATIONS, DEFAULT
 from ganlib.checks import require
 from ganlib.data import DATASETS, Data, same_name
+from ganlib.distributed import Group, LostProcess
 from ganlib.pictures import Reading
 from ganlib.recipes import DIGIT_CLASSIFIER, RECIPES
 from ganlib.runs import KEPT, Run, occupied
-from ganlib.training import check_augment
+from ganlib.training import NonFiniteLoss, check_augment
 
 from . import classifier, jobs, publish, track
 from .command import DEVICE, add_reading, command, configured, parse_size, pick_device, reading_of, without
@@ -31,7 +34,9 @@ def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(
         prog=console.spelled(), description="Train a small GAN or VAE by one of ganlib's recipes.",
         epilog=f"Ctrl-C saves a checkpoint, and the command that is printed then continues from it. {classifier.NAME} "
-               f"trains in minutes and has no checkpoints.")
+               f"trains in minutes and has no checkpoints. Several processes train one run, on one machine or many: "
+               f"torchrun --nproc-per-node 2 -m train NAME, or, on GPUs, accelerate launch --multi_gpu -m train NAME; "
+               f"--resume takes any number of them.")
     p.add_argument("recipe", choices=configs, metavar="NAME",
                    help=f"the recipe: {', '.join(RECIPES)}; or {classifier.NAME}, which measures digits")
     p.add_argument("--steps", type=int, help=f"steps of each network; with --resume a new end, to which the schedule "
@@ -42,7 +47,7 @@ def parser() -> argparse.ArgumentParser:
                    help=f"for small data sets: change images at random before the discriminator sees them, by some of "
                         f"{','.join(AUGMENTATIONS)}; without NAMES by {','.join(DEFAULT)}; not for a vae, which has no "
                         f"discriminator (default: none)")
-    p.add_argument("--device", **DEVICE)
+    p.add_argument("--device", **DEVICE | {"help": f"{DEVICE['help']}; several processes have a GPU each on cuda"})
     p.add_argument("--precision", choices=("auto", "float32", "bfloat16"), default="auto",
                    help="auto is bfloat16 if the recipe uses it and the device computes it (default: auto)")
     p.add_argument("--data", metavar="WHERE",
@@ -188,12 +193,39 @@ def preview(run: Run, sheet: bool) -> None:
 
 
 def work(arguments: argparse.Namespace) -> int | None:
-    """Trains as the arguments say, or shows what would be trained."""
+    """Trains as the arguments say, or shows what would be trained, with the other processes of its launcher if any."""
+    with distributed.joined() as group:
+        if group.is_first:
+            return lead(arguments, group)
+        with open(os.devnull, "w", encoding="utf-8") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
+            return follow(group)
+
+
+def follow(group: Group) -> int:
+    """Trains in another process than the first, which decides, writes and says everything."""
+    try:
+        run = group.from_first(None)
+        if run is None:  # there is nothing to train
+            return 0
+        run = replace(run, device=group.device(run.device), group=group)
+        run, data = group.in_turn(run.open)
+        return 0 if train(run, data, None) else 130
+    except (NonFiniteLoss, LostProcess, KeyboardInterrupt):
+        return 1
+
+
+def lead(arguments: argparse.Namespace, group: Group) -> int | None:
+    """`work` in the first process of a group, or in one alone."""
     if arguments.recipe == classifier.NAME:
+        require(group.size == 1, f"{classifier.NAME} trains in one process: start it by {console.spelled()}")
         return classifier.run(arguments)
     jobs.check(arguments)
     if jobs.here():
         jobs.go_on(arguments, folder_of(arguments))
+    if group.size > 1:
+        arguments.device = group.device(arguments.device)
+    if os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") != "0" and (folder_of(arguments) / checkpoint.STATE).exists():
+        arguments.resume, arguments.init, arguments.overwrite = True, None, False  # torchrun starts a failed run again
     run = configure(arguments)
     replaces = not arguments.on_hf and not (arguments.resume or arguments.overwrite) and occupied(run.out)
     if replaces and arguments.dry_run:
@@ -208,18 +240,23 @@ def work(arguments: argparse.Namespace) -> int | None:
     if arguments.on_hf:
         with measuring(f"opening {run.name}", delay=0.5) as progress:
             run, words, _ = run.preview(progress)
+        group.from_first(None)
         return jobs.submit(arguments, run, words)
     if arguments.dry_run:
+        group.from_first(None)
         return preview(run, sheet=not replaces)
+    run = replace(group.from_first(run), group=group)
     with measuring(f"opening {run.name}", delay=0.5) as progress:
-        run, data = run.open(progress=progress)
-    first = f"Training {run.name} on {data.description()}, on {run.device}."
+        run, data = group.in_turn(lambda: run.open(progress=progress))
+    by = f", by {group.size} processes" if group.size > 1 else ""
+    first = f"Training {run.name} on {data.description()}, on {run.device}{by}."
     with run.alone(), jobs.checkpoints(run, arguments.push) as sender:
         print(" ".join(filter(None, (first, *data.found, opening(run), sheet_sentence(run, data)))))
         ended = train(run, data, tracked, sender.offer if sender else lambda: None)
     if not ended:
         print((jobs.AGAIN if sender.sent else jobs.LOST) if sender else
-              f"Stopped and saved. To continue: {resume_command(arguments.argv)}")
+              f"Stopped and saved. To continue{', by any number of processes' * (group.size > 1)}: "
+              f"{resume_command(arguments.argv)}")
         return 130
     bare = len(run.out.parts) == 1  # ganlib.load would take it for the name of a shipped model
     if not jobs.here():

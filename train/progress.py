@@ -9,6 +9,7 @@ from tqdm import tqdm
 
 from ganlib.data import Data
 from ganlib.devices import threads
+from ganlib.distributed import LostProcess
 from ganlib.evaluation import Progress
 from ganlib.runs import Run
 from ganlib.version import __version__
@@ -22,6 +23,8 @@ LOSSES = {"discriminator_loss": "D {discriminator_loss:.3f}", "generator_loss": 
 
 def train(run: Run, data: Data, track: str | None, saved: Callable[[], object] = lambda: None) -> bool:
     """Trains a run with a progress bar and, if `track` says so, in trackio. Returns False if a signal stopped it.
+
+    Of several processes all stop after the same step; the first one then measures and writes the model alone.
 
     saved: is called after each checkpoint.
     """
@@ -50,10 +53,17 @@ def train(run: Run, data: Data, track: str | None, saved: Callable[[], object] =
                         tracker.picture(run.picture(state.step), state.step)
                     if run.saves(state.step):
                         saved()
-                    if stopped() and state.step < steps:
+                    try:
+                        ends = run.group.any(stopped())
+                    except LostProcess as error:
+                        states.throw(error)  # the run says which checkpoint is kept
+                    if ends and state.step < steps:
                         states.close()  # saves a checkpoint
                         saved()
                         return False
+        run.group.leave()
+        if not run.group.is_first:
+            return True
         with measuring(f"measuring {run.name}") as progress:
             said = run.finish(data, state, progress)
         if said:

@@ -36,7 +36,8 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--steps", type=int, help="steps of each run (default: the recipe's)")
     p.add_argument("--device", **DEVICE)
     p.add_argument("--data", metavar="WHERE", help=f"as for {console.spelled()} (default: the recipe's data)")
-    p.add_argument("--jobs", type=int, default=1, help="how many runs at a time (default: 1)")
+    p.add_argument("--jobs", type=int, help="how many runs at a time (default: on a CPU as many as it has cores, for a "
+                                            "recipe that trains on one; else 1)")
     p.add_argument("--out", type=Path, metavar="FILE",
                    help="a JSON file to keep all measures in; runs that are in it are not repeated (default: none)")
     return p
@@ -59,6 +60,12 @@ def run_once(run: Run, config: TrainConfig, cores: int | None = None, shown: boo
         if model.discriminator is not None:
             calibrate(model, data, config.loss)
         return evaluate(model, data, classifier=classifier_for(data, run.device))
+
+
+def jobs_of(run: Run) -> int:
+    """How many runs at a time use all cores: more than one where the recipe limits the threads of a run."""
+    limit = run.recipe.threads if run.device == "cpu" else None
+    return max(1, torch.get_num_threads() // limit) if limit else 1
 
 
 def run_all(run: Run, configs: list[TrainConfig], jobs: int) -> Iterator[tuple[TrainConfig, dict]]:
@@ -105,7 +112,7 @@ def spread(runs: list[dict]) -> list[str]:
 
 def work(arguments: argparse.Namespace) -> None:
     """Does the runs that --out does not hold yet; measures are kept and printed even if a later run fails."""
-    if arguments.runs < 1 or arguments.jobs < 1:
+    if arguments.runs < 1 or (arguments.jobs is not None and arguments.jobs < 1):
         raise ValueError("--runs and --jobs must be at least 1")
     run = Run(arguments.name, device=pick_device(arguments.device), where=arguments.data)
     config = run.config if arguments.steps is None else replace(run.config, steps=arguments.steps)
@@ -114,8 +121,9 @@ def work(arguments: argparse.Namespace) -> None:
     configs = [replace(config, seed=seed) for seed in range(arguments.runs)]
     runs = {config.seed: kept.find(opened.architecture, config) for config in configs}
     todo = [config for config in configs if runs[config.seed] is None]
+    jobs = arguments.jobs or jobs_of(run)
     try:
-        for config, measures in run_all(run, todo, min(arguments.jobs, max(1, len(todo)))):
+        for config, measures in run_all(run, todo, min(jobs, max(1, len(todo)))):
             kept.add(f"{run.name}, seed {config.seed}", opened.architecture, config, measures)
             runs[config.seed] = measures
     finally:
