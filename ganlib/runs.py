@@ -25,7 +25,9 @@ from ganlib.checks import check_int, quoted, require
 from ganlib.classifier import DigitClassifier
 from ganlib.data import DATASETS, Data, ImageData, NotDownloaded, default_root, holds_sets, open_data, scale
 from ganlib.devices import check_device, has_bfloat16, threads
+from ganlib.distributed import ALONE, Group, LostProcess
 from ganlib.evaluation import measure_briefly
+from ganlib.files import tidy
 from ganlib.model import Model
 from ganlib.networks import count_parameters
 from ganlib.pictures import Progress, Reading
@@ -74,6 +76,7 @@ class Run:
             while it trains, those of the lowest FID.
         overwrite: whether a new run may replace what is in `out`.
         reading: how the pictures of a folder are read.
+        group: the processes that train it. All of them train; only the first one writes files.
 
     Raises:
         ValueError: an argument is wrong.
@@ -93,6 +96,7 @@ class Run:
     keep: str = "last"
     overwrite: bool = False
     reading: Reading = field(default_factory=Reading)
+    group: Group = ALONE
 
     def __post_init__(self) -> None:
         require(self.recipe_name in RECIPES,
@@ -299,23 +303,29 @@ class Run:
         with threads(self.recipe.threads, self.device):
             for state in self.train(data):
                 pass
-            self.finish(data, state)
+            if self.group.is_first:
+                self.finish(data, state)
 
     def train(self, data: Data) -> Iterator[State]:
         """Yields the state before the first step and after each step. Closing the generator saves a checkpoint.
 
         Raises:
             NonFiniteLoss: a loss is not finite; the message names the last checkpoint.
+            LostProcess: another process of the group has ended; the message names the last checkpoint.
             ValueError: the checkpoint does not fit, another process trains in `out`, or a new run would replace what
                 is there.
         """
-        self._check_free()
+        if self.group.is_first:
+            self._check_free()
         with self.alone():
             yield from self._train(data)
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Keeps other processes from training in `out`. May be nested. Raises ValueError if one trains there."""
+        """Keeps other runs from training in `out`. May be nested. Raises ValueError if one trains there."""
+        if not self.group.is_first:  # those of a group write nothing
+            yield
+            return
         from filelock import Timeout
 
         self.state_path.parent.mkdir(parents=True, exist_ok=True)
@@ -339,8 +349,15 @@ class Run:
     def _train(self, data: Data) -> Iterator[State]:
         """`train` without the lock. What may fail is done before anything of an earlier run is removed."""
         report.check_picture(data.shape)
-        state, identity, measure = self._first_state(), self._identity(data), self._measurer(data)
+        state, identity = self._first_state(), self._identity(data)
+        self.group.check_same(json.dumps(identity["content"]).encode(), f"the {data.name} that a process has is not "
+                              f"that of the others: give all machines the same data")
+        if not self.group.is_first:
+            yield from self._follow(state, data.to(self.device))
+            return
+        measure = self._measurer(data)
         data, steps = data.to(self.device), self.picture_steps
+        self._check_room(state, identity)
         self._make_room()
         keeper, saved = best.Keeper(self.best_path, state.step), state.step
         if state.step == 0:
@@ -353,6 +370,7 @@ class Run:
                     if measure and _is_finite(state):
                         self._measure(state, data, measure, keeper)
                 if self.saves(step.number):
+                    self._check_random_state(state)
                     self._save(state, identity, keeper)
                     saved = step.number
                 yield state
@@ -360,16 +378,31 @@ class Run:
             if state.step > saved:
                 self._save(state, identity, keeper)
             raise
-        except NonFiniteLoss as error:
+        except (NonFiniteLoss, LostProcess) as error:
             kept = f"the checkpoint of step {saved:,} is kept" if saved else "there is no checkpoint yet"
-            raise NonFiniteLoss(f"{error}; {kept}") from None
+            raise type(error)(f"{error}; {kept}") from None
+
+    def _follow(self, state: State, data: Data) -> Iterator[State]:
+        """`_train` in another process than the first of a group: it writes and measures nothing."""
+        yield state
+        for step in train(self.architecture, data, self.config, self.device, state):
+            if self.saves(step.number):
+                self._check_random_state(state)
+            yield state
+
+    def _check_random_state(self, state: State) -> None:
+        """Raises ValueError if the processes of a group no longer draw the same random numbers."""
+        self.group.check_same(state.rng.get_state().numpy().tobytes(), "the processes no longer draw the same random "
+                              "numbers: networks, data and augmentations must draw by ganlib.shares.drawn")
 
     def _first_state(self) -> State:
         """The state of the checkpoint, or that of a new run."""
-        state = State.fresh(self.architecture, self.config, self.device)
-        self._check_free()  # again: another process may have ended before this one was alone
+        state = State.fresh(self.architecture, self.config, self.device, self.group)
+        if self.group.is_first:
+            self._check_free()  # again: another process may have ended before this one was alone
         if self.begun:
-            state.load(self.state_path)
+            with self.group.copied(self.state_path) as path:
+                state.load(path)
         elif self.start is not None:
             self.start.load_into(state)
         return state
@@ -378,10 +411,21 @@ class Run:
         if not self.begun:
             check_free(self.out, self.overwrite)
 
+    def _check_room(self, state: State, identity: dict[str, Any]) -> None:
+        """Raises OSError if there is no room for a checkpoint, and an earlier model would be removed for it."""
+        if not self.begun and (self.out / checkpoint.CONFIG).exists():
+            trial = self.state_path.with_name(".trial.partial")
+            try:
+                state.save(trial, identity)
+            finally:
+                trial.unlink(missing_ok=True)
+
     def _make_room(self) -> None:
         """Makes the run's folders. A new run removes an earlier model, and keeps the checkpoint under another name."""
-        for folder in ("samples", "growth"):
-            self.state_path.with_name(folder).mkdir(parents=True, exist_ok=True)
+        pictures = [self.state_path.with_name(folder) for folder in ("samples", "growth")]
+        for folder in pictures:
+            folder.mkdir(parents=True, exist_ok=True)
+        tidy(self.out, self.state_path.parent, *pictures)
         if self.begun:
             return
         (self.out / checkpoint.CONFIG).unlink(missing_ok=True)  # of an earlier model, which loads no longer

@@ -1,19 +1,22 @@
 """What programs call: every endpoint is described and typed, and what a caller leaves out takes its default."""
 
+import errno
 import json
 import re
 import urllib.error
 import urllib.request
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
+import gradio as gr
 import pytest
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 
 import ganlib
 from ganlib import checks, images
-from ganlib.demo import controls, main, models, page
+from ganlib.demo import controls, fetching, main, models, page
 from ganlib.lab import TARGETS
 from tests.conftest import needs_mnist
 
@@ -39,9 +42,9 @@ def endpoints(client) -> dict[str, dict[str, Any]]:
     return client.view_api(return_format="dict", print_info=False)["named_endpoints"]
 
 
-def post(address: str, name: str, body: Any) -> tuple[int, Any]:
+def post(address: str, name: str, body: Any, route: str = "call/") -> tuple[int, Any]:
     """The status and the answer of a call, as curl makes it."""
-    request = urllib.request.Request(f"{address}/gradio_api/call/{name}", json.dumps(body).encode(),
+    request = urllib.request.Request(f"{address}/gradio_api/{route}{name}", json.dumps(body).encode(),
                                      {"Content-Type": "application/json"})
     try:
         with urllib.request.urlopen(request, timeout=60) as answer:
@@ -133,6 +136,29 @@ def test_a_wrong_call_is_answered_in_a_sentence(address, name, body, status, sen
     assert post(address, name, body) == (status, {"error": sentence})
 
 
+@pytest.mark.parametrize(("name", "body"), [
+    ("component_server", {"data": {}, "component_id": 99_999, "fn_name": "x", "session_hash": "x"}),
+    ("queue/join", {"data": [], "fn_index": 99_999, "session_hash": "x"})])
+def test_a_request_that_gradio_does_not_understand_is_answered_in_a_sentence(address, name, body):
+    assert post(address, name, body, route="") == (400, {"error": "The server did not understand this request."})
+
+
+def test_an_address_that_gradio_cannot_read_is_answered_in_a_sentence(address):
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        urllib.request.urlopen(f"{address}/gradio_api/proxy=%00", timeout=60)
+    assert json.load(caught.value) == {"error": "The server did not understand this request."}
+
+
+def test_values_that_a_handler_does_not_take_are_refused_in_a_sentence(address, client):
+    file = {"path": "/etc/passwd", "meta": {"_type": "gradio.FileData"}}
+    said = "These values are not those that are asked for: reload the page."
+    assert curl(address, "generator_losses", {"data": [[file]]})["error"] == said
+    handler = next(found["id"] for found in client.config["dependencies"] if found["api_name"] == "classes")
+    assert post(address, "queue/join", {"data": [], "fn_index": handler, "session_hash": "x"}, route="")[0] == 200
+    with urllib.request.urlopen(f"{address}/gradio_api/queue/data?session_hash=x", timeout=60) as events:
+        assert said in events.read().decode()
+
+
 @needs_mnist
 @pytest.mark.slow
 def test_every_endpoint_works_with_its_defaults(client, endpoints, tmp_path):
@@ -145,6 +171,27 @@ def test_every_endpoint_works_with_its_defaults(client, endpoints, tmp_path):
         if name == "/lab":  # whose 1,000 steps a test cannot wait for
             values["steps"] = 20
         assert client.predict(api_name=name, **values), name
+
+
+@pytest.mark.parametrize(("error", "sentence"), [
+    (OSError(errno.ENOSPC, "No space left on device", "/srv/secret"),
+     "The server cannot read or write a file at this moment: No space left on device."),
+    (KeyError("secret"), "Something went wrong on the server (KeyError).")])
+def test_an_error_that_the_caller_cannot_correct_is_a_sentence_too(error, sentence):
+    def failing():
+        raise error
+
+    with pytest.raises(gr.Error) as caught:
+        controls.refusing(failing)()
+    assert caught.value.message == sentence
+
+
+def test_a_call_that_waits_for_a_model_is_made_again():
+    def waiting():
+        raise fetching.Missing("user/repo", Future())
+
+    with pytest.raises(fetching.Missing):
+        controls.refusing(waiting)()
 
 
 def test_a_docstring_is_read_as_it_is_written():

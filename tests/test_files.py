@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from ganlib.files import replacing
+from ganlib.files import PARTIAL, read_file, replacing, tidy
 
 
 def test_the_file_is_replaced_at_the_end(tmp_path):
@@ -51,3 +51,32 @@ def test_the_longest_name_can_be_written(tmp_path):
     with replacing(tmp_path / ("x" * 255)) as partial:
         partial.write_bytes(b"all")
     assert (tmp_path / ("x" * 255)).read_bytes() == b"all"
+
+
+@pytest.mark.parametrize("what", ["pipe", "folder", "device", "large"])
+def test_what_is_no_file_or_too_large_is_not_read(what, tmp_path):
+    path = tmp_path / "x"
+    if what == "pipe":
+        os.mkfifo(path)
+    elif what == "folder":
+        path.mkdir()
+    elif what == "device":
+        path.symlink_to("/dev/zero")
+    else:
+        path.write_bytes(bytes(11))
+    with pytest.raises(OSError, match=r"it is no file|it has 11 bytes|Is a directory"):
+        read_file(path, 10)
+
+
+def test_a_file_is_read_whole(tmp_path):
+    (tmp_path / "x").write_bytes(b"all")
+    assert read_file(tmp_path / "x", 3) == b"all"
+
+
+def test_what_killed_processes_left_is_removed_and_nothing_else(tmp_path):
+    (tmp_path / f"{PARTIAL}x").mkdir()
+    (tmp_path / f"{PARTIAL}x" / "config.json").write_text("{")
+    (tmp_path / ".0123.partial").touch()
+    (tmp_path / "config.json").write_text("{}")
+    tidy(tmp_path, tmp_path / "none")
+    assert [path.name for path in tmp_path.iterdir()] == ["config.json"]

@@ -1,6 +1,7 @@
 """What happens to a run on disk: it goes on, starts from other weights, keeps its best checkpoint, is not replaced."""
 
 import copy
+import errno
 import functools
 import json
 import shlex
@@ -366,6 +367,30 @@ def test_in_python_too_and_before_anything_is_written(tmp_path, unreported):
     assert sorted(path for path in tmp_path.rglob("*")) == before
     (tmp_path / checkpoint.STATE).unlink()
     assert go(run).history[-1]["step"] == 6  # nothing was there but pictures
+
+
+def test_an_old_model_is_removed_only_where_there_is_room_for_a_checkpoint(tmp_path, unreported, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "full")
+
+    before = go(Run("toy", device="cpu", out=tmp_path))
+    run, data = Run("toy", device="cpu", out=tmp_path, overwrite=True).open()
+    with monkeypatch.context() as disk:
+        disk.setattr(State, "save", full)
+        with pytest.raises(OSError, match="full"):
+            next(run.train(data))
+    assert ganlib.load(tmp_path).weights_sha256 == before.weights_sha256
+    run.go(data)
+    assert not [path for path in tmp_path.rglob(".*")]
+
+
+def test_a_run_removes_what_a_killed_process_left(tmp_path, unreported):
+    left = [tmp_path / name for name in ("training/samples/.0.partial", "training/.1.partial", ".2.partial")]
+    for path in left:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    go(Run("toy", device="cpu", out=tmp_path))
+    assert not [path for path in left if path.exists()]
 
 
 def test_a_run_that_may_overwrite_keeps_the_old_checkpoint_and_removes_the_old_model(tmp_path, unreported):
