@@ -1,11 +1,11 @@
-# app, test, test-slow, lint, docs, screenshots, bench: each sets up .venv by itself. PYTHON names another interpreter (3.11 or newer).
+# app, test, test-slow, lint, docs, screenshots, bench, stress: each sets up .venv by itself. PYTHON names another interpreter (3.11 or newer).
 PYTHON ?= python3
 BIN := .venv/bin
 
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
 MODULES := $(patsubst ganlib/%.py,ganlib.%,$(filter-out ganlib/_%.py,$(wildcard ganlib/*.py)))
 
-.PHONY: app test test-slow lint docs screenshots bench clean
+.PHONY: app test test-slow lint docs screenshots bench stress clean
 
 app: .venv/app
 	$(BIN)/python app.py --open
@@ -30,10 +30,14 @@ screenshots: .venv/dev
 	$(BIN)/python -m tests.browser.screenshots $(OUT)
 
 bench: .venv/dev
-	$(BIN)/python -m tests.benchmarks.training
+	$(BIN)/python -m tests.benchmarks
 	$(BIN)/python -m tests.benchmarks.page
 	$(BIN)/python -m tests.benchmarks.course
 	$(BIN)/python -m tests.benchmarks.lab
+
+# PART="kills folders" runs these alone, OPTIONS="--seed 7" repeats
+stress: .venv/dev
+	$(BIN)/python -m tests.stress $(PART) $(OPTIONS)
 
 clean:
 	rm -rf .venv build docs/api *.egg-info

@@ -20,8 +20,15 @@ if _TYPE_CHECKING:
     from ganlib._public import *  # noqa: F403
 
 
+# who samples from a model needs nothing that trains, which takes as long to import as a model to load
+_ROOMS = {"load": "hub", "Model": "model", "WeightsError": "checkpoint", "save": "checkpoint", "shipped": "checkpoint"}
+
+
 def __getattr__(name: str) -> _Any:
     """A module of ganlib, or a public name: they are imported when first used, so that `ganlib --help` is quick."""
+    if name in _ROOMS:
+        globals()[name] = getattr(_importlib.import_module(f"ganlib.{_ROOMS[name]}"), name)
+        return globals()[name]
     if not name.startswith("_") and _util.find_spec(f"ganlib.{name}"):
         return _importlib.import_module(f"ganlib.{name}")
     if name == "__all__" or not name.startswith("_"):

@@ -31,6 +31,7 @@ MOST_WIDTH = 2**16  # of one layer: a foreign config must not be able to use up 
 MOST_DOUBLINGS = 7  # of the first map of a fitted DCGAN
 FIRST_SIDE = range(4, 9)  # pixels of the shorter side of that map
 LONGEST = 4  # times the shorter side: the longer side of an image, at most; a longer first map has too many weights
+DIGIT_CLASSIFIER = "digit-classifier"  # the name of the classifier that measures digits
 
 
 class Architecture(ABC):
@@ -354,6 +355,8 @@ ARCHITECTURES: dict[str, Architecture] = {
     "mlp-gan-classic": replace(_MLP_GAN, dropout=0.3),
     "dcgan": replace(_DCGAN, choices=48, sharpness=20.0),
     "cdcgan": replace(_WIDE_DCGAN, num_classes=10),
+    "cdcgan-fast": replace(_DCGAN, generator_channels=(64, 32, 16), discriminator_channels=(16, 32, 64), mapping=(64,),
+                           num_classes=10),
     "vae": VAE(shape=(1, 28, 28), latent_dim=32, generator_channels=_DCGAN.generator_channels,
                encoder_channels=_DCGAN.discriminator_channels, mapping=_DCGAN.mapping, couplings=6),
     "stacked-mnist": replace(_WIDE_DCGAN, shape=(3, 28, 28)),

@@ -25,25 +25,26 @@ import warnings
 from dataclasses import asdict
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import safetensors
 import safetensors.torch
 import torch
 from torch import nn
 
-from ganlib import architectures, calibration, classifier, console
-from ganlib.architectures import Architecture
+from ganlib import architectures, calibration, console
+from ganlib.architectures import DIGIT_CLASSIFIER, Architecture
 from ganlib.calibration import Calibration
 from ganlib.checks import listed, quoted, require
-from ganlib.classifier import DigitClassifier
-from ganlib.data import Data
 from ganlib.devices import check_device
-from ganlib.files import replacing
+from ganlib.files import PARTIAL, read_beginning, read_file, replacing, tidy_saves
 from ganlib.measures import TYPES
 from ganlib.model import Model
-from ganlib.training import saved_run, saved_step
 from ganlib.version import __version__
+
+if TYPE_CHECKING:  # a model loads in half the time without them
+    from ganlib.classifier import DigitClassifier
+    from ganlib.data import Data
 
 CONFIG, GENERATOR, DISCRIMINATOR = "config.json", "model.safetensors", "discriminator.safetensors"
 ENCODER = "encoder.safetensors"
@@ -52,8 +53,9 @@ GROWTH, NEAREST = "growth.png", "nearest.png"
 STATE = Path("training", "state.safetensors")  # the checkpoint of a run, in the folder that it writes
 # keys in metrics.json
 HASHES = {GENERATOR: "weights_sha256", DISCRIMINATOR: "discriminator_sha256", ENCODER: "encoder_sha256"}
-CLASSIFIER = {"name": classifier.NAME}  # the digit classifier's architecture in config.json
+CLASSIFIER = {"name": DIGIT_CLASSIFIER}  # the digit classifier's architecture in config.json
 MAX_NUMBER = 1e15  # of a measure or a loss
+MAX_JSON = 16 * 2**20  # bytes of a JSON file
 WOULD_NOT_LOAD = "nothing was written, because it would not load again"
 LFS_POINTER = b"version https://git-lfs"
 
@@ -73,7 +75,7 @@ def _shipped_folders() -> dict[str, Path]:
 
 def shipped() -> dict[str, Path]:
     """The weights folders of the models that come with ganlib, by name; without the digit classifier."""
-    return {name: folder for name, folder in _shipped_folders().items() if name != classifier.NAME}
+    return {name: folder for name, folder in _shipped_folders().items() if name != DIGIT_CLASSIFIER}
 
 
 def load(source: str | Path, device: torch.device | str | None = None) -> Model:
@@ -86,7 +88,7 @@ def load(source: str | Path, device: torch.device | str | None = None) -> Model:
     if going_on := unfinished(folder):
         warnings.warn(going_on, stacklevel=2)
     if config.get("architecture") == CLASSIFIER:
-        raise WeightsError(f"{folder} holds the {classifier.NAME}, which measures samples and generates none")
+        raise WeightsError(f"{folder} holds the {DIGIT_CLASSIFIER}, which measures samples and generates none")
     try:
         architecture = architectures.rebuild(config.get("architecture", {}))
         _check_config(config, architecture)
@@ -97,7 +99,7 @@ def load(source: str | Path, device: torch.device | str | None = None) -> Model:
         raise WeightsError(f"{folder / CONFIG}: {error}") from None
     except (RuntimeError, TypeError, OverflowError, MemoryError):
         raise WeightsError(f"{folder / CONFIG}: networks of that size cannot be built") from None
-    sha256 = _read_network(generator, folder / GENERATOR)
+    sha256 = hashlib.sha256(_read_network(generator, folder / GENERATOR)).hexdigest()
     if discriminator is not None:
         _read_network(discriminator, folder / DISCRIMINATOR)
     if encoder is not None:
@@ -105,7 +107,7 @@ def load(source: str | Path, device: torch.device | str | None = None) -> Model:
     model = Model(str(config.get("name") or folder.resolve().name), architecture, generator, discriminator,
                   encoder=encoder, calibration=calibrated, config=config, history=read_history(folder / HISTORY),
                   metrics=read_metrics(folder), folder=folder, weights_sha256=sha256,
-                  revision=_revision(folder))
+                  revision=_revision(folder), own=True)
     return model.to(device)
 
 
@@ -115,13 +117,16 @@ def _revision(folder: Path) -> str | None:
     return found[1] if found else None
 
 
-def load_classifier(source: str | Path = classifier.NAME, device: torch.device | str | None = None) -> DigitClassifier:
+def load_classifier(source: str | Path = DIGIT_CLASSIFIER,
+                    device: torch.device | str | None = None) -> "DigitClassifier":
     """Load the trained digit classifier: the shipped one, or that of a folder. Checks and errors as in `load`."""
+    from ganlib.classifier import build_classifier
+
     device = check_device(device)
     folder, config = _open(source)
-    network = classifier.build_classifier()
+    network = build_classifier()
     if not _describe_classifier(network).items() <= config.items():
-        raise WeightsError(f"{folder / CONFIG} does not describe the {classifier.NAME}")
+        raise WeightsError(f"{folder / CONFIG} does not describe the {DIGIT_CLASSIFIER}")
     _read_network(network, folder / GENERATOR)
     network.to(memory_format=torch.channels_last)  # convolutions are faster so on a CPU
     return network.eval().requires_grad_(False).to(device)
@@ -145,6 +150,10 @@ def unfinished(folder: Path) -> str | None:
 
     Of the checkpoint only the header is read.
     """
+    if not (folder / STATE).exists():
+        return None
+    from ganlib.training import saved_run, saved_step
+
     try:
         run, step = saved_run(folder / STATE), saved_step(folder / STATE)
         recipe, steps = str(run["recipe"]), int(run["train"]["steps"])
@@ -198,18 +207,20 @@ def _dimensions(architecture: Architecture) -> dict[str, Any]:
             "latent_dim": architecture.latent_dim}
 
 
-def _describe_classifier(network: DigitClassifier) -> dict[str, Any]:
+def _describe_classifier(network: "DigitClassifier") -> dict[str, Any]:
     return {"architecture": CLASSIFIER, "shape": list(network.shape), "num_classes": network.num_classes}
 
 
 def has_classifier() -> bool:
     """Whether the shipped digit classifier is available."""
-    return classifier.NAME in _shipped_folders()
+    return DIGIT_CLASSIFIER in _shipped_folders()
 
 
-def classifier_for(data: Data, device: torch.device | str | None = None) -> DigitClassifier | None:
+def classifier_for(data: "Data", device: torch.device | str | None = None) -> "DigitClassifier | None":
     """The shipped digit classifier if it is available and can read the data, else None."""
-    if not (data.digits and tuple(data.shape[1:]) == classifier.SHAPE[1:] and has_classifier()):
+    from ganlib.classifier import SHAPE
+
+    if not (data.digits and tuple(data.shape[1:]) == SHAPE[1:] and has_classifier()):
         return None
     return load_classifier(device=device)
 
@@ -279,7 +290,7 @@ def files(folder: str | Path) -> list[Path]:
         cached = target.parent.name == "blobs" and home.is_relative_to(target.parents[1] / "snapshots")
         if not target.is_relative_to(home) and not cached:
             raise WeightsError(f"{path} is a link that leads out of the folder")
-        _refuse_pointer(path)
+        _refuse_pointer(path, read_beginning(path, len(LFS_POINTER)))
     return found
 
 
@@ -308,8 +319,9 @@ def read_json(path: Path, kind: type[_JSON], missing: _JSON | None = None) -> _J
     if missing is not None and not path.exists():
         return missing
     try:
-        _refuse_pointer(path)
-        value = json.loads(path.read_bytes().decode("utf-8"))
+        content = read_file(path, MAX_JSON)
+        _refuse_pointer(path, content)
+        value = json.loads(content.decode("utf-8"))
     except OSError as error:
         raise WeightsError(f"{path} cannot be read ({error.strerror})") from None
     except (ValueError, RecursionError) as error:
@@ -319,22 +331,23 @@ def read_json(path: Path, kind: type[_JSON], missing: _JSON | None = None) -> _J
     return value
 
 
-def _refuse_pointer(path: Path) -> None:
-    with open(path, "rb") as file:
-        if file.read(len(LFS_POINTER)) == LFS_POINTER:
-            raise WeightsError(f"{path} is a Git LFS pointer in place of the file: fetch it by `git lfs pull`")
+def _refuse_pointer(path: Path, content: bytes) -> None:
+    if content.startswith(LFS_POINTER):
+        raise WeightsError(f"{path} is a Git LFS pointer in place of the file: fetch it by `git lfs pull`")
 
 
-def _read_network(network: nn.Module, path: Path) -> str:
-    """Load a network's weights from a file. Returns the SHA-256 of the bytes that were loaded, in hex."""
+def _read_network(network: nn.Module, path: Path) -> bytes:
+    """Load a network's weights from a file. Returns the bytes that were loaded."""
     expected = network.state_dict()
     try:
-        _refuse_pointer(path)
-        content = path.read_bytes()
+        content = read_file(path, 8 * sum(map(torch.numel, expected.values())) + MAX_JSON)  # float64, and a header
+        _refuse_pointer(path, content)
         found = safetensors.torch.load(content)
     except FileNotFoundError:
         raise WeightsError(f"{path} is missing") from None
-    except (OSError, safetensors.SafetensorError, ValueError, KeyError) as error:
+    except OSError as error:
+        raise WeightsError(f"{path} is not a complete safetensors file ({error.strerror})") from None
+    except (safetensors.SafetensorError, ValueError, KeyError) as error:
         raise WeightsError(f"{path} is not a complete safetensors file ({' '.join(str(error).split())[:80]})") from None
     missing, foreign = sorted(expected.keys() - found.keys()), sorted(found.keys() - expected.keys())
     if missing or foreign:
@@ -344,10 +357,12 @@ def _read_network(network: nn.Module, path: Path) -> str:
         if (tensor.shape, tensor.is_floating_point()) != (wanted.shape, wanted.is_floating_point()):
             raise WeightsError(f"{path}: {key} is {tuple(tensor.shape)} {tensor.dtype}, but the architecture's is "
                                f"{tuple(wanted.shape)} {wanted.dtype}")
-        if not tensor.isfinite().all():
+        found[key] = value = tensor.to(wanted.dtype)
+        # the least and the greatest number are found faster than each one is judged
+        if value.numel() and not torch.stack(value.aminmax()).isfinite().all():
             raise WeightsError(f"{path}: {key} holds numbers that are not finite")
-    network.load_state_dict({key: found[key].to(expected[key].dtype) for key in expected}, assign=True)
-    return hashlib.sha256(content).hexdigest()
+    network.load_state_dict({key: found[key] for key in expected}, assign=True)
+    return content
 
 
 def save(model: Model, folder: str | Path) -> Path:
@@ -369,10 +384,10 @@ def save(model: Model, folder: str | Path) -> Path:
                            CONFIG: to_json(config_of(model))})
 
 
-def save_classifier(network: DigitClassifier, folder: str | Path, recipe: dict[str, Any],
+def save_classifier(network: "DigitClassifier", folder: str | Path, recipe: dict[str, Any],
                     history: list[dict[str, Any]]) -> Path:
     """Write the digit classifier's weights, config and history. Returns the folder."""
-    config = {"name": classifier.NAME, "library_version": __version__, **_describe_classifier(network),
+    config = {"name": DIGIT_CLASSIFIER, "library_version": __version__, **_describe_classifier(network),
               "recipe": recipe}
     return _write(folder, {GENERATOR: _to_safetensors(network), HISTORY: to_json(history), CONFIG: to_json(config)})
 
@@ -382,7 +397,8 @@ def _write(folder: str | Path, contents: dict[str, bytes]) -> Path:
     require(isinstance(folder, str | os.PathLike), f"a folder is named by a text or a Path, not {quoted(folder)}")
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".partial-") as temporary:
+    tidy_saves(folder)
+    with tempfile.TemporaryDirectory(dir=folder, prefix=PARTIAL) as temporary:
         for name, content in contents.items():
             (Path(temporary) / name).write_bytes(content)
         (folder / CONFIG).unlink(missing_ok=True)  # no folder loads without it, so an interrupted save is noticed

@@ -1,6 +1,5 @@
 """Checks of values that come from outside, and short forms of foreign text for error messages."""
 
-import html
 import math
 import operator
 import re
@@ -24,6 +23,8 @@ def listed(names: list[str]) -> str:
 
 def escaped(text: str) -> str:
     """Markdown that shows a foreign text literally, in one line."""
+    import html  # its table of characters is large
+
     return re.sub(r"([\\`*_\[\]|~])", r"\\\1", html.escape(" ".join(text.split()), quote=False))
 
 

@@ -14,14 +14,14 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from ganlib.architectures import build
+from ganlib.architectures import DIGIT_CLASSIFIER, build
 from ganlib.checks import check_float, check_int
 from ganlib.data import ImageData, scale
 from ganlib.networks import default_modes, exact_convolutions
 from ganlib.sampling import MAX_SEED
 from ganlib.training import MAX_COUNT, split_seed, update_average
 
-NAME = "digit-classifier"
+NAME = DIGIT_CLASSIFIER
 SHAPE = (1, 28, 28)
 BATCH = 128  # images computed at once, so that a layer's activations fit a CPU's cache
 

@@ -7,12 +7,15 @@ returns `Data`.
 
 import functools
 import hashlib
+import math
 import os
+import struct
 import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Self
 
 import torch
@@ -217,15 +220,15 @@ class ImageSet:
         folder = root / self.folder
         if not folder.is_dir() and not download:
             raise NotDownloaded(f"{self.name} is not in {root} yet")
-        needs(self.name, "train", "torchvision")
         if not folder.is_dir():
+            needs(self.name, "train", "torchvision")
             try:
                 self._download(root)
             except (OSError, RuntimeError) as error:
                 raise ValueError(f"{self.name} is not in {root} and could not be downloaded there "
                                  f"({_in_a_line(error)}); name another folder by --data or GANLIB_DATA") from None
         try:
-            part = self._torchvision(root, train)
+            part = self._idx(folder, train) or self._torchvision(root, train)
             images, labels = torch.as_tensor(part.data, device="cpu"), torch.as_tensor(part.targets, device="cpu")
             if self.set_name == "EMNIST":  # its files hold each image transposed
                 images = images.transpose(1, 2)
@@ -247,10 +250,32 @@ class ImageSet:
             (root / self.folder).parent.mkdir(exist_ok=True)
             os.replace(Path(temporary) / self.folder, root / self.folder)
 
+    def _idx(self, folder: Path, train: bool) -> Any:
+        """A part of MNIST: its images as `data` and its classes as `targets`; None of other sets.
+
+        It is read here, because torchvision takes 160 MB and two seconds for it.
+        """
+        if self.set_name != "MNIST":
+            return None
+        begins = folder / ("train" if train else "t10k")
+        return SimpleNamespace(data=_read_idx(Path(f"{begins}-images-idx3-ubyte"), 3),
+                               targets=_read_idx(Path(f"{begins}-labels-idx1-ubyte"), 1))
+
     def _torchvision(self, root: Path | str, train: bool, download: bool = False) -> Any:
+        needs(self.name, "train", "torchvision")
         from torchvision import datasets  # type: ignore[import-untyped]
 
         return getattr(datasets, self.set_name)(root, train=train, download=download, **self.options)
+
+
+def _read_idx(path: Path, dimensions: int) -> Tensor:
+    """The bytes of an IDX file. Raises ValueError for another file, and OSError if it cannot be read."""
+    data = bytearray(path.read_bytes())
+    head = 4 + 4 * dimensions
+    require(data[:4] == bytes([0, 0, 8, dimensions]) and len(data) > head, f"{path.name} is no file of MNIST")
+    sizes = struct.unpack_from(f">{dimensions}I", data, 4)
+    require(math.prod(sizes) == len(data) - head, f"{path.name} is cut off")
+    return torch.frombuffer(data, dtype=torch.uint8, offset=head).view(sizes)
 
 
 def _in_a_line(error: Exception) -> str:

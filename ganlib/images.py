@@ -3,8 +3,11 @@
 Images are (N, C, H, W) or (C, H, W) float in [-1, 1], with 1 channel (grey) or 3 (RGB). Imports nothing of models.
 """
 
+import io
 import math
-from collections.abc import Iterator, Sequence
+import struct
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
@@ -12,7 +15,7 @@ from typing import Any, Final
 
 import numpy
 import torch
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, PngImagePlugin
 from torch import Tensor
 
 from ganlib.checks import check_float, check_int, needs, quoted, require
@@ -32,6 +35,9 @@ ENCODER: Final = "libx264"
 # on one thread, because the bytes depend on the number of threads
 ENCODING = {"crf": "14", "preset": "slow", "x264-params": "no-deblock=1", "threads": "1"}
 CONTAINER = {"movflags": "+faststart", "fflags": "+bitexact"}  # playable before its end is there; no version inside
+PNG = b"\x89PNG\r\n\x1a\n"  # the beginning of a file
+FILE = "ganlib_file"  # attribute of an image: the file that it was made of
+UP = 2  # PNG's filter of a row: its difference from the row above
 SHEET_WIDTH = 1200  # pixels: wider than the page shows a sheet, so that the page only shrinks it
 
 
@@ -44,13 +50,55 @@ def to_pil(x: Tensor) -> Image.Image:
     """One image (C, H, W) to a PIL image, grey for one channel. Raises ValueError for another number of channels."""
     if x.ndim != 3 or x.shape[0] not in (1, 3):
         raise ValueError(f"an image is (1 or 3, H, W), not {tuple(x.shape)}")
-    return Image.fromarray(to_uint8(x).permute(1, 2, 0).squeeze(2).contiguous().numpy())
+    return _pil(to_uint8(x))
+
+
+def _pil(pixels: Tensor) -> Image.Image:
+    """One image of uint8 pixels (C, H, W) on the CPU to a PIL image."""
+    return Image.fromarray(pixels.permute(1, 2, 0).squeeze(2).contiguous().numpy())
 
 
 def from_pil(image: Image.Image, channels: int = 1) -> Tensor:
     """A PIL image to (channels, H, W) float32 in [-1, 1]; the inverse of `to_pil`."""
     pixels = numpy.asarray(image.convert("L" if channels == 1 else "RGB"), dtype=numpy.float32)
     return torch.from_numpy(pixels.reshape(image.height, image.width, channels)).permute(2, 0, 1) / 127.5 - 1
+
+
+def from_png(data: bytes) -> Image.Image:
+    """An image that is a PNG file in memory; its pixels are decoded when they are first used."""
+    image = Image.open(io.BytesIO(data), formats=["PNG"])
+    vars(image)[FILE] = data
+    return image
+
+
+def png_of(image: Image.Image) -> bytes | None:
+    """The PNG file that an image was made of by `from_png`, None for any other."""
+    return vars(image).get(FILE)
+
+
+def to_png(image: Image.Image, texts: Mapping[str, str] | None = None) -> bytes:
+    """An image, grey or RGB, as a PNG file with texts.
+
+    Each row is stored as its difference from the row above: zeros where pixels are enlarged. Pillow tries all filters
+    on each row, which takes four times as long.
+    """
+    image = image if image.mode in ("L", "RGB") else image.convert("RGB")
+    pixels = numpy.asarray(image).reshape(image.height, -1)
+    rows = numpy.full((image.height, 1 + pixels.shape[1]), UP, numpy.uint8)
+    rows[0, 1:] = pixels[0]
+    numpy.subtract(pixels[1:], pixels[:-1], out=rows[1:, 1:])
+    deflate = zlib.compressobj(strategy=zlib.Z_RLE)  # finds runs of one byte only, as enlarged pixels are
+    info, file = PngImagePlugin.PngInfo(), io.BytesIO()
+    for key, text in (texts or {}).items():
+        info.add_text(key, text)
+    file.write(PNG)
+    header = struct.pack(">IIBBBBB", *image.size, 8, 0 if image.mode == "L" else 2, 0, 0, 0)
+    PngImagePlugin.putchunk(file, b"IHDR", header)
+    for chunk in info.chunks:
+        PngImagePlugin.putchunk(file, chunk[0], chunk[1])
+    PngImagePlugin.putchunk(file, b"IDAT", deflate.compress(rows.data) + deflate.flush())
+    PngImagePlugin.putchunk(file, b"IEND")
+    return file.getvalue()
 
 
 def read(path: str | Path, most: int = MAX_PIXELS) -> Image.Image:
@@ -133,15 +181,18 @@ def contact_sheet(x: Tensor, columns: int | None = None, scale: int | None = Non
     columns = columns or columns_of(n, height, width)
     scale = scale or tile_scale(width, columns)
     gap = max(2, scale)
-    font: Any = ImageFont.load_default(max(10, round(min(width, height) * scale * 0.12)))
-    lines = max(caption.count("\n") + 1 for caption in captions) if captions else 0
-    caption = lines * sum(font.getmetrics())
+    caption = 0
+    if captions:
+        from PIL import ImageDraw, ImageFont
+
+        font: Any = ImageFont.load_default(max(10, round(min(width, height) * scale * 0.12)))
+        caption = max(caption.count("\n") + 1 for caption in captions) * sum(font.getmetrics())
     cell_w, cell_h = width * scale + gap, height * scale + gap + caption
     sheet = Image.new("RGB", sheet_size(n, height, width, columns, scale, caption), BACKGROUND)
-    draw = ImageDraw.Draw(sheet)
-    for i, image in enumerate(x):
+    draw: Any = ImageDraw.Draw(sheet) if captions else None
+    for i, image in enumerate(to_uint8(x)):
         left, top = gap + i % columns * cell_w, gap + i // columns * cell_h
-        sheet.paste(enlarge(to_pil(image), scale), (left, top))
+        sheet.paste(enlarge(_pil(image), scale), (left, top))
         if captions:
             draw.multiline_text((left + width * scale / 2, top + height * scale), captions[i], INK, font, anchor="ma",
                                 align="center", spacing=0)

@@ -15,6 +15,7 @@ from ganlib.architectures import Architecture
 from ganlib.calibration import Calibration
 from ganlib.checks import check_float, check_int, quoted, require
 from ganlib.devices import check_device
+from ganlib.folding import Folded, Folding
 from ganlib.networks import coupling_layers, default_modes, exact_convolutions
 
 MAX_ACTIVATIONS = 2**22  # in the widest layer of one batch: 16 MB, which fits a CPU's cache
@@ -39,6 +40,7 @@ class Model:
         folder: where the weights come from, or None.
         weights_sha256: the hash of the generator's file, or None; see `ganlib.checkpoint.weights_sha256`.
         revision: the commit on the Hub, or None.
+        own: whether the networks are given away: they are changed, and not copied.
     """
 
     def __init__(self, name: str, architecture: Architecture, generator: nn.Module,
@@ -46,15 +48,16 @@ class Model:
                  calibration: Calibration | None = None,
                  config: dict[str, Any] | None = None, history: list[dict[str, Any]] | None = None,
                  metrics: dict[str, Any] | None = None, folder: Path | None = None,
-                 weights_sha256: str | None = None, revision: str | None = None):
+                 weights_sha256: str | None = None, revision: str | None = None, own: bool = False):
         self.name = name
         self.architecture = architecture
         self.shape: tuple[int, ...] = tuple(architecture.shape)
         self.latent_dim: int = architecture.latent_dim
         self.num_classes: int | None = architecture.num_classes
-        self.generator = _frozen_copy(generator)
-        self.discriminator = None if discriminator is None else _frozen_copy(discriminator)
-        self.encoder = None if encoder is None else _frozen_copy(encoder)
+        self._folding = Folding()
+        self.generator = _frozen(generator, own)
+        self.discriminator = None if discriminator is None else _frozen(discriminator, own)
+        self.encoder = None if encoder is None else _frozen(encoder, own)
         self.calibration = calibration or Calibration()
         self.config = config or {}
         self.history = history or []
@@ -237,10 +240,13 @@ class Model:
         if self.num_classes and y is None:
             raise ValueError(f"{self.name} needs y: labels from 0 to {self.num_classes - 1}, or shares of them")
         if not (self.num_classes and getattr(y, "ndim", 1) == 2):
-            return self._in_batches(self.generator, z, self.labels_of(range(len(z)), y))
+            return self._generated(z, self.labels_of(range(len(z)), y))
         shares = _to_float32(y, (self.num_classes,), "shares of the classes")
         require(len(shares) == len(z), f"there are {len(shares)} rows of shares for {len(z)} samples")
-        return self._in_batches(self.generator, z, shares)
+        return self._generated(z, shares)
+
+    def _generated(self, z: Tensor, y: Tensor | None) -> Tensor:
+        return self._in_batches(self._folding.of(self.generator), z, y)
 
     def discriminate(self, x: Tensor, labels: Labels | None = None) -> Tensor:
         """The calibrated probability that each sample is real: (N,) float32 in [0, 1], on the CPU.
@@ -303,7 +309,7 @@ class Model:
         """The number of samples that are computed at once."""
         return max(1, MAX_ACTIVATIONS // self.architecture.widest)
 
-    def _in_batches(self, network: nn.Module, inputs: Tensor, y: Tensor | None) -> Tensor:
+    def _in_batches(self, network: nn.Module | Folded, inputs: Tensor, y: Tensor | None) -> Tensor:
         n = self.batch_size
         with default_modes(self.device), exact_convolutions(self.device):
             parts = [network(inputs[i:i + n].to(self.device), None if y is None else y[i:i + n].to(self.device))
@@ -336,10 +342,10 @@ class Model:
         return torch.tensor(checked, dtype=torch.long, device="cpu")
 
 
-def _frozen_copy(network: nn.Module) -> nn.Module:
+def _frozen(network: nn.Module, own: bool) -> nn.Module:
     with torch.inference_mode(False):
-        copied = copy.deepcopy(network).eval().requires_grad_(False)
-        return copied.to(memory_format=torch.channels_last)  # makes convolutions faster on a CPU
+        frozen = (network if own else copy.deepcopy(network)).eval().requires_grad_(False)
+        return frozen.to(memory_format=torch.channels_last)  # makes convolutions faster on a CPU
 
 
 def _to_float32(values: Any, shape: tuple[int, ...], what: str) -> Tensor:

@@ -18,6 +18,7 @@ from typing import IO, Any
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from ganlib import images
 from ganlib.checkpoint import weights_sha256
 from ganlib.checks import listed, quoted, require
 from ganlib.files import read_beginning, replacing
@@ -60,10 +61,8 @@ def to_json(passport: Passport) -> str:
 
 
 def stamp(image: Image.Image, passport: Passport) -> Image.Image:
-    """A copy of an image with the passport in its `info`, from where gradio and `save` write it into a PNG file."""
-    stamped = image.copy()
-    stamped.info.update(_texts(passport))
-    return stamped
+    """An image as a PNG file in memory with the passport, which is also in its `info`."""
+    return images.from_png(images.to_png(image, _texts(passport)))
 
 
 def save(image: Image.Image, file: str | Path | IO[bytes], passport: Passport) -> None:

@@ -15,6 +15,7 @@ from ganlib import WeightsError, checkpoint, publishing
 from ganlib.architectures import KINDS, build, register
 from ganlib.calibration import Calibration
 from ganlib.card import model_card
+from ganlib.files import PARTIAL
 from ganlib.measures import Comparison
 from ganlib.model import Model
 from tests.conftest import untrained
@@ -422,3 +423,29 @@ def test_the_digit_classifier_is_not_among_the_shipped_models():
     assert list(checkpoint.shipped()) == ["cdcgan", "dcgan", "mlp-gan", "toy-gaussian", "toy-grid", "toy-ring",
                                           "toy-sine", "vae"]
     assert checkpoint.has_classifier()
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors", "history.json"])
+@pytest.mark.parametrize("what", ["pipe", "device", "huge"])
+def test_what_is_no_file_is_refused_at_once(name, what, model, tmp_path):
+    path = ganlib.save(model, tmp_path) / name
+    path.unlink()
+    if what == "pipe":
+        os.mkfifo(path)  # to open it would wait for a writer
+    elif what == "device":
+        path.symlink_to("/dev/zero")
+    else:
+        path.touch()
+        os.truncate(path, 2**36)  # takes no room on the disk
+    if name == "history.json":
+        with pytest.warns(UserWarning, match=r"history.json cannot be read \(.*\); left out"):
+            assert ganlib.load(tmp_path).history == []
+    else:
+        with pytest.raises(WeightsError, match=f"{name} (cannot be read|is not a complete safetensors file) \\(it "):
+            ganlib.load(tmp_path)
+
+
+def test_a_save_removes_what_a_killed_one_left(model, tmp_path):
+    (tmp_path / f"{PARTIAL}x").mkdir()
+    ganlib.save(model, tmp_path)
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]

@@ -22,10 +22,11 @@ EDGE = {"card", "charts", "report", "hub", "jobs", "onnx", "passport", "publishi
 ROOMS = {
     **{room: set() for room in ("checks", "version")},
     **{room: {"checks"} for room in ("console", "files")},
-    **{room: {"checks"} for room in ("networks", "losses", "metrics", "measures", "sampling")},
+    **{room: {"checks"} for room in ("metrics", "measures", "sampling", "shares")},
+    **{room: {"checks", "shares"} for room in ("augmentation", "distributed", "losses", "networks")},
     "images": {"checks", "files"},
     "drawing": {"checks", "files", "images"},
-    "passport": {"checkpoint", "checks", "files", "model", "version"},
+    "passport": {"checkpoint", "checks", "files", "images", "model", "version"},
     "waypoints": {"checks", "model", "sampling"},
     "directions": {"checks", "model", "networks", "sampling"},
     "picture_cache": {"files"},
@@ -33,16 +34,17 @@ ROOMS = {
     **{room: {"checks"} for room in ("addresses", "devices")},
     "card": {"checks", "losses", "measures"},
     "architectures": {"checks", "networks"},
-    "augmentation": {"checks"},
     "calibration": {"checks"},
     "data": {"checks", "devices", "pictures", "toys"},
     "toys": {"checks", "data", "metrics"},
     "charts": {"checks", "images", "toys"},
-    "training": {"architectures", "augmentation", "checks", "data", "devices", "files", "losses", "networks",
-                 "sampling"},
+    "gradients": {"losses", "networks"},
+    "training": {"architectures", "augmentation", "checks", "data", "devices", "distributed", "files", "gradients",
+                 "losses", "networks", "sampling", "shares"},
     "classifier": {"architectures", "checks", "data", "networks", "sampling", "training"},
     "inversion": {"model", "networks", "sampling"},  # a model only for its type
-    "model": {"architectures", "calibration", "checks", "devices", "inversion", "networks", "sampling"},
+    "folding": {"networks"},
+    "model": {"architectures", "calibration", "checks", "devices", "folding", "inversion", "networks", "sampling"},
     "recipes": {"architectures", "classifier", "losses", "training"},
     "best": {"architectures", "data", "training"},
     "transfer": {"architectures", "checks", "model", "training"},
@@ -139,6 +141,20 @@ import ganlib.demo
 """) == ""
 
 
+def test_a_model_samples_without_what_trains_shows_or_downloads():
+    """Each takes time at the start of every program that samples."""
+    assert python("""
+import sys
+import ganlib
+picture = ganlib.load("cdcgan").sample([7])
+unneeded = ["classifier", "data", "distributed", "evaluation", "images", "losses", "recipes", "training"]
+print(*{"PIL", "html", "huggingface_hub", "fractions", *(f"ganlib.{room}" for room in unneeded)} & set(sys.modules))
+from ganlib import images
+images.to_png(images.contact_sheet(picture))
+print(*{"PIL.ImageDraw", "PIL.ImageFont", "ganlib.training"} & set(sys.modules))
+""") == ""
+
+
 def test_text_files_are_read_and_written_in_a_named_encoding():
     """The system's default may be any: a Windows code page, or ASCII."""
     for path in [*SOURCES, *(ROOT / "tests" / "benchmarks").glob("*.py")]:
@@ -216,8 +232,8 @@ def test_requirements_have_an_upper_bound_and_one_range_each_and_a_space_gets_th
 
 
 def test_what_the_sources_import_is_required_by_the_page_or_by_an_extra():
-    needed_by_the_hub = dict.fromkeys(("yaml", "filelock", "packaging"), "huggingface-hub")
-    known = {"PIL": "pillow", "gradio_client": "gradio", "fastapi": "gradio", **needed_by_the_hub}
+    known = {"PIL": "pillow", **dict.fromkeys(("gradio_client", "fastapi", "starlette"), "gradio"),
+             **dict.fromkeys(("yaml", "filelock", "packaging"), "huggingface-hub")}
     text = (ROOT / "requirements.txt").read_text() + (ROOT / "pyproject.toml").read_text()
     for path in SOURCES:
         for top in {name.split(".")[0] for name in imports(path)} - sys.stdlib_module_names - {"ganlib", "train"}:

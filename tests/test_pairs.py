@@ -437,13 +437,6 @@ def test_influence_opens_no_model_of_the_hub(monkeypatch):
         pairs.influence("someone/else", 1, 3, 3)
 
 
-def test_the_layers_of_few_models_are_kept():
-    pairs.layers_of.cache_clear()
-    for name in ("dcgan", "mlp-gan", "cdcgan", "vae"):
-        pairs.influence(name, 1, 3, 3)
-    assert pairs.layers_of.cache_info().currsize == pairs.MAX_LAYERS
-
-
 def test_influence_takes_models_with_classes():
     assert [layer["reads"] for layer in pairs.influence("cdcgan", 3, 13, 13)][-1] == 9 * 64
 

@@ -17,9 +17,11 @@ from typing import Any, TypeVar, cast
 
 import gradio as gr
 import torch
+from PIL import Image
 
 from ganlib.checkpoint import WeightsError
 from ganlib.demo import models
+from ganlib.images import from_png, png_of
 from ganlib.model import Model
 
 MAX_BYTES, MAX_RESULTS = 64 * 2**20, 8_192  # of all results; one that is larger is kept alone
@@ -32,13 +34,17 @@ _running: dict[str, Future[Any]] = {}
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 
+class File(bytes):
+    """The PNG file of a picture that is kept."""
+
+
 def cached(recalled: Callable[[Any], Any] = lambda result: result) -> Callable[[_F], _F]:
     """A decorator for functions whose result depends on their arguments and on models only: it is computed once.
 
     The key has the function's name, its arguments, which must be what JSON can write, and the weights, the config and
     the measures of the models. An argument named `model`, or the item "model" of a dictionary, names one. Two equal
-    calls at once compute once. Errors are not kept. Dictionaries and lists are handed out as copies; pictures are not,
-    so a caller must not change them.
+    calls at once compute once. Errors are not kept. Results are handed out as copies. Of a picture its file is kept, a
+    hundredth of its pixels.
 
     Args:
         recalled: changes a result that was kept, such as a sentence on the time that it took.
@@ -59,7 +65,7 @@ def cached(recalled: Callable[[Any], Any] = lambda result: result) -> Callable[[
             except WeightsError:  # the function says what is wrong, or does without
                 return function(*arguments, **named)
             found, fresh = _once(key, lambda: function(*arguments, **named), lambda: _key(text, values.arguments))
-            return _copy(found) if fresh else recalled(_copy(found))
+            return _copy(found) if fresh else recalled(found)
 
         return cast(_F, wrapped)
 
@@ -103,7 +109,7 @@ def _once(key: str, compute: Callable[[], Any], key_now: Callable[[], str]) -> t
         # in a context of its own: gradio would write "used cache" on each control that the handler sets
         kept = contextvars.Context().run(STORE.get, key)
         if kept is not None:
-            return kept["result"], False
+            return _copy(kept["result"]), False
         first = key not in _running
         future = _running.setdefault(key, Future())
     if not first:
@@ -116,7 +122,7 @@ def _once(key: str, compute: Callable[[], Any], key_now: Callable[[], str]) -> t
             same = key_now() == key
         with _lock:
             if same:
-                STORE.set(key, result=result)
+                STORE.set(key, result=_copy(result, File))
             del _running[key]
         future.set_result(result)
     except BaseException as error:
@@ -127,12 +133,13 @@ def _once(key: str, compute: Callable[[], Any], key_now: Callable[[], str]) -> t
     return result, True
 
 
-def _copy(result: Any) -> Any:
-    """The result with its own dictionaries, lists and tuples."""
+def _copy(result: Any, picture: Callable[[bytes], Any] = from_png) -> Any:
+    """The result with its own dictionaries, lists and tuples, and with `picture` of the file of each picture."""
     if isinstance(result, dict):
-        return {key: _copy(value) for key, value in result.items()}
+        return {key: _copy(value, picture) for key, value in result.items()}
     if isinstance(result, list):
-        return [_copy(value) for value in result]
+        return [_copy(value, picture) for value in result]
     if isinstance(result, tuple):
-        return tuple(_copy(value) for value in result)
-    return result
+        return tuple(_copy(value, picture) for value in result)
+    data = png_of(result) if isinstance(result, Image.Image) else result if isinstance(result, File) else None
+    return result if data is None else picture(data)

@@ -8,12 +8,13 @@ import asyncio
 import functools
 import html
 import inspect
+import logging
 import re
 import textwrap
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from types import MappingProxyType
-from typing import Any
+from typing import Any, cast
 
 import gradio as gr
 from gradio.components.api_component import Api
@@ -23,7 +24,10 @@ from gradio_client.utils import python_type_to_json_schema  # type: ignore[impor
 
 from ganlib.checkpoint import WeightsError
 from ganlib.checks import check_int
-from ganlib.demo import fetching, models
+from ganlib.demo import fetching, models, pictures
+from ganlib.demo.sessions import Sessions
+
+log = logging.getLogger(__name__)
 
 REQUIRED = object()  # in place of a default
 AT_ONCE = 4  # calls of a handler that work
@@ -53,13 +57,24 @@ def refusal(text: str) -> gr.Error:
 
 
 def refusing(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function, whose ValueError and WeightsError reach the visitor, or the API's caller, as one sentence."""
+    """The function, whose errors reach the visitor, or the API's caller, as one sentence.
+
+    Those that the visitor cannot correct are logged, apart from a full disk.
+    """
     @functools.wraps(function)
     def wrapped(*arguments: Any, **named: Any) -> Any:
         try:
             return function(*arguments, **named)
         except (ValueError, WeightsError) as error:
             raise refusal(str(error)) from None
+        except (fetching.Missing, gr.Error):
+            raise
+        except OSError as error:
+            what = error.strerror or type(error).__name__
+            raise refusal(f"the server cannot read or write a file at this moment: {what}") from None
+        except Exception as error:
+            log.exception("%s failed", function.__name__)
+            raise refusal(f"something went wrong on the server ({type(error).__name__})") from None
 
     return wrapped
 
@@ -72,7 +87,7 @@ def endpoint(function: Callable[..., Any], name: str, outputs: Any = None, choic
         function: annotations give the types of its parameters and its docstring their meaning; one that is a
             `FileDataDict` is a file.
         name: of the endpoint and the tool.
-        outputs: the components that turn what it returns into files, HTML and the like; None: it is sent as JSON.
+        outputs: the components of what it returns, whose pictures become files; None: it is sent as JSON.
         choices: the page's own models that the parameter `model` may name; the first one is its default.
         defaults: of parameters, beside those of the signature.
         options: of `gradio.on`.
@@ -94,7 +109,7 @@ def endpoint(function: Callable[..., Any], name: str, outputs: Any = None, choic
             inputs[-1].data_model = FileData
     if outputs is None:
         outputs = [Api(None, python_type_to_json_schema(kind), name) for kind in get_return_types(function)]
-    call: Any = _streaming(function) if inspect.isasyncgenfunction(function) else refusing(function)
+    call: Any = _streaming(function) if inspect.isasyncgenfunction(function) else refusing(_with_files(function))
     # gradio names the tool by the function, and reads its docstring line by line
     call.__name__, call.parameters = name, parameters
     if not inspect.isasyncgenfunction(call):
@@ -113,6 +128,15 @@ def documentation(function: Callable[..., Any]) -> tuple[str, dict[str, str], st
         names, _, text = entry.partition(": ")
         described |= dict.fromkeys(names.split(", "), " ".join(text.split()))
     return " ".join(summary.split()), described, " ".join(found.get("Returns", "").split())
+
+
+def _with_files(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function, with PNG files in place of the pictures that it returns."""
+    @functools.wraps(function)
+    def call(*arguments: Any) -> Any:
+        return pictures.as_files(function(*arguments))
+
+    return call
 
 
 def _streaming(function: Callable[..., AsyncGenerator[Any, None]]) -> Callable[..., AsyncGenerator[Any, None]]:
@@ -143,22 +167,38 @@ class Page(gr.Blocks):
 
         return await fetching.patiently(work)
 
+    def run_startup_events(self) -> None:
+        super().run_startup_events()  # type: ignore[no-untyped-call]
+        self.server_app.state_holder = Sessions(self)
+
+    async def process_api(self, *arguments: Any, session_hash: str | None = None, event_id: str | None = None,
+                          **named: Any) -> dict[str, Any]:
+        call: Any = super().process_api
+        found: dict[str, Any] = {"is_generating": False}
+        try:
+            found = await call(*arguments, session_hash=session_hash, event_id=event_id, **named)
+            return found
+        finally:
+            # a call of the API without a session is one of its own
+            if session_hash is not None and session_hash == event_id and not found["is_generating"]:
+                cast(Sessions, self.state_holder).forget(session_hash)
+
     async def preprocess_data(self, block_fn: Any, inputs: list[Any], *more: Any, **named: Any) -> Any:
-        if (parameters := getattr(block_fn.fn, "parameters", None)) is None:
-            return await super().preprocess_data(block_fn, inputs, *more, **named)
-        if len(inputs) > len(parameters):
-            raise refusal(f"/{block_fn.api_name} takes at most {len(parameters)} values: {', '.join(parameters)}")
-        given = dict(zip(parameters, inputs))
-        inputs = [value if given.get(name) is None else given[name] for name, value in parameters.items()]
-        missing = [name for name, value in zip(parameters, inputs) if value is REQUIRED]
-        if missing:
-            raise refusal(f"/{block_fn.api_name} needs a value for {' and '.join(missing)}")
+        if (parameters := getattr(block_fn.fn, "parameters", None)) is not None:
+            if len(inputs) > len(parameters):
+                raise refusal(f"/{block_fn.api_name} takes at most {len(parameters)} values: {', '.join(parameters)}")
+            given = dict(zip(parameters, inputs))
+            inputs = [value if given.get(name) is None else given[name] for name, value in parameters.items()]
+            missing = [name for name, value in zip(parameters, inputs) if value is REQUIRED]
+            if missing:
+                raise refusal(f"/{block_fn.api_name} needs a value for {' and '.join(missing)}")
         try:
             return await super().preprocess_data(block_fn, inputs, *more, **named)
         except Exception:  # of any kind, by gradio: a file on the server, an address that is no public one, and so on
-            if not any(getattr(block, "data_model", None) for block in block_fn.inputs):
-                raise
-            raise refusal("the file could not be opened: upload it, or give an address that anybody can open") from None
+            if any(getattr(block, "data_model", None) for block in block_fn.inputs):
+                raise refusal("the file could not be opened: upload it, or give an address that anybody can open"
+                              ) from None
+            raise refusal("these values are not those that are asked for: reload the page") from None
 
     def get_api_info(self, *arguments: Any, **named: Any) -> Any:
         """What `/info` says: also in words what each parameter means."""
@@ -176,17 +216,23 @@ def show(triggers: Sequence[Any], handler: Callable[..., Any], inputs: Sequence[
 
     Args:
         triggers, handler, inputs, outputs, options: as in `listen`.
-        settle, waits: as in `once`.
+        settle: as in `once`.
+        waits: whether the triggers do nothing before there are shown values. A change of an input always does: a server
+            that was started anew, or another replica, knows of no shown values of a page that is open.
 
     Returns:
         The state that holds the shown values, and the outputs: `made` gives their values.
     """
     shown = [gr.State(), *outputs]
-    listen([*triggers, *inputs], once(handler, settle, waits), [shown[0], *inputs], shown, **options)
+    if waits:
+        listen(triggers, once(handler, settle, waits), [shown[0], *inputs], shown, **options)
+        triggers = []
+    listen([*triggers, *inputs], once(handler, settle), [shown[0], *inputs], shown, **options)
     return shown
 
 
-def once(handler: Callable[..., Any], settle: Callable[..., Sequence[Any]], waits: bool) -> Callable[..., Any]:
+def once(handler: Callable[..., Any], settle: Callable[..., Sequence[Any]],
+         waits: bool = False) -> Callable[..., Any]:
     """The handler as a function of the shown values and the wanted ones: it is called only where they differ.
 
     So several changes at once, as a link makes them, and a tab that is opened again cause no second call.

@@ -2,6 +2,7 @@
 
 import argparse
 import html
+import logging
 import os
 import sys
 from collections.abc import Mapping
@@ -13,15 +14,35 @@ import gradio as gr
 from fastapi import Request
 from fastapi.responses import JSONResponse
 from gradio.route_utils import FnIndexInferError
+from gradio.routes import httpx  # type: ignore[attr-defined]  # gradio asks other servers by it
+from starlette.requests import ClientDisconnect
 
 from ganlib import console, passport
 from ganlib.checks import check_int, needs
-from ganlib.demo import draw, explore, game, generate, how, interpolate, lab, models, passports, quality, stages
+from ganlib.demo import (
+    draw,
+    explore,
+    game,
+    generate,
+    headers,
+    how,
+    interpolate,
+    lab,
+    memory,
+    models,
+    passports,
+    quality,
+    sessions,
+    stages,
+)
 from ganlib.demo.controls import AT_ONCE, Page
 from ganlib.demo.fetching import MAX_WAITING
 from ganlib.demo.links import Reading
 from ganlib.demo.theme import THEME
 
+log = logging.getLogger(__name__)
+
+MAX_THREADS = 16  # of answers at once: each may hold the maps of a network
 CSS, SCRIPT = (Path(__file__).with_name(name) for name in ("page.css", "page.js"))
 INTRODUCTION = """<header>
 <svg viewBox="0 0 46 32" aria-hidden="true"><circle cx="16" cy="16" r="15" fill="#3b82f6"/>
@@ -43,6 +64,10 @@ LATER = (generate, lab, quality)  # their build(demo, frame) makes pictures when
 
 def build() -> gr.Blocks:
     """The page, not yet launched: its tabs, whose handlers are the API."""
+    memory.save()
+    # gradio would summarise its last 10,000 answers after each answer, for a dashboard that nobody opens
+    os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", str(10**9))
+    os.environ.setdefault("GRADIO_ANALYTICS_MAX_EVENTS", "100")
     demo = Page(title="ganlib", analytics_enabled=False, delete_cache=(3600, 7200))
     with demo:
         gr.HTML(INTRODUCTION, elem_id="introduction", padding=False)
@@ -116,19 +141,24 @@ def launch(demo: gr.Blocks, **options: Any) -> Any:
         from ganlib.demo import tools
 
         tools.serve()
+    memory.trim()
+    memory.share_cores()
     lab.warm_up()
     # in the head, because gradio limits its `css` to the inside of the page's frame
     head = (f"<style>{CSS.read_text(encoding='utf-8')}{stages.style()}</style>"
             f"<script>{SCRIPT.read_text(encoding='utf-8')}</script>")
-    answers = {"exception_handlers": dict.fromkeys((TypeError, KeyError, FnIndexInferError), wrong_call)}
+    # of Exception itself, the traceback is logged too
+    kinds = (ValueError, TypeError, LookupError, AttributeError, RuntimeError, OSError, FnIndexInferError,
+             httpx.InvalidURL, ClientDisconnect, Exception)
+    answers = {"exception_handlers": dict.fromkeys(kinds, wrong_call), "middleware": headers.middleware()}
     return demo.launch(theme=THEME, head=head, footer_links=["api"], max_file_size=passport.MAX_BYTES,
-                       app_kwargs=answers, **options)
+                       state_session_capacity=sessions.KEPT, max_threads=MAX_THREADS, app_kwargs=answers, **options)
 
 
 async def wrong_call(request: Request, error: Exception) -> JSONResponse:
-    """The answer to a call of an endpoint that there is not, or with arguments that it does not take.
+    """The answer to a request that gradio does not understand, such as a call of an endpoint that there is not.
 
-    Without it gradio answers 500, and logs a traceback. Other errors are raised again.
+    Without it gradio answers 500, and logs a traceback.
     """
     _, called, name = request.url.path.partition("/gradio_api/call/")
     said, _, _ = str(error).partition(". Please")
@@ -136,7 +166,8 @@ async def wrong_call(request: Request, error: Exception) -> JSONResponse:
         return JSONResponse({"error": f"There is no endpoint /{name.strip('/').removeprefix('v2/')}."}, 404)
     if called and said.startswith(("No value provided for", "Parameter `")):  # by gradio_client.utils.construct_args
         return JSONResponse({"error": f"{said}."}, 400)
-    raise error
+    log.warning("%s was not understood: %s", request.url.path, type(error).__name__)
+    return JSONResponse({"error": "The server did not understand this request."}, 400)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -49,7 +49,6 @@ DIGITS, DIGITS_FILE = (3, 2, 1, 18, 4, 15, 11, 0, 61, 9), FOLDER / "how" / "digi
 MAX_INDEX = 9_999
 TIMED, MAX_RUNS, MAX_SECONDS = 64, 15, 0.5  # pictures, and how often and long they are made for a time
 MAX_WAITING = 4  # measurements
-MAX_LAYERS = 3  # models whose layers are kept: the figure's two, and one of the API
 FAINTEST = 40  # of 255: how bright a place is that a pixel depends on by almost nothing
 
 QUALITY = {"fid_digit_classifier": "FID\u00a0↓", "precision": "Precision\u00a0↑", "recall": "Recall\u00a0↑"}
@@ -97,12 +96,6 @@ def check_seeds(seeds: Any) -> list[int]:
 
 # networks
 
-@functools.lru_cache(maxsize=MAX_LAYERS)
-def layers_of(model: Model) -> Layers:
-    """The layers of a model, kept because they hold copies of its network."""
-    return Layers(model)
-
-
 def reach(model: Model, seed: Any, row: Any, column: Any) -> list[dict[str, Any]]:
     """Which numbers of each layer a pixel depends on.
 
@@ -117,7 +110,7 @@ def reach(model: Model, seed: Any, row: Any, column: Any) -> list[dict[str, Any]
     """
     seeds = [check_seed(seed)]
     rows = []
-    for layer in layers_of(model).reach(model.latents(seeds), model.labels_of(seeds), row, column):
+    for layer in Layers(model).reach(model.latents(seeds), model.labels_of(seeds), row, column):
         # roots, because strengths differ by orders of magnitude
         share = (layer.strength / layer.strength.max().clamp_min(1e-12)).sqrt()
         cells = (FAINTEST + (255 - FAINTEST) * share) * layer.connected
@@ -344,7 +337,7 @@ def page() -> dict[str, Any]:
 def _networks() -> dict[str, Any]:
     known, wrong = found(NETWORKS)
     return {"models": [model.name for model in known], "kinds": KINDS, "wrong": wrong, "start": START,
-            "shared": {model.name: layers_of(model).shares_weights for model in known},
+            "shared": {model.name: Layers(model).shares_weights for model in known},
             "sheets": {model.name: sheet(model.sample(SEEDS)) for model in known},
             "reach": {model.name: reach(model, SEEDS[CHOSEN], ROW, COLUMN) for model in known},
             "timed": TIMED, "costs": costs_of(known), "quality": quality_of(known)}
@@ -423,7 +416,7 @@ def influence(model: str = GAN, seed: int = SEEDS[0], row: int = ROW,
               column: int = COLUMN) -> list[dict[str, Any]]:
     """Find which numbers of each layer of a generator a pixel of a picture depends on.
 
-    It takes the page's own models only, because it keeps two copies of a network, in double precision.
+    It takes the page's own models only, because it makes two copies of a network, in double precision.
 
     Args:
         model: the name of one of the page's own models.

@@ -10,12 +10,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import gradio as gr
-from gradio.processing_utils import save_pil_to_cache
-from gradio.utils import get_upload_folder
 from PIL import Image
 
 from ganlib import passport
-from ganlib.demo import stages
+from ganlib.demo import pictures, stages
 
 BUTTON = """<div class="stage stage-share">
 <div class="stage-bar"><button type="button" title="A link that opens this tab as it is now">Copy link</button></div>
@@ -42,7 +40,7 @@ COPY = """async (...values) => {
 def with_file(handler: Callable[..., Any]) -> Callable[..., Any]:
     """The handler, whose first or only value, a picture with a passport or None, becomes a file in gradio's cache.
 
-    It is named MODEL-TAB-NUMBER.png; gradio would name each "image.png", and would write the same file.
+    It is named MODEL-TAB-NUMBER.png; those of the API are named image.png.
     """
     @functools.wraps(handler)
     def wrapped(*values: Any) -> Any:
@@ -58,7 +56,7 @@ def _file(picture: Image.Image | None) -> str | None:
     made = json.loads(picture.info[passport.KEYWORD])
     parts = [made["model"], made["tab"], *(made[name] for name in ("seed", "moment") if name in made)]
     name = re.sub(r"[^\w.-]+", "-", "-".join(map(str, parts)))
-    return str(save_pil_to_cache(picture, get_upload_folder(), name, "png"))
+    return pictures.file(picture, name)
 
 
 def link_button(tab: str, values: Mapping[str, tuple[Any, Any]]) -> gr.HTML:

@@ -26,7 +26,7 @@ COMMAND = "python -m tests.benchmarks"
 def processor() -> str:
     """The name of this machine's processor, as Linux tells it."""
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         return platform.processor() or platform.machine()
     return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
@@ -77,7 +77,7 @@ def main() -> None:
             print(row, flush=True)
             rows.append(row)
     if not chosen:
-        FILE.write_text(document(rows))
+        FILE.write_text(document(rows), encoding="utf-8")
         print(f"Written to {FILE}")
 
 
