@@ -17,8 +17,8 @@ from ganlib.checks import CHECKOUT
 
 READER_LEFT = 141  # the exit code of a program that SIGPIPE ends, in a shell
 SIMILAR = {  # of the package's own texts, and of what NFKD makes of the letters and signs in names
-    "×": "x", "·": "*", "⁄": "/", "−": "-", "≈": "~", "≤": "<=", "≥": ">=", "√": "sqrt", "∇": "grad", "‖": "||",
-    "↑": "^", "↓": "v", "‐": "-", "’": "'", "“": '"', "”": '"', "…": "...", "ß": "ss", "λ": "lambda"}
+    "×": "x", "·": "*", "⁄": "/", "−": "-", "≈": "~", "≤": "<=", "≥": ">=", "√": "sqrt", "∂": "d", "∇": "grad",
+    "‖": "||", "↑": "^", "↓": "v", "‐": "-", "’": "'", "“": '"', "”": '"', "…": "...", "ß": "ss", "λ": "lambda"}
 LETTER = re.compile(r"(?:GREEK|LATIN) (SMALL|CAPITAL) LETTER (?:FINAL |DOTLESS )?([A-Z]+)(?: WITH .*)?")
 
 Parameters = ParamSpec("Parameters")

@@ -119,11 +119,11 @@ class _Traced:
         self._outputs: list[Tensor] = []
         self._sums: list[Tensor] = []  # that enter tanh, whose own gradient vanishes in white and black
         self._lock = threading.Lock()
-        for module in self.network.modules():
+        for module in self.network.modules():  # whose hooks do not know this object: it would be freed much later
             if isinstance(module, LAYERS):
-                module.register_forward_hook(lambda _, inputs, output: self._outputs.append(output))
+                module.register_forward_hook(lambda _, inputs, output, outputs=self._outputs: outputs.append(output))
             elif isinstance(module, nn.Tanh):
-                module.register_forward_pre_hook(lambda _, inputs: self._sums.append(inputs[0]))
+                module.register_forward_pre_hook(lambda _, inputs, sums=self._sums: sums.append(inputs[0]))
 
     def gradients(self, z: Tensor, y: Tensor | None, row: int, column: int) -> list[Tensor]:
         """For each layer, as its shape is for one sample."""

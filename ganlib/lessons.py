@@ -271,9 +271,11 @@ def generator_losses(logits: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
     found = {}
     for name in GENERATOR_LOSSES:
         loss = LOSSES[name].generator
-        slope, value = torch.func.vmap(torch.func.grad_and_value(lambda a, loss=loss: loss(None, a[None])))(
-            logits.double())
-        found[name] = (value, slope)
+        with torch.enable_grad():  # not by torch.func, which imports PyTorch's compiler: 110 MB
+            a = logits.detach().double().requires_grad_()
+            value = torch.stack([loss(None, one[None]) for one in a.unbind()])
+            (slope,) = torch.autograd.grad(value.sum(), a)
+        found[name] = (value.detach(), slope)
     return found
 
 

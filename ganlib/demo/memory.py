@@ -1,6 +1,7 @@
 """The page's process keeps little memory and few threads, because it answers many visitors at once."""
 
 import ctypes
+import gc
 import os
 from contextlib import suppress
 
@@ -8,7 +9,7 @@ import torch
 
 # of glibc's mallopt: what is freed goes back to the system, and threads share two heaps. By default each thread has its
 # own, which keeps the largest pictures and maps that it ever had
-MALLOPT = {-8: 2, -3: 2**20, -1: 2**20}  # M_ARENA_MAX; bytes of M_MMAP_THRESHOLD and M_TRIM_THRESHOLD
+MALLOPT = {-8: 2, -3: 2**18, -1: 2**18}  # M_ARENA_MAX; bytes of M_MMAP_THRESHOLD and M_TRIM_THRESHOLD
 
 
 def save() -> None:
@@ -19,8 +20,9 @@ def save() -> None:
             library.mallopt(option, value)
 
 
-def trim() -> None:
-    """Give memory that is free back to the system, where the C library can."""
+def settle() -> None:
+    """Never search again for garbage among what the start made, which lasts as long as the process."""
+    gc.freeze()
     with suppress(OSError, AttributeError, TypeError):
         ctypes.CDLL(None).malloc_trim(0)
 

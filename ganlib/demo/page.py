@@ -141,7 +141,7 @@ def launch(demo: gr.Blocks, **options: Any) -> Any:
         from ganlib.demo import tools
 
         tools.serve()
-    memory.trim()
+    memory.settle()
     memory.share_cores()
     lab.warm_up()
     # in the head, because gradio limits its `css` to the inside of the page's frame
