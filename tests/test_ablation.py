@@ -65,6 +65,7 @@ def test_the_table_ranks_by_fid_and_states_its_budget():
     assert lines[-1].startswith("500 steps of 128 each, 2 seeds")
 
 
+@pytest.mark.slow
 def test_the_command_keeps_what_it_has_run(digits, tmp_path, capsys, monkeypatch):
     few = replace(digits[:400], held_out=lambda: digits[400:600])
     monkeypatch.setattr(ablation, "open_data", lambda name, where: few)

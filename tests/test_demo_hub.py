@@ -180,6 +180,7 @@ def test_what_visitors_open_is_kept_apart_from_the_hosts_own(client, folder):
 
 
 @pytest.mark.skipif(not CHROMIUM, reason="no chromium on this machine (Debian: apt-get install chromium)")
+@pytest.mark.slow
 def test_a_visitor_opens_models_in_a_browser(browser, hosted):  # noqa: F811
     visit = Visit(browser.new_context().new_page(), hosted)
     visit.page.get_by_text("alice/../x: a model on the Hub is named user/repo.").wait_for()
@@ -301,12 +302,16 @@ def test_a_slow_model_is_waited_for_a_time_and_found_by_a_later_call(server, fol
 
 
 def test_a_file_has_its_place_until_it_is_made(monkeypatch):
-    go, places = threading.Event(), threading.Semaphore(1)
+    started, go, places = threading.Event(), threading.Event(), threading.Semaphore(1)
     monkeypatch.setattr(worker, "_places", places)
 
+    def work():
+        started.set()
+        go.wait(30)
+
     async def main():
-        left = asyncio.ensure_future(worker.aside(go.wait, 30))
-        await asyncio.sleep(0.02)
+        left = asyncio.ensure_future(worker.aside(work))
+        assert await asyncio.to_thread(started.wait, 30)
         left.cancel()  # the visitor leaves, but the thread works on
         await asyncio.sleep(0)
         with pytest.raises(Busy):

@@ -194,7 +194,8 @@ def header(path: Path) -> dict:
     return json.loads(content[8:8 + int.from_bytes(content[:8], "little")])
 
 
-@pytest.mark.parametrize(("recipe", "size", "channels"), [("dcgan", 32, 3), ("cdcgan", 16, 1)])
+@pytest.mark.parametrize(("recipe", "size", "channels"), [pytest.param("dcgan", 32, 3, marks=pytest.mark.slow),
+                                                          ("cdcgan", 16, 1)])
 def test_own_pictures_of_any_size_become_a_model_of_their_own_name(recipe, size, channels, tmp_path, capsys,
                                                                    monkeypatch):
     monkeypatch.chdir(tmp_path)

@@ -88,6 +88,7 @@ def test_the_kl_divergence_is_the_mean_of_the_log_densities_ratio():
     assert divergence.item() == pytest.approx((log_q - log_p).mean().item(), rel=1e-4)
 
 
+@pytest.mark.slow
 def test_the_kl_divergence_without_couplings_is_that_of_two_normal_distributions():
     plain = replace(SMALL, couplings=0)
     encoder = encoder_of(plain)

@@ -118,6 +118,7 @@ def test_a_link_that_is_not_valid_falls_back_with_a_word(visit, address):  # noq
     assert visit.page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
 
 
+@pytest.mark.slow
 def test_the_first_visit_shows_the_chosen_examples(visit):  # noqa: F811
     visit.tab("Explore")
     tab = Tab(visit.page)

@@ -108,7 +108,8 @@ def visit(browser, address, request):
     assert found.wrong == []
 
 
-@pytest.mark.parametrize("visit", [NARROW, WIDE], indirect=True, ids=["phone", "desktop"])
+@pytest.mark.parametrize("visit", [pytest.param(NARROW, id="phone", marks=pytest.mark.slow),
+                                   pytest.param(WIDE, id="desktop")], indirect=True)
 def test_each_tab_opens_and_fits_the_screen(visit):
     page, width = visit.page, visit.page.viewport_size["width"]
     assert page.title() == "ganlib"

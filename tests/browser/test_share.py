@@ -98,6 +98,7 @@ new MutationObserver(() => {
 }).observe(document, {subtree: true, childList: true, attributes: true, attributeFilter: ["src"]});"""
 
 
+@pytest.mark.slow
 def test_values_of_a_link_or_a_passport_are_restored_together(visit, address):  # noqa: F811
     page = visit.page
     page.add_init_script(SHEETS)
