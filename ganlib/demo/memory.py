@@ -1,7 +1,6 @@
 """The page's process keeps little memory and few threads, because it answers many visitors at once."""
 
 import ctypes
-import gc
 import os
 from contextlib import suppress
 
@@ -21,8 +20,7 @@ def save() -> None:
 
 
 def settle() -> None:
-    """Never search again for garbage among what the start made, which lasts as long as the process."""
-    gc.freeze()
+    """Give back what the start needed and no longer needs. (`gc.freeze` would crash the process at its end.)"""
     with suppress(OSError, AttributeError, TypeError):
         ctypes.CDLL(None).malloc_trim(0)
 
