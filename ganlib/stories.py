@@ -56,7 +56,7 @@ STORIES: tuple[Story, ...] = (
     Story("penalties", "Penalties keep it smooth",
           "The same fast discriminator, now with a penalty on steep slopes (R1 and R2). Watch its map stay smooth and "
           "the points find the spots.",
-          _WINS | {"penalty": "r1+r2", "gamma": 0.5}, 800, "discriminator-wins"),
+          _WINS | {"penalty": "r1+r2", "gamma": 0.35}, 800, "discriminator-wins"),
     Story("saturating-stall", "The saturating loss stalls",
           "The discriminator is certain, so the saturating loss is flat. Watch the orange numbers hardly move.",
           _STALLS | {"loss": "saturating"}, 500),
