@@ -355,7 +355,7 @@ ARCHITECTURES: dict[str, Architecture] = {
     "mlp-gan-classic": replace(_MLP_GAN, dropout=0.3),
     "dcgan": replace(_DCGAN, choices=48, sharpness=20.0),
     "cdcgan": replace(_WIDE_DCGAN, num_classes=10),
-    "cdcgan-fast": replace(_DCGAN, generator_channels=(64, 32, 16), discriminator_channels=(16, 32, 64), mapping=(64,),
+    "cdcgan-fast": replace(_DCGAN, generator_channels=(96, 48, 24), discriminator_channels=(24, 48, 96), mapping=(64,),
                            num_classes=10),
     "vae": VAE(shape=(1, 28, 28), latent_dim=32, generator_channels=_DCGAN.generator_channels,
                encoder_channels=_DCGAN.discriminator_channels, mapping=_DCGAN.mapping, couplings=6),
@@ -364,7 +364,7 @@ ARCHITECTURES: dict[str, Architecture] = {
                         bounded=False),
     "toy-sine": MLP(shape=(2,), latent_dim=2, generator_widths=(16, 32), discriminator_widths=(256, 128, 64),
                     bounded=False),
-    "toy-ring": _PLANE,
+    "toy-ring": replace(_PLANE, generator_widths=(96,) * 7),  # narrow and deep: few samples fall between modes
     "toy-grid": _PLANE,
 }
 

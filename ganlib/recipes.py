@@ -60,7 +60,7 @@ RECIPES: dict[str, Recipe] = {
     "cdcgan": Recipe("cdcgan", "mnist", replace(_DCGAN, steps=26_000, final_lr=0.01)),
     # good digits in minutes on a CPU; docs/speedrun.md
     "cdcgan-fast": Recipe("cdcgan-fast", "mnist", replace(
-        _RELATIVISTIC, steps=7_500, batch_size=64, generator_lr=3e-3, discriminator_lr=3e-3, final_lr=0.02,
+        _RELATIVISTIC, steps=5_500, batch_size=64, generator_lr=3e-3, discriminator_lr=3e-3, final_lr=0.02,
         final_penalty=0.1, ema=0.995)),
     "stacked-mnist": Recipe("stacked-mnist", "stacked-mnist", replace(_DCGAN, steps=14_000)),
     "toy-gaussian": Recipe("toy-gaussian", "gaussian", TrainConfig(
@@ -68,7 +68,8 @@ RECIPES: dict[str, Recipe] = {
         generator_lr=5e-4, discriminator_lr=1e-3, betas=(0.5, 0.99), final_lr=0.001, ema=0.998), threads=1),
     "toy-sine": Recipe("toy-sine", "sine", replace(
         _PLANE, steps=12_000, penalties={"r1": 0.1, "r2": 0.1}, final_penalty=1.0, ema=0.995), threads=1),
-    "toy-ring": Recipe("toy-ring", "ring", _PLANE, threads=1),
+    "toy-ring": Recipe("toy-ring", "ring", replace(
+        _PLANE, steps=6_000, generator_lr=2e-3, discriminator_lr=2e-3), threads=1),
     "toy-grid": Recipe("toy-grid", "grid", replace(
         _PLANE, steps=24_000, penalties={"r1": 1.0, "r2": 1.0}, final_penalty=0.02), threads=1),
 }
