@@ -10,6 +10,7 @@ derivative of the activations is 0.
 It knows nothing of runs and optimizers: gradients are written to the parameters' `grad`.
 """
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +23,7 @@ from ganlib.losses import Loss, Penalty
 from ganlib.networks import DCGANDiscriminator, Dropout, MLPDiscriminator, MLPGenerator
 
 _aten: Any = torch.ops.aten
+_leaky_relu_backward, _relu_backward = _aten.leaky_relu_backward.grad_input, _aten.threshold_backward.grad_input
 
 
 class _Layer:
@@ -56,7 +58,7 @@ class _Linear(_Layer):
     has_parameters = True
 
     def __init__(self, module: nn.Linear):
-        self.weight, self.bias = module.weight, module.bias
+        self.module, self.weight, self.bias = module, *_values(module)
 
     def forward(self, x: Tensor, y: Tensor | None) -> tuple[Tensor, Tensor | None]:
         return functional.linear(x, self.weight, self.bias), None
@@ -68,8 +70,8 @@ class _Linear(_Layer):
         return functional.linear(u, self.weight)
 
     def write(self, g: Tensor, h: Tensor, c: Tensor | None, y: Tensor | None) -> None:
-        torch.mm(g.t(), h, out=_gradient(self.weight))
-        _write_bias(self.bias, g, c)
+        torch.mm(g.t(), h, out=_gradient(self.module.weight))
+        _write_bias(self.module.bias, g, c)
 
 
 class _Projection(_Linear):
@@ -78,10 +80,11 @@ class _Projection(_Linear):
     def __init__(self, module: nn.Linear, embedding: nn.Embedding):
         super().__init__(module)
         self.embedding = embedding.weight
+        self.embedded = self.embedding.detach()
 
     def forward(self, x: Tensor, y: Tensor | None) -> tuple[Tensor, Tensor | None]:
         assert y is not None
-        weight = self.embedding[y]
+        weight = self.embedded[y]
         return super().forward(x, y)[0] + (x * weight).sum(1, keepdim=True), weight
 
     def backward(self, g: Tensor, x: Tensor, out: Tensor, kept: Tensor | None, y: Tensor | None) -> Tensor:
@@ -98,7 +101,7 @@ class _Conv(_Layer):
     has_parameters = True
 
     def __init__(self, module: nn.Conv2d):
-        self.weight, self.bias = module.weight, module.bias
+        self.module, self.weight, self.bias = module, *_values(module)
         self.geometry = (module.stride, module.padding, module.dilation, False, (0, 0), module.groups)
 
     def _convolved(self, x: Tensor, bias: Tensor | None) -> Tensor:
@@ -118,8 +121,8 @@ class _Conv(_Layer):
 
     def write(self, g: Tensor, h: Tensor, c: Tensor | None, y: Tensor | None) -> None:
         found = _aten.convolution_backward(g, h, self.weight, None, *self.geometry, (False, True, False))[1]
-        _gradient(self.weight).copy_(found)
-        _write_bias(self.bias, g.sum((2, 3)), c)
+        _gradient(self.module.weight).copy_(found)
+        _write_bias(self.module.bias, g.sum((2, 3)), c)
 
 
 class _Activation(_Layer):
@@ -133,8 +136,8 @@ class _Activation(_Layer):
 
     def backward(self, g: Tensor, x: Tensor, out: Tensor, kept: Tensor | None, y: Tensor | None) -> Tensor:
         # in place: no other layer needs g
-        found: Tensor = (_aten.leaky_relu_backward.grad_input(g, out, self.negative_slope, True, grad_input=g)
-                         if self.negative_slope else _aten.threshold_backward.grad_input(g, out, 0, grad_input=g))
+        found: Tensor = (_leaky_relu_backward(g, out, self.negative_slope, True, grad_input=g)
+                         if self.negative_slope else _relu_backward(g, out, 0, grad_input=g))
         return found
 
 
@@ -143,7 +146,7 @@ class _Dropout(_Layer):
         self.module = module
 
     def forward(self, x: Tensor, y: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        mask = self.module(torch.ones_like(x))
+        mask = self.module.mask(x)
         return x.mul_(mask), mask
 
     def backward(self, g: Tensor, x: Tensor, out: Tensor, kept: Tensor | None, y: Tensor | None) -> Tensor:
@@ -257,13 +260,12 @@ class Chain:
         for layer, g, x in zip(self.layers, gradients[1:], passed.values):
             layer.write(g, x, None, y)
 
-    @property
+    @functools.cached_property
     def first(self) -> int:
         """The first layer with parameters."""
         return next(i for i, layer in enumerate(self.layers) if layer.has_parameters)
 
 
-@torch.no_grad()
 def write_discriminator_gradients(chain: Chain, samples: dict[str, Tensor], y: Tensor | None, loss: Loss,
                                   penalties: Sequence[tuple[Penalty, float]]) -> tuple[Tensor, Tensor]:
     """Write the gradients of a discriminator's loss, times its weight, plus penalties.
@@ -301,7 +303,7 @@ def write_discriminator_gradients(chain: Chain, samples: dict[str, Tensor], y: T
     for layer, x, g, direction in zip(chain.layers, passed.values, gradients[1:], directions):
         if layer.has_parameters:
             h = x.mul_(c.view(-1, *[1] * (x.ndim - 1)))  # in place: no later layer reads it
-            h[rows] += direction
+            h[rows].add_(direction)
             layer.write(g, h, c, y)
     return total, added
 
@@ -322,7 +324,6 @@ def _loss_and_slopes(function: Any, values: Tensor) -> tuple[Tensor, Tensor]:
     return total.detach(), slopes
 
 
-@torch.no_grad()
 def write_generator_gradients(generator: nn.Module, generator_chain: Chain | None, chain: Chain, real: Tensor,
                               z: Tensor, y: Tensor | None, loss: Loss) -> Tensor:
     """Write the gradients of the generator's loss against a frozen discriminator, and return the loss.
@@ -371,12 +372,17 @@ def _made(generator: nn.Module, chain: Chain, z: Tensor) -> _Passed:
     return chain.forward(generator.choice(z))  # type: ignore[operator]
 
 
-@torch.no_grad()
 def make(generator: nn.Module, chain: Chain | None, z: Tensor, y: Tensor | None) -> Tensor:
     """Samples (N, *shape) of a frozen generator, by its chain if it is one."""
     if chain is None:
-        return generator(z, y).float()  # type: ignore[no-any-return]
+        with torch.no_grad():
+            return generator(z, y).float()  # type: ignore[no-any-return]
     return _made(generator, chain, z).output.view(-1, *generator.shape)  # type: ignore[misc]
+
+
+def _values(module: Any) -> tuple[Tensor, Tensor | None]:
+    """Weight and bias of a layer, in the same memory, from which autograd records nothing."""
+    return module.weight.detach(), None if module.bias is None else module.bias.detach()
 
 
 def _gradient(parameter: Tensor) -> Tensor:

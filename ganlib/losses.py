@@ -51,7 +51,7 @@ class Loss:
 
 def logistic_discriminator(real: Tensor, fake: Tensor) -> Tensor:
     """Binary cross-entropy: mean of −log D(x) and −log(1 − D(G(z))) (Goodfellow et al. 2014, eq. 1)."""
-    return (softplus(-real).mean() + softplus(fake).mean()) / 2
+    return softplus(torch.cat([-real, fake])).mean()
 
 
 def logistic_discriminator_slopes(real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
