@@ -6,17 +6,18 @@ the order (N, height, width, channels). A folded generator has weights of its ow
 
 import threading
 from collections.abc import Callable
-from itertools import chain
 from typing import Any
 
+import numpy
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ganlib.networks import DCGANGenerator, MLPGenerator, default_modes
+from ganlib.networks import SCALES, DCGANGenerator, MLPGenerator, default_modes
 
 SPARSE = 0.15  # share of hidden numbers other than 0 up to which a sparse product is faster than a dense one
 MANY_WEIGHTS = 2**18  # of one layer: with fewer the dense product is faster
+MAX_MAP = 2**21  # numbers of the last maps that are computed at once, 8 MB: more are no faster, and take more memory
 
 Folded = Callable[[Tensor, Tensor | None], Tensor]  # as a generator: z (N, latent_dim) and y to samples (N, *shape)
 
@@ -41,16 +42,21 @@ class Folding:
         """The folded generator; the generator itself on another device than a CPU, or if it is of another kind
         or has hooks."""
         fold = FOLDS.get(type(generator))
-        tensors: list[Tensor] = []
-        for module in generator.modules():
+        tensors: list[Tensor | None] = []
+        modules: list[nn.Module | None] = [generator]
+        for module in modules:  # which grows; this is faster than generator.modules()
+            if module is None:
+                continue
             if module._forward_hooks or module._forward_pre_hooks:  # which somebody wants to be called
                 fold = None
-            values = chain(module._parameters.values(), module._buffers.values())
-            tensors += [value for value in values if value is not None]
-        if fold is None or generator.training or not all(map(_foldable, tensors)):
+            modules += module._modules.values()
+            tensors += module._parameters.values()
+            tensors += module._buffers.values()
+        present = [tensor for tensor in tensors if tensor is not None]
+        if fold is None or generator.training or not all(map(_foldable, present)):
             self._folded = None
             return generator
-        state = [(id(tensor), tensor.data_ptr(), tensor._version) for tensor in tensors]
+        state = [(id(tensor), tensor.data_ptr(), tensor._version) for tensor in present]
         with self._lock:
             if self._folded is None or self._folded[0] != state:
                 with default_modes(torch.device("cpu")):
@@ -59,7 +65,7 @@ class Folding:
 
 
 def _foldable(tensor: Tensor) -> bool:
-    return (tensor.device.type == "cpu" and tensor.dtype in (torch.float32, torch.int64)
+    return (tensor.is_cpu and tensor.dtype in (torch.float32, torch.int64)
             and not tensor.is_inference())  # which has no version
 
 
@@ -82,11 +88,13 @@ def _fold_mlp(generator: Any) -> Folded:
 
 def _sparse_product(x: Tensor, rows: Tensor) -> Tensor | None:
     """x (N, D) @ rows (D, M), by the rows of the numbers of x that are not 0; None if these are many."""
-    if x.count_nonzero().item() > SPARSE * x.numel():
+    nonzero = x.numpy() != 0  # NumPy finds them faster than torch
+    if numpy.count_nonzero(nonzero) > SPARSE * x.numel():
         return None
-    sample, column = x.nonzero(as_tuple=True)
-    first = torch.searchsorted(sample, torch.arange(len(x), device=x.device))
-    return F.embedding_bag(column, rows, first, mode="sum", per_sample_weights=x[sample, column])
+    places = numpy.flatnonzero(nonzero)
+    first = torch.from_numpy(numpy.searchsorted(places, numpy.arange(0, x.numel(), x.shape[1])))
+    where = torch.from_numpy(places)
+    return F.embedding_bag(where % x.shape[1], rows, first, mode="sum", per_sample_weights=x.take(where))
 
 
 def _fold_dcgan(generator: Any) -> Folded:
@@ -108,27 +116,54 @@ def _fold_dcgan(generator: Any) -> Folded:
         of_class = embedded @ weight[:, split:].t()  # (classes, outputs)
         linears[0] = weight[:, :split], first_bias
     linears = [(weight.t().contiguous(), bias) for weight, bias in linears]
+    coupling_layers = _fold_couplings(generator.coupling_layers)
     doublings = []
     for convolution, norm in zip(layers[:-1:2], layers[1:-1:2], strict=True):
         scale, shift = _scale_and_shift(norm)
         weight = convolution.weight.detach() * scale[:, None, None]
-        doublings.append((weight.contiguous(memory_format=torch.channels_last), shift))
+        doublings.append((weight.contiguous(memory_format=torch.channels_last), shift[:, None, None]))
     last = layers[-1]
     taps = last.weight.detach().permute(2, 3, 1, 0).reshape(-1, last.in_channels).contiguous()
     bias = last.bias.detach()
+    at_once = max(1, MAX_MAP // (last.in_channels * height * width * 4 ** len(doublings)))
 
     def forward(z: Tensor, y: Tensor | None) -> Tensor:
-        x = generator.coupling_layers(generator.choice(z))
+        x = coupling_layers(generator.choice(z))
         for i, (weight, added) in enumerate(linears):
             if i == 0 and of_class is not None:
                 assert y is not None
                 added = torch.addmm(added, y, of_class) if y.is_floating_point() else of_class[y].add_(added)
             x = torch.addmm(added, x, weight)
             x = x.relu_() if i == len(linears) - 1 else F.leaky_relu_(x, slope)
-        x = x.view(-1, height, width, channels).permute(0, 3, 1, 2)
-        for weight, added in doublings:
-            x = F.conv_transpose2d(x, weight, added, 2, 1).relu_()
-        return _last_convolution(x, taps, bias).tanh_()
+        first = x.view(-1, height, width, channels).permute(0, 3, 1, 2)
+        samples = []
+        for x in first.chunk(-(-len(first) // at_once)):
+            for weight, added in doublings:
+                # with its bias the convolution itself would be slower, for some sizes by a quarter
+                x = F.conv_transpose2d(x, weight, None, 2, 1).add_(added).relu_()
+            samples.append(_last_convolution(x, taps, bias).tanh_())
+        return samples[0] if len(samples) == 1 else torch.cat(samples)
+
+    return forward
+
+
+def _fold_couplings(layers: Any) -> Callable[[Tensor], Tensor]:
+    """Coupling layers that keep the two halves of the latents apart."""
+    if not layers or 4 * layers[0].kept != layers[0].layers[-1].out_features:  # halves of different lengths
+        unfolded: Callable[[Tensor], Tensor] = layers
+        return unfolded
+    linears = [[(layer.layers[i].weight.detach().t(), layer.layers[i].bias.detach()) for i in (0, 2, 4)]
+               for layer in layers]
+
+    def forward(z: Tensor) -> Tensor:
+        kept, changed = z.chunk(2, dim=1)
+        for first, second, third in linears:
+            x = F.silu(torch.addmm(first[1], kept, first[0]), inplace=True)
+            x = F.silu(torch.addmm(second[1], x, second[0]), inplace=True)
+            scale, shift = torch.addmm(third[1], x, third[0]).chunk(2, dim=1)
+            scale = scale.div_(SCALES).tanh_().mul_(SCALES).exp_()
+            kept, changed = shift.addcmul_(changed, scale), kept
+        return torch.cat([kept, changed], dim=1)
 
     return forward
 

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 import ganlib
-from ganlib import Model
+from ganlib import Model, folding
 from ganlib.architectures import DCGAN, MLP, VAE, build
 from ganlib.images import to_uint8
 from tests.conftest import untrained
@@ -21,6 +21,7 @@ CASES = {
     "classes without a mapping": replace(SMALL, num_classes=3), "colours": replace(SMALL, shape=(3, 32, 48)),
     "one map": replace(SMALL, shape=(1, 5, 7), generator_channels=(8,)),
     "vae": VAE((1, 28, 28), 8, (16, 8, 4), (4, 8), mapping=(12,), features=8, couplings=2),
+    "halves of 4 and 5": VAE((1, 28, 28), 9, (16, 8, 4), (4, 8), mapping=(12,), features=8, couplings=2),
     "mlp": MLP((1, 28, 28), 8, (16,), (16,), choices=3), "points": MLP((2,), 2, (16, 16), (16,), bounded=False),
     "many weights": MLP((1, 28, 28), 8, (400,), (16,)),
 }
@@ -60,6 +61,15 @@ def test_a_folded_generator_computes_the_samples_of_the_network(name):
     if model.num_classes:
         z, shares = model.latents(range(4)), torch.linspace(0, 1, 4 * model.num_classes).view(4, -1)
         torch.testing.assert_close(model.decode(z, shares), model.generator(z, shares), atol=1e-5, rtol=1e-5)
+
+
+def test_maps_that_are_computed_in_several_parts_make_the_same_samples(monkeypatch):
+    model = Model("parts", SMALL, changed(build(SMALL, torch.Generator().manual_seed(0))[0]))
+    whole = both(model, 7)[0]
+    monkeypatch.setattr(folding, "MAX_MAP", 2 * 28 * 28 * 4)  # two samples
+    parts = copy.deepcopy(model)
+    assert_equal(parts)
+    torch.testing.assert_close(both(parts, 7)[0], whole, atol=1e-6, rtol=0)
 
 
 @pytest.mark.parametrize("name", IMAGES)
