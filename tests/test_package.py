@@ -20,7 +20,7 @@ EDGE = {"card", "charts", "report", "hub", "jobs", "onnx", "passport", "publishi
 
 # which modules of ganlib each may import; what is not listed may import all but the page
 ROOMS = {
-    **{room: set() for room in ("checks", "version")},
+    **{room: set() for room in ("checks", "heap", "version")},
     **{room: {"checks"} for room in ("console", "files")},
     **{room: {"checks"} for room in ("metrics", "measures", "sampling", "shares")},
     **{room: {"checks", "shares"} for room in ("augmentation", "distributed", "losses", "networks")},

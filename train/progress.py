@@ -7,6 +7,7 @@ from contextlib import closing, contextmanager
 
 from tqdm import tqdm
 
+from ganlib import heap
 from ganlib.data import Data
 from ganlib.devices import threads
 from ganlib.distributed import LostProcess
@@ -32,6 +33,8 @@ def train(run: Run, data: Data, track: str | None, saved: Callable[[], object] =
     del config["out"]  # a path of this machine, which a Space would publish
     unit, rate = ("img", "images_per_second") if len(data.shape) == 3 else ("pt", "points_per_second")
     steps, size = run.config.steps, run.config.batch_size
+    if run.device == "cpu":
+        heap.keep()
     with threads(run.recipe.threads, run.device):
         with (Tracker(track, run.name, run.label, config, resumed=run.begun is not None) as tracker,
               stop_on_signal() as stopped, closing(run.train(data)) as states):

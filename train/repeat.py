@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from ganlib import console
+from ganlib import console, heap
 from ganlib.checkpoint import classifier_for, round_to_float16
 from ganlib.devices import threads
 from ganlib.evaluation import calibrate, evaluate
@@ -49,6 +49,8 @@ def run_once(run: Run, config: TrainConfig, cores: int | None = None, shown: boo
     cores: CPU threads if the recipe does not limit them, None for all. shown: with a progress bar.
     """
     run, data = run.open()
+    if run.device == "cpu":
+        heap.keep()
     with threads(run.recipe.threads or cores, run.device):
         model = train_in_memory(run.name, run.architecture, config, data, run.device, shown)
         if model is None:

@@ -12,6 +12,9 @@ with suppress(RuntimeError):  # there is no home folder
 
 needs("the page", "app", "gradio", "matplotlib")
 
-from ganlib.demo.page import build, launch, main  # noqa: E402
+from ganlib.demo import memory  # noqa: E402
+
+with memory.without_collecting():
+    from ganlib.demo.page import build, launch, main
 
 __all__ = ["build", "launch", "main"]

@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 
 REQUIRED = object()  # in place of a default
 AT_ONCE = 4  # calls of a handler that work
+MAX_QUEUE = 64  # calls that wait
 MAX_SEED = 9_999
 RANDOM_SEED = f"Math.floor(Math.random() * {MAX_SEED + 1})"  # JavaScript
 
@@ -166,6 +167,12 @@ class Page(gr.Blocks):
                 return await call(block_fn, list(inputs), *more, **named)
 
         return await fetching.patiently(work)
+
+    def queue(self, *arguments: Any, **options: Any) -> "Page":
+        """gradio calls this when the page is made; to call it again, with other limits, would take half a second."""
+        # with those that wait for a model of the Hub; `call_function` lets fewer work at once
+        return cast(Page, super().queue(*arguments, **{
+            "max_size": MAX_QUEUE, "default_concurrency_limit": AT_ONCE + fetching.MAX_WAITING} | options))
 
     def run_startup_events(self) -> None:
         super().run_startup_events()  # type: ignore[no-untyped-call]

@@ -52,6 +52,7 @@ FINISHED = ("## Trained to the end\n\nThese models are finished. The true distri
             "each model learned.")
 
 FILM_FOLDER = Path(__file__).with_name("films")
+WARM_UP = 3.0  # seconds after the start
 SPEEDS = (1, 2, 5, 10, 20, 50)  # steps a frame
 MAX_API_STEPS, API_CALLS = 2_000, 4  # steps in one call of the API, and calls at once
 UNITS = {"half": STEPS_OF_COORDINATE, "real": CERTAIN, "none": NO_ANSWER}  # of frames
@@ -283,13 +284,17 @@ def row(frame: bytes, extent: list[float] | None) -> dict[str, Any]:
 
 
 def warm_up() -> None:
-    """Train once, aside, so that no visitor waits for what PyTorch does before its first step: it takes a second."""
+    """Train once, aside, so that no visitor waits for what PyTorch does before its first step: it takes a second.
+
+    The first answers of the page come before.
+    """
     def train() -> None:
         lab = Lab(Settings.of({}))
         lab.advance("both")
         lab.frame()
 
-    threading.Thread(target=train).start()  # no daemon: a thread in PyTorch at the interpreter's end aborts the process
+    # no daemon: a thread in PyTorch at the interpreter's end aborts the process
+    threading.Timer(WARM_UP, train).start()
 
 
 def leave(request: gr.Request) -> None:

@@ -35,8 +35,7 @@ from ganlib.demo import (
     sessions,
     stages,
 )
-from ganlib.demo.controls import AT_ONCE, Page
-from ganlib.demo.fetching import MAX_WAITING
+from ganlib.demo.controls import Page
 from ganlib.demo.links import Reading
 from ganlib.demo.theme import THEME
 
@@ -62,9 +61,11 @@ STAGES = (draw, interpolate, explore, game, lab, how)  # mounted when first open
 LATER = (generate, lab, quality)  # their build(demo, frame) makes pictures when the tab is opened
 
 
+@memory.without_collecting()
 def build() -> gr.Blocks:
     """The page, not yet launched: its tabs, whose handlers are the API."""
     memory.save()
+    memory.share_cores()
     # gradio would summarise its last 10,000 answers after each answer, for a dashboard that nobody opens
     os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", str(10**9))
     os.environ.setdefault("GRADIO_ANALYTICS_MAX_EVENTS", "100")
@@ -94,8 +95,6 @@ def build() -> gr.Blocks:
         for tab in STAGES:
             if tab is not lab:
                 parts[tab][0].go(go, None, outputs, show_progress="hidden", api_visibility="private")
-    # with those that wait for a model of the Hub; `controls.Page` lets fewer work at once
-    demo.queue(max_size=64, default_concurrency_limit=AT_ONCE + MAX_WAITING)
     return demo
 
 
@@ -142,7 +141,6 @@ def launch(demo: gr.Blocks, **options: Any) -> Any:
 
         tools.serve()
     memory.settle()
-    memory.share_cores()
     lab.warm_up()
     # in the head, because gradio limits its `css` to the inside of the page's frame
     head = (f"<style>{CSS.read_text(encoding='utf-8')}{stages.style()}</style>"

@@ -96,13 +96,14 @@ def check_seeds(seeds: Any) -> list[int]:
 
 # networks
 
-def reach(model: Model, seed: Any, row: Any, column: Any) -> list[dict[str, Any]]:
+def reach(model: Model, seed: Any, row: Any, column: Any, layers: Layers | None = None) -> list[dict[str, Any]]:
     """Which numbers of each layer a pixel depends on.
 
     Args:
         model: one that makes digits.
         seed: of its picture.
         row, column: of the pixel, 0 to 27.
+        layers: of the model, if they are made already: they are copies of its network.
 
     Returns:
         For each layer a dictionary: shape; reads, how many of its numbers the pixel depends on; rows; columns; cells,
@@ -110,7 +111,7 @@ def reach(model: Model, seed: Any, row: Any, column: Any) -> list[dict[str, Any]
     """
     seeds = [check_seed(seed)]
     rows = []
-    for layer in Layers(model).reach(model.latents(seeds), model.labels_of(seeds), row, column):
+    for layer in (layers or Layers(model)).reach(model.latents(seeds), model.labels_of(seeds), row, column):
         # roots, because strengths differ by orders of magnitude
         share = (layer.strength / layer.strength.max().clamp_min(1e-12)).sqrt()
         cells = (FAINTEST + (255 - FAINTEST) * share) * layer.connected
@@ -336,10 +337,11 @@ def page() -> dict[str, Any]:
 
 def _networks() -> dict[str, Any]:
     known, wrong = found(NETWORKS)
+    layers = {model.name: Layers(model) for model in known}
     return {"models": [model.name for model in known], "kinds": KINDS, "wrong": wrong, "start": START,
-            "shared": {model.name: Layers(model).shares_weights for model in known},
+            "shared": {name: found.shares_weights for name, found in layers.items()},
             "sheets": {model.name: sheet(model.sample(SEEDS)) for model in known},
-            "reach": {model.name: reach(model, SEEDS[CHOSEN], ROW, COLUMN) for model in known},
+            "reach": {model.name: reach(model, SEEDS[CHOSEN], ROW, COLUMN, layers[model.name]) for model in known},
             "timed": TIMED, "costs": costs_of(known), "quality": quality_of(known)}
 
 

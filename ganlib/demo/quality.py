@@ -7,7 +7,7 @@ from typing import Any
 import gradio as gr
 from PIL import Image
 
-from ganlib import charts, checkpoint, images, metrics, passport
+from ganlib import checkpoint, images, metrics, passport
 from ganlib.checks import check_int, require
 from ganlib.classifier import DigitClassifier
 from ganlib.demo import gpu, links, models
@@ -40,6 +40,8 @@ def quality(model: str, seed: int = SEED) -> tuple[str, dict[str, Any]]:
         The charts as HTML, and a dictionary: model, seed, counts (of each digit, as the digit classifier reads them),
         real_shares, verdict, and measures (the model's metrics.json).
     """
+    from ganlib import charts  # now, because matplotlib takes a third of a second of the page's start
+
     seed = check_seed(seed, "Seed of the census")
     gan = models.images(model)
     classifier, real_shares = digit_classifier(gan), gan.metrics.get("class_shares_of_real")
@@ -117,7 +119,7 @@ def _classifier() -> DigitClassifier | None:
     return checkpoint.load_classifier(device=gpu.DEVICE) if checkpoint.has_classifier() else None
 
 
-@functools.lru_cache(maxsize=16)
+@functools.lru_cache(maxsize=1)  # its pixels take megabytes, and are read in milliseconds
 def _growth(model: str) -> tuple[list[int], Image.Image]:
     return images.read_growth(models.images(model).folder / checkpoint.GROWTH)
 

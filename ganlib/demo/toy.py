@@ -10,7 +10,7 @@ import gradio as gr
 import torch
 from torch import Tensor
 
-from ganlib import charts, metrics
+from ganlib import metrics
 from ganlib.checks import check_int, require
 from ganlib.data import open_data
 from ganlib.demo import models
@@ -55,6 +55,8 @@ def toy(model: str, count: int = COUNT, seed: int = SEED) -> tuple[str, dict[str
 @cached()
 def _compared(model: str, count: int, seed: int) -> tuple[str, dict[str, Any]]:
     """What `toy` gives, apart from the time, which is measured for each call."""
+    from ganlib import charts  # now, because matplotlib takes a third of a second of the page's start
+
     gan, data = points(model)
     fake = gan.draw(count, seed)
     real, other = (data.batch(count, torch.Generator().manual_seed(s))[0] for s in (REAL_SEED, REAL_SEED + 1))
@@ -97,6 +99,8 @@ def _is_logistic(gan: Model) -> bool:
 
 def _figures(gan: Model, data: Points, real: Tensor, fake: Tensor) -> Iterator[tuple[Any, str]]:
     """Charts and their captions: the samples and, if the model has them, the discriminator's probability and losses."""
+    from ganlib import charts
+
     line, width = data.shape[0] == 1, data.bandwidth
     kind = "numbers" if line else "points"
     yield charts.points(real, fake, data), f"{len(fake):,} {kind} of each kind; {data.truth}."

@@ -19,6 +19,7 @@ async function within(milliseconds, promise) {
 }
 
 const LIMIT = 60_000;  // milliseconds after which the server is said not to answer
+const AGAIN = 500;  // milliseconds after which a request that failed is sent once more
 
 class Wire {
   /**
@@ -43,11 +44,11 @@ class Wire {
   }
 
   async send(name, data) {
-    let answer = null;
-    try {
-      answer = await within(this.limit, this.server[name](data));
-    } catch {
-      throw new Trouble(this.noAnswer, "connection");
+    const ask = () => within(this.limit, this.server[name](data)).catch(() => undefined);
+    let answer = await ask();
+    if (answer === undefined) {  // as gradio answers where the request failed
+      await sleep(AGAIN);  // the server may have been started anew, or another replica may answer
+      answer = await ask();
     }
     if (answer === null || typeof answer !== "object") throw new Trouble(this.noAnswer, "connection");
     if (answer.download) throw new Trouble(String(answer.download), "download");
