@@ -7,7 +7,6 @@ no setting of the process.
 
 import copy
 import functools
-import inspect
 import json
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -22,6 +21,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
+from ganlib.adam import Adam, load_moments, step_by
 from ganlib.architectures import Architecture, build, build_encoder
 from ganlib.augmentation import augment, check_names
 from ganlib.checks import check_fields, check_float, check_int, quoted, require
@@ -232,7 +232,7 @@ class State:
             self._networks().load_state_dict({key: value for key, value in tensors.items()
                                               if key.partition(".")[0] in NETWORKS})
             for name, optimizer in self._optimizers().items():
-                _load_optimizer(optimizer, name, tensors)
+                load_moments(optimizer, name, tensors)
             self.rng.set_state(tensors["rng"])
             self.window = list(tensors.get("window", torch.empty(0)).to(self.rng.device))
             self.step, self.history = int(file.metadata()["step"]), json.loads(file.metadata()["history"])
@@ -278,69 +278,6 @@ def open_tensors(path: str | Path, what: str) -> Iterator[Any]:
     except (OSError, safetensors.SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
         reason, *_ = [*str(error).splitlines(), type(error).__name__]
         raise ValueError(f"{path} is not {what} ({reason})") from None
-
-
-class Adam(torch.optim.Adam):
-    """PyTorch's Adam, without the wrappers for `torch.compile`, whose import takes 150 MB and seconds."""
-
-    add_param_group = inspect.unwrap(torch.optim.Adam.add_param_group)
-    zero_grad = inspect.unwrap(torch.optim.Adam.zero_grad)
-
-    _lists: tuple[Any, ...] | None = None  # of the tensors that a step changes: listing them takes long for a toy
-
-    def step(self, closure: Any = None) -> Any:
-        """One step. On a CPU, PyTorch's own checks take longer than a tiny network's step; they are left out there."""
-        (group,) = self.param_groups
-        gradients = [p.grad for p in group["params"]]
-        lists = self._listed() if closure is None and all(g is not None for g in gradients) else None
-        if lists is None:
-            with torch.no_grad():
-                return inspect.unwrap(torch.optim.Adam.step)(self, closure)
-        _, parameters, averages, squares, steps, counter = lists
-        counter.add_(1)
-        beta1, beta2 = group["betas"]
-        torch._fused_adam_(parameters, gradients, averages, squares, [], steps, lr=group["lr"], beta1=beta1,
-                           beta2=beta2, weight_decay=0.0, eps=group["eps"], amsgrad=False, maximize=False)
-        return None
-
-    @property
-    def has_hooks(self) -> bool:
-        """Whether somebody wants to be called at every step."""
-        return bool(self._optimizer_step_pre_hooks or self._optimizer_step_post_hooks)
-
-    def _listed(self) -> tuple[Any, ...] | None:
-        """The state, the parameters, their moments, and their steps with the tensor that all of these are views of.
-
-        None before the first step, and on other devices.
-        """
-        if self._lists is None or self._lists[0] is not self.state:  # another one was loaded
-            parameters = self.param_groups[0]["params"]
-            states: list[dict[str, Tensor]] = [self.state[p] for p in parameters]
-            if not all(states) or not all(p.is_cpu for p in parameters):
-                return None
-            counter = torch.stack([state["step"] for state in states])
-            steps = list(counter.unbind())
-            for state, step in zip(states, steps):
-                state["step"] = step
-            self._lists = (self.state, [p.detach() for p in parameters], [state["exp_avg"] for state in states],
-                           [state["exp_avg_sq"] for state in states], steps, counter)
-        return self._lists
-
-
-def _load_optimizer(optimizer: torch.optim.Optimizer, name: str, tensors: dict[str, Tensor]) -> None:
-    """Load an optimizer's moments, keyed "name.index.key", each in the memory layout of its parameter.
-
-    The fused Adam reads a parameter and its moments in the order of memory, so another layout would mix them up.
-    """
-    (group,) = optimizer.param_groups
-    state: dict[int, dict[str, Tensor]] = {}
-    for path, value in tensors.items():
-        owner, *rest = path.split(".")
-        if owner == name:
-            index, key = int(rest[0]), rest[1]
-            moment = torch.empty_like(group["params"][index]).copy_(value) if value.ndim else value
-            state.setdefault(index, {})[key] = moment
-    optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
 
 
 @dataclass(frozen=True)
@@ -476,7 +413,7 @@ def train_discriminator(state: State, architecture: Architecture, real: Tensor,
         if state.chains and knows(penalties):
             samples = _samples(state, real, _latents(state, architecture), y, penalties)
             d_loss, penalty = write_discriminator_gradients(state.chains[1], samples, y, loss, penalties)
-            _step(state.discriminator_optimizer, config.discriminator_lr * _decay(state))
+            step_by(state.discriminator_optimizer, config.discriminator_lr * _decay(state))
             return d_loss, penalty
         with _autocast(state):
             d_loss, penalty = discriminator_loss(state, loss, real, _latents(state, architecture), y)
@@ -500,7 +437,7 @@ def train_generator(state: State, architecture: Architecture, real: Tensor, y: T
         if state.chains:
             g_loss = write_generator_gradients(state.generator, *state.chains, real, _latents(state, architecture), y,
                                                loss)
-            _step(state.generator_optimizer, config.generator_lr * _decay(state))
+            step_by(state.generator_optimizer, config.generator_lr * _decay(state))
         else:
             with _autocast(state):
                 g_loss = generator_loss(state, loss, real, _latents(state, architecture), y)
@@ -643,17 +580,7 @@ def _descend(state: State, optimizer: torch.optim.Optimizer, loss: Tensor, lr: f
         torch.autograd.backward(share(state.rng) * loss, inputs=group["params"])
         gradients = [p.grad for p in group["params"] if p.grad is not None]
         state.group.add_up(gradients, [part.detach() for part in parts], share(state.rng))
-    _step(optimizer, lr)
-
-
-def _step(optimizer: torch.optim.Optimizer, lr: float) -> None:
-    """One step with the gradients that are there."""
-    (group,) = optimizer.param_groups
-    group["lr"] = lr
-    if isinstance(optimizer, Adam) and not optimizer.has_hooks:
-        inspect.unwrap(Adam.step)(optimizer)  # PyTorch's wrapper takes longer than this does for a toy
-    else:
-        optimizer.step()
+    step_by(optimizer, lr)
 
 
 def update_average(average: nn.Module, network: nn.Module, decay: float) -> None:

@@ -20,7 +20,7 @@ EDGE = {"card", "charts", "report", "hub", "jobs", "onnx", "passport", "publishi
 
 # which modules of ganlib each may import; what is not listed may import all but the page
 ROOMS = {
-    **{room: set() for room in ("checks", "heap", "version")},
+    **{room: set() for room in ("adam", "checks", "heap", "version")},
     **{room: {"checks"} for room in ("console", "files")},
     **{room: {"checks"} for room in ("metrics", "measures", "sampling", "shares")},
     **{room: {"checks", "shares"} for room in ("augmentation", "distributed", "losses", "networks")},
@@ -39,8 +39,8 @@ ROOMS = {
     "toys": {"checks", "data", "metrics"},
     "charts": {"checks", "images", "toys"},
     "gradients": {"losses", "networks"},
-    "training": {"architectures", "augmentation", "checks", "data", "devices", "distributed", "files", "gradients",
-                 "losses", "networks", "sampling", "shares"},
+    "training": {"adam", "architectures", "augmentation", "checks", "data", "devices", "distributed", "files",
+                 "gradients", "losses", "networks", "sampling", "shares"},
     "classifier": {"architectures", "checks", "data", "networks", "sampling", "training"},
     "inversion": {"model", "networks", "sampling"},  # a model only for its type
     "folding": {"networks"},
