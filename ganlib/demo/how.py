@@ -4,6 +4,7 @@ All texts are in the page, and the browser shows one of them: a change of step a
 are in stage/how/; what they ask of the server is in `MODULES`.
 """
 
+from concurrent.futures import Future
 from dataclasses import asdict
 from typing import Any
 
@@ -56,20 +57,22 @@ def restore(reading: Reading) -> list[Any]:
     return [stages.state({"step": reading.take("step", whole(1, STEPS, "Step"), 1)})]
 
 
-def page(steps: list[course.Step]) -> dict[str, Any]:
-    """What the stage and its figures know of the server: PAGE in its JavaScript."""
-    found: dict[str, Any] = {
-        "steps": [{"title": step.title, "figure": step.figure, "more": step.more} for step in steps],
-        "tabs": {tab.LINK: tab.TITLE for tab in OTHERS}}
+def ahead() -> dict[str, Any]:
+    """What the figures know of the server, which models compute: half a second."""
+    found: dict[str, Any] = {}
     for module in MODULES:
         found |= module.page()
     return found
 
 
-def build(demo: gr.Blocks) -> list[gr.HTML]:
+def build(demo: gr.Blocks, computed: Future[dict[str, Any]]) -> list[gr.HTML]:
+    """The tab. computed: what `ahead` returns."""
     steps = course.steps()
     functions = [function for module in MODULES for function in module.FUNCTIONS]
-    with stages.stage("how", page(steps), functions, "the course", BORROWED) as stage:
+    page: dict[str, Any] = {  # PAGE in the stage's JavaScript
+        "steps": [{"title": step.title, "figure": step.figure, "more": step.more} for step in steps],
+        "tabs": {tab.LINK: tab.TITLE for tab in OTHERS}}
+    with stages.stage("how", page | computed.result(), functions, "the course", BORROWED) as stage:
         for step in steps:
             gr.Markdown(course.page_text(step), latex_delimiters=DELIMITERS, elem_id=f"how-text-{step.number}",
                         elem_classes="how-text")

@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -69,6 +70,11 @@ def build() -> gr.Blocks:
     # gradio would summarise its last 10,000 answers after each answer, for a dashboard that nobody opens
     os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", str(10**9))
     os.environ.setdefault("GRADIO_ANALYTICS_MAX_EVENTS", "100")
+    with ThreadPoolExecutor(1, "build") as aside:  # which computes while gradio's Python runs
+        return _built(aside.submit(how.ahead))
+
+
+def _built(ahead: Future[Any]) -> gr.Blocks:
     demo = Page(title="ganlib", analytics_enabled=False, delete_cache=(3600, 7200))
     with demo:
         gr.HTML(INTRODUCTION, elem_id="introduction", padding=False)
@@ -81,7 +87,8 @@ def build() -> gr.Blocks:
             for tab in TABS:
                 with gr.Tab(tab.TITLE, id=tab.LINK, render_children=tab not in STAGES) as frame:
                     gr.Markdown(tab.EXPLANATION, elem_classes="explain")
-                    parts[tab] = tab.build(demo, frame) if tab in LATER else tab.build(demo)
+                    more = [frame] if tab in LATER else [ahead] if tab is how else []
+                    parts[tab] = tab.build(demo, *more)
         outputs = [tabs, *(part for tab in TABS for part in parts[tab])]
 
         def arrive(request: gr.Request) -> list[Any]:
