@@ -69,15 +69,21 @@ def test_a_script_is_passed_where_ganlib_is_at_least_as_good_as_its_best():
 
 def test_a_run_is_kept_for_its_commit(tmp_path, monkeypatch):
     done = []
-    monkeypatch.setattr(time_to_quality, "judged", lambda entry, device, judge: done.append(entry) or of((1, 1)))
+    whole, short = of((1, 2), (2, 1)), of((2, 1))
+    monkeypatch.setattr(time_to_quality, "judged",
+                        lambda entry, device, judge, all: done.append(entry) or (whole if all else short))
     monkeypatch.setattr(time_to_quality, "commit", lambda: "abc")
     entry = Entry(RECIPE, 0, 180, 5)
-    assert kept(entry, "cpu", None, tmp_path) == kept(entry, "cpu", None, tmp_path) == of((1, 1))
-    kept(Entry(RECIPE, 1, 180, 5), "cpu", None, tmp_path)
+    assert kept(entry, "cpu", None, tmp_path, False) == kept(entry, "cpu", None, tmp_path, False) == short
+    assert len(done) == 1
+    # its curve is wanted too
+    assert kept(entry, "cpu", None, tmp_path) == kept(entry, "cpu", None, tmp_path, False) == whole
     assert len(done) == 2
+    kept(Entry(RECIPE, 1, 180, 5), "cpu", None, tmp_path)
+    assert len(done) == 3
     monkeypatch.setattr(time_to_quality, "commit", lambda: "def")
     kept(entry, "cpu", None, tmp_path)
-    assert len(done) == 3
+    assert len(done) == 4
 
 
 def test_tiers_are_runs_of_the_recipe():

@@ -117,26 +117,29 @@ def race(entry: Entry, device: str, folder: Path) -> dict[str, float]:
     return clock
 
 
-def judged(entry: Entry, device: str, judge: Judge) -> dict[str, Any]:
-    """A run, JSON-ready: its curve of [seconds, FID as a multiple of that of real images], the last pair at its end."""
+def judged(entry: Entry, device: str, judge: Judge, whole: bool) -> dict[str, Any]:
+    """A run, JSON-ready: its curve of [seconds, FID as a multiple of that of real images], the last pair at its end.
+
+    whole: whether weights that were kept on the way are measured too, which takes minutes.
+    """
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         clock, curve = race(entry, device, folder), []
-        for name, seconds in clock.items():
+        for name, seconds in list(clock.items())[0 if whole else -1:]:
             samples, more = entry.samples(load_file(folder / name), judge, name == max(clock))
             curve.append([round(seconds + more, 2), judge.ratio(samples)])
     return {"entry": entry.name, "steps": entry.steps, "seed": entry.seed, "commit": commit(), "machine": machine(),
             "device": device, "curve": curve}
 
 
-def kept(entry: Entry, device: str, judge: Judge, folder: Path) -> dict[str, Any]:
-    """A run of this commit, from its file or run now."""
+def kept(entry: Entry, device: str, judge: Judge, folder: Path, whole: bool = True) -> dict[str, Any]:
+    """A run of this commit, from its file or run now. whole: as of `judged`."""
     path = folder / entry.file
     if path.exists():
         found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        if (found["commit"], found["device"]) == (commit(), device):
+        if (found["commit"], found["device"]) == (commit(), device) and (len(found["curve"]) > 1 or not whole):
             return found
-    found = judged(entry, device, judge)
+    found = judged(entry, device, judge, whole)
     write_atomically(path, to_json(found))
     return found
 
@@ -201,11 +204,12 @@ def work(arguments: argparse.Namespace) -> None:
     device, folder, judge = pick_device(arguments.device), arguments.out, Judge.of_mnist()
     folder.mkdir(parents=True, exist_ok=True)
     print("\n".join(machine()), "", *RECORDS, sep="\n", flush=True)
-    runs = {}
-    for minutes in arguments.tier or TIERS:
+    runs, wanted = {}, arguments.tier or [*TIERS]
+    for minutes in wanted:
         tier = TIERS[minutes]
         entries = [Entry(RECIPE, seed, 60 * tier.minutes, tier.steps) for seed in range(arguments.runs)]
-        runs[minutes] = [kept(entry, device, judge, folder) for entry in entries]
+        whole = bool(arguments.against) and minutes == min(wanted)  # which the scripts are compared with
+        runs[minutes] = [kept(entry, device, judge, folder, whole) for entry in entries]
         print(record(tier, runs[minutes]), flush=True)
     if arguments.against:
         print("", *RIVALS, sep="\n", flush=True)

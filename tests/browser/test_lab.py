@@ -597,6 +597,20 @@ def test_the_lab_works_by_keyboard_alone(lab):
 
 
 @pytest.mark.slow
+def test_a_request_that_fails_is_sent_once_more(lab):
+    lab.train("normal", 5)
+    lab.page.evaluate(f"""() => {{
+        const {{wire}} = {LAB}, {{server}} = wire;
+        wire.asked = 0;
+        // undefined is what gradio makes of a request that failed
+        wire.server = {{...server, lab_frame: async (data) => wire.asked++ ? server.lab_frame(data) : undefined}};
+    }}""")
+    lab.press("Play")
+    lab.until("stage.wire.asked > 2 && stage.film.last.header.step > 20")
+    assert lab.state()["playing"]
+
+
+@pytest.mark.slow
 def test_a_server_that_does_not_answer_costs_nothing(lab):
     lab.train("normal", 5)
     frames = lab.state()["frames"]
