@@ -412,12 +412,23 @@ class Run:
             check_free(self.out, self.overwrite)
 
     def _check_room(self, state: State, identity: dict[str, Any]) -> None:
-        """Raises OSError if there is no room for a checkpoint, and an earlier model would be removed for it."""
-        if not self.begun and (self.out / checkpoint.CONFIG).exists():
-            trial = self.state_path.with_name(".trial.partial")
-            try:
+        """Raises OSError if there is no room for two checkpoints, and an earlier model would be removed for them.
+
+        Two, because the first one stays until the second is written.
+        """
+        if self.begun or not (self.out / checkpoint.CONFIG).exists():
+            return
+        trials = [self.state_path.with_name(f".trial-{number}.partial") for number in (1, 2)]
+        try:
+            for trial in trials:
                 state.save(trial, identity)
-            finally:
+                with trial.open("ab") as file:
+                    file.write(bytes(state.to_come))
+        except OSError as error:
+            error.filename, error.filename2 = str(self.state_path), None
+            raise
+        finally:
+            for trial in trials:
                 trial.unlink(missing_ok=True)
 
     def _make_room(self) -> None:

@@ -137,7 +137,12 @@ def lost(folder: Path, before: str, model: set[str]) -> list[str]:
             return [f"the checkpoint is lost: {error}"]
     if before == "model":
         found = kills.loads(folder, model)
-        return found or ([] if (folder / checkpoint.CONFIG).exists() else ["the model is lost"])
+        if not found and not (folder / checkpoint.CONFIG).exists():
+            try:  # --overwrite removes the model when it has room for checkpoints
+                saved_step(folder / checkpoint.STATE)
+            except ValueError as error:
+                return [f"the model is lost, and nothing has replaced it: {error}"]
+        return found
     return []
 
 
