@@ -71,6 +71,9 @@ def to_svg(figure: Figure, label: str) -> str:
     """The figure as an <svg> element as wide as its container, in the colour `--chart-ink`."""
     buffer = io.StringIO()
     with style():
+        if layout := figure.get_layout_engine():
+            layout.execute(figure)  # savefig would draw everything once more for that
+            figure.set_layout_engine("none")
         figure.savefig(buffer, format="svg", metadata={"Date": None})
     svg = re.sub(r'^.*?<svg [^>]*?viewBox="([^"]*)"[^>]*>',
                  rf'<svg viewBox="\1" role="img" aria-label="{label}" width="100%" '
@@ -80,11 +83,15 @@ def to_svg(figure: Figure, label: str) -> str:
     return svg.replace(INK, f"var(--chart-ink, {INK})")
 
 
-def to_html(figures: Iterable[tuple[Figure, str]]) -> str:
-    """Figures with their captions, in the class "charts" of the page's style sheet."""
-    return '<div class="charts">' + "".join(
-        f"<figure>{to_svg(figure, html.escape(figure.axes[0].get_title('left')))}"
-        f"<figcaption>{html.escape(caption)}</figcaption></figure>" for figure, caption in figures) + "</div>"
+def to_html(figures: Iterable[str]) -> str:
+    """Figures, each from `captioned`, in the class "charts" of the page's style sheet."""
+    return f'<div class="charts">{"".join(figures)}</div>'
+
+
+def captioned(figure: Figure, caption: str) -> str:
+    """A figure with its caption, a <figure> element."""
+    return (f"<figure>{to_svg(figure, html.escape(figure.axes[0].get_title('left')))}"
+            f"<figcaption>{html.escape(caption)}</figcaption></figure>")
 
 
 def to_png(figure: Figure, dpi: int = 200) -> bytes:

@@ -229,7 +229,8 @@ class State:
     def to_come(self) -> int:
         """By how many bytes the file of a run at step 0 grows later: moments of its optimizers, and the history."""
         parameters = [p for optimizer in self._optimizers().values() for p in optimizer.param_groups[0]["params"]]
-        return sum(2 * p.numel() * p.element_size() + 500 for p in parameters) + 2 * HISTORY_ROWS * 200
+        moments = sum(2 * p.numel() * p.element_size() + 500 for p in parameters)
+        return int(moments) + 2 * HISTORY_ROWS * 200
 
     def load(self, path: str | Path) -> None:
         """Load what `save` wrote of a run with the same networks. Raises ValueError for any other file."""

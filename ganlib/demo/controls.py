@@ -5,13 +5,14 @@ the control, and log every refusal with a traceback.
 """
 
 import asyncio
+import copy
 import functools
 import html
 import inspect
 import logging
 import re
 import textwrap
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from types import MappingProxyType
 from typing import Any, cast
@@ -31,6 +32,9 @@ log = logging.getLogger(__name__)
 
 REQUIRED = object()  # in place of a default
 AT_ONCE = 4  # calls of a handler that work
+SLOW_AT_ONCE = 2  # of all handlers together that compute for half a second or more
+# of gradio; the limit with those that wait for a model of the Hub
+SLOW: dict[str, Any] = {"concurrency_id": "slow", "concurrency_limit": SLOW_AT_ONCE + 3}
 MAX_QUEUE = 64  # calls that wait
 MAX_SEED = 9_999
 RANDOM_SEED = f"Math.floor(Math.random() * {MAX_SEED + 1})"  # JavaScript
@@ -91,7 +95,7 @@ def endpoint(function: Callable[..., Any], name: str, outputs: Any = None, choic
         outputs: the components of what it returns, whose pictures become files; None: it is sent as JSON.
         choices: the page's own models that the parameter `model` may name; the first one is its default.
         defaults: of parameters, beside those of the signature.
-        options: of `gradio.on`.
+        options: of `gradio.on`; `slow`: whether it is among those of which SLOW_AT_ONCE work at once.
     """
     summary, described, returned = documentation(function)
     if choices:
@@ -114,7 +118,8 @@ def endpoint(function: Callable[..., Any], name: str, outputs: Any = None, choic
     # gradio names the tool by the function, and reads its docstring line by line
     call.__name__, call.parameters = name, parameters
     if not inspect.isasyncgenfunction(call):
-        call.at_once = options.pop("concurrency_limit", AT_ONCE)
+        call.at_once, call.slow = options.pop("concurrency_limit", AT_ONCE), options.pop("slow", False)
+        options |= SLOW if call.slow else {}
     lines = [summary, "Args:", *(f"{parameter}: {described[parameter]}" for parameter in parameters)]
     call.__doc__ = "\n".join([*lines, "Returns:", returned])
     gr.on([], call, inputs, outputs, preprocess=False, show_progress="hidden", api_name=name, **options)
@@ -160,7 +165,9 @@ class Page(gr.Blocks):
         call, function = super().call_function, block_fn.fn
         if inspect.isasyncgenfunction(function):
             return await call(block_fn, inputs, *more, **named)
-        places = vars(block_fn).setdefault("places", asyncio.Semaphore(getattr(function, "at_once", AT_ONCE)))
+        slow = getattr(function, "slow", False)
+        places = vars(self if slow else block_fn).setdefault(
+            "places", asyncio.Semaphore(SLOW_AT_ONCE if slow else getattr(function, "at_once", AT_ONCE)))
 
         async def work() -> Any:
             async with places:
@@ -189,6 +196,24 @@ class Page(gr.Blocks):
             # a call of the API without a session is one of its own
             if session_hash is not None and session_hash == event_id and not found["is_generating"]:
                 cast(Sessions, self.state_holder).forget(session_hash)
+
+    async def postprocess_data(self, block_fn: Any, predictions: Any, state: Any) -> list[Any]:
+        """Leaves alone what a handler skips. gradio would build it anew, and keep it as long as the session."""
+        outputs, answers = list(block_fn.outputs), predictions
+        if isinstance(predictions, dict) and predictions == gr.skip():
+            answers = [predictions] * len(outputs)
+        elif len(outputs) == 1:
+            answers = [predictions]
+        if not isinstance(answers, list | tuple) or len(answers) != len(outputs):  # gradio says what is wrong
+            return await super().postprocess_data(block_fn, predictions, state)
+        changed = [not (isinstance(answer, dict) and answer == gr.skip()) for answer in answers]
+        fewer = copy.copy(block_fn)
+        fewer.outputs = [output for output, new in zip(outputs, changed) if new]
+        values = [answer for answer, new in zip(answers, changed) if new]
+        found: Iterator[Any] = iter(())
+        if values:
+            found = iter(await super().postprocess_data(fewer, values if len(values) > 1 else values[0], state))
+        return [next(found) if new else None if output.stateful else gr.skip() for output, new in zip(outputs, changed)]
 
     async def preprocess_data(self, block_fn: Any, inputs: list[Any], *more: Any, **named: Any) -> Any:
         if (parameters := getattr(block_fn.fn, "parameters", None)) is not None:
@@ -266,10 +291,10 @@ def listen(triggers: Sequence[Any], handler: Callable[..., Any], inputs: Any, ou
     """Call the handler on each trigger, with the values of the inputs.
 
     Its ValueError and WeightsError reach the visitor as one sentence, and are not logged. `endpoint` is for the API.
-    Arguments are those of `gradio.on`; a component as a trigger means its change.
+    Arguments are those of `gradio.on` and `slow`, as in `endpoint`; a component as a trigger means its change.
     """
     events = [getattr(trigger, "change", trigger) for trigger in triggers]
     options = {"show_progress": "hidden", "trigger_mode": "always_last", "api_visibility": "private"} | options
     call: Any = refusing(handler)
-    call.at_once = options.pop("concurrency_limit", AT_ONCE)
-    gr.on(events, call, inputs, outputs, preprocess=False, **options)
+    call.at_once, call.slow = options.pop("concurrency_limit", AT_ONCE), options.pop("slow", False)
+    gr.on(events, call, inputs, outputs, preprocess=False, **options | (SLOW if call.slow else {}))

@@ -327,6 +327,6 @@ def _build_api() -> None:
         gif, mp4 = gr.Image(type="filepath", format="gif", label="GIF"), gr.File(label="MP4")
         status = gr.Markdown(label="made by")
     names = models.image_models()
-    endpoint(interpolate, "interpolate", [sheet, gif, status], names)
+    endpoint(interpolate, "interpolate", [sheet, gif, status], names, slow=True)
     endpoint(frame, "frame", still, names)
-    endpoint(walk, "walk", [sheet, gif, mp4, status], names)
+    endpoint(walk, "walk", [sheet, gif, mp4, status], names, slow=True)

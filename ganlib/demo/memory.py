@@ -17,6 +17,7 @@ PERIOD = 5.0  # seconds
 BUSY = 0.05  # CPU seconds, within a period, of a process that has answered something
 THREAD = "memory"
 MADV_DONTNEED = 4
+COLLECT = 20_000, 20, 20  # gc's thresholds: a search through all objects halts every answer for a third of a second
 
 
 @contextmanager
@@ -39,6 +40,7 @@ def save() -> None:
 
 def settle() -> None:
     """From now on give back what is no longer needed, in a thread. (`gc.freeze` would crash the process at its end.)"""
+    gc.set_threshold(*COLLECT)
     trim()
     if not any(thread.name == THREAD for thread in threading.enumerate()):
         threading.Thread(target=_keep_small, name=THREAD, daemon=True).start()
@@ -47,11 +49,15 @@ def settle() -> None:
 def _keep_small() -> None:
     time.sleep(PERIOD)
     forget_code()
-    worked = 0.0
+    worked, idle = 0.0, True
     while True:
         if time.process_time() - worked > BUSY:
             trim()
-            worked = time.process_time()
+            worked, idle = time.process_time(), False
+        elif not idle:  # nobody waits now
+            gc.collect()
+            trim()
+            worked, idle = time.process_time(), True
         time.sleep(PERIOD)
 
 

@@ -57,18 +57,29 @@ def quality(model: str, seed: int = SEED) -> tuple[str, dict[str, Any]]:
             caption = "The model was asked for each digit equally often. " + caption
         words = verdict(counts, real_shares)
         numbers |= {"counts": counts, "real_shares": real_shares, "verdict": words}
-        parts.append((charts.class_shares(shares.tolist(), real_shares, CENSUS), f"{caption}{words}."))
-    if any("fid_digit_classifier" in row for row in gan.history):
-        others = checkpoint.other_histories(gan.folder)
-        dashed = f" Dashed: the same networks, trained as {' and '.join(others)}." if others else ""
-        parts.append((charts.curves(gan.history, others),
-                      f"FID is the distance between generated and real pictures, in the digit classifier’s features. "
-                      f"Lower is better. Precision is the share of generated pictures that are close to real ones. "
-                      f"Recall is the share of real pictures that are close to generated ones. Each value is of "
-                      f"{CURVE_SAMPLES:,} samples, so the table’s values differ a little.{dashed}"))
+        parts.append(charts.captioned(charts.class_shares(shares.tolist(), real_shares, CENSUS), f"{caption}{words}."))
+    parts += _curves(model)
     if not parts:
         return f"There is no census of {html.escape(gan.name)}: it was not measured on single digits.", numbers
     return charts.to_html(parts), numbers
+
+
+@cached()
+def _curves(model: str) -> list[str]:
+    """The chart of the measures during the training with its caption, if there are any: the same for all samples."""
+    from ganlib import charts
+
+    gan = models.images(model)
+    if not any("fid_digit_classifier" in row for row in gan.history):
+        return []
+    others = checkpoint.other_histories(gan.folder)
+    dashed = f" Dashed: the same networks, trained as {' and '.join(others)}." if others else ""
+    return [charts.captioned(
+        charts.curves(gan.history, others),
+        f"FID is the distance between generated and real pictures, in the digit classifier’s features. Lower is "
+        f"better. Precision is the share of generated pictures that are close to real ones. Recall is the share of "
+        f"real pictures that are close to generated ones. Each value is of {CURVE_SAMPLES:,} samples, so the table’s "
+        f"values differ a little.{dashed}")]
 
 
 @cached()
@@ -173,8 +184,8 @@ def build(demo: gr.Blocks, frame: gr.Tab) -> list[Any]:
     # one after the other when the tab is opened: the quickest first
     show([frame.select], with_file(nearest), [model], [pairs])
     show([frame.select], with_file(growth), [model, moment], [sheet, when])
-    show([frame.select], quality, [model, seed], [drawing, numbers], show_progress="minimal")
+    show([frame.select], quality, [model, seed], [drawing, numbers], show_progress="minimal", slow=True)
     endpoint(growth, "growth", [sheet, when], list(own))
-    endpoint(quality, "quality", [drawing, numbers], list(own))
+    endpoint(quality, "quality", [drawing, numbers], list(own), slow=True)
     listen([model], lambda name: tables(own | {name: models.images(name).metrics}), model, measured)
     return [model, opened, seed, moment]

