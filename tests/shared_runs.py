@@ -4,6 +4,7 @@ Each process writes the states in the middle and at the end of the runs in CASES
 from FOLDER/RESUMED.
 """
 
+import faulthandler
 import os
 import socket
 import subprocess
@@ -156,4 +157,5 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
+    faulthandler.enable()  # a process that aborts says where
     main(Path(sys.argv[1]))

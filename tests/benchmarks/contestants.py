@@ -50,7 +50,7 @@ class Tier:
         return "" if self.steps == RECIPES[RECIPE].train.steps else f" --steps {self.steps}"
 
 
-TIERS = {tier.minutes: tier for tier in (Tier(3, 4.0, 2_150), Tier(7, 2.0, 5_250), Tier(30, 1.25, 22_500))}
+TIERS = {tier.minutes: tier for tier in (Tier(3, 4.0, 1_800), Tier(7, 2.0, 4_400), Tier(30, 1.25, 22_500))}
 
 
 def ours(steps: int, seed: int) -> tuple[Architecture, TrainConfig]:
