@@ -274,7 +274,7 @@ def test_the_help_shows_every_default():
 @pytest.mark.slow
 def test_a_classifier_learns_digits_from_real_images_beside_others(digits):
     few, test = augment.choose(replace(digits[:3000], held_out=lambda: digits[3000:3500]), 20, 20, seed=0)
-    found = augment.compare(few, test, plan(batch_size=16, classifier_steps=60, generated=20), "cpu", "few digits")
+    found = augment.compare(few, test, plan(batch_size=16, classifier_steps=120, generated=20), "cpu", "few digits")
     assert found["real"] > 0.5
     assert found["real_and_generated"] > 0.4  # the others are noise
     assert found["generated"] < 0.3
